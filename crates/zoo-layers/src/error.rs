@@ -1,0 +1,106 @@
+//! What can go wrong when a graph is built, loaded or run. Every message names the node.
+
+use crate::Shape;
+
+/// The result of everything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a graph could not be built, loaded or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An operation's inputs or options do not fit each other.
+    #[error("`{node}` ({op}): {reason}")]
+    Misfit {
+        /// Full path of the node.
+        node: String,
+        /// Kind of operation.
+        op: &'static str,
+        /// Both values, and what would fit.
+        reason: String,
+    },
+    /// At another input size, a node would need other parameters than it has.
+    #[error(
+        "`{node}` ({op}) has a parameter `{param}` of shape {has:?}, but an input of {input} would need \
+         {needs:?}; this network takes {nominal}"
+    )]
+    FixedSize {
+        /// Full path of the node.
+        node: String,
+        /// Kind of operation.
+        op: &'static str,
+        /// The parameter that cannot follow.
+        param: String,
+        /// Its shape.
+        has: Vec<usize>,
+        /// The shape it would need.
+        needs: Vec<usize>,
+        /// The input asked for.
+        input: Shape,
+        /// The input the network is described for.
+        nominal: Shape,
+    },
+    /// Two nodes or two outputs have the same name.
+    #[error("the name `{name}` is given twice in `{graph}`; names must be unique")]
+    Duplicate {
+        /// Name of the graph.
+        graph: String,
+        /// The repeated name.
+        name: String,
+    },
+    /// A name that no node, scope or output has.
+    #[error("`{graph}` has no node, scope or output named `{name}`{hint}")]
+    UnknownNode {
+        /// Name of the graph.
+        graph: String,
+        /// The name asked for.
+        name: String,
+        /// The nearest names, as a sentence, or nothing.
+        hint: String,
+    },
+    /// The graph has no output.
+    #[error("`{graph}` has no output; end its description with `net.output(\"logits\", node)`")]
+    NoOutput {
+        /// Name of the graph.
+        graph: String,
+    },
+    /// The tensor given to a network has the wrong shape.
+    #[error("`{graph}` takes pictures of shape (n, {expected}), got {got:?}")]
+    Input {
+        /// Name of the graph.
+        graph: String,
+        /// Expected dimensions behind the batch, as text.
+        expected: String,
+        /// The shape given.
+        got: Vec<usize>,
+    },
+    /// Tensors that do not fit the graph's parameters.
+    #[error("the weights do not fit `{graph}`: {report}")]
+    Weights {
+        /// Name of the graph.
+        graph: String,
+        /// What is missing, unexpected or misshapen, by name.
+        report: String,
+    },
+    /// An error of candle's, in the node that met it.
+    #[error("in `{node}`: {source}")]
+    Run {
+        /// Full path of the node.
+        node: String,
+        /// The cause.
+        source: candle_core::Error,
+    },
+    /// An error of candle's.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// candle's traits want candle's error: the message is kept whole.
+impl From<Error> for candle_core::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Candle(inner) => inner,
+            other => candle_core::Error::msg(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Convolutional networks as values.
+//!
+//! An architecture is described once, as a [`Graph`] of layers, by functions that read like the paper's figure.
+//! The graph knows every node's operation, inputs, output shape, parameters and cost; it holds no weights and
+//! is built in microseconds. Everything else is read from it: [`Graph::load`] and [`Graph::init`] make a
+//! [`Net`], which runs and learns on candle tensors.
+//!
+//! ```
+//! use candle_core::{DType, Device, Tensor};
+//! use zoo_layers::{Conv2d, Graph, MaxPool2d, Linear, Mode, Shape};
+//!
+//! let graph = Graph::build("small", Shape::map(1, 28, 28), |net, picture| {
+//!     let x = net.conv(picture, Conv2d::k5(6), "conv1")?;           // (n, 6, 28, 28)
+//!     let x = net.relu(x)?;
+//!     let x = net.max_pool(x, MaxPool2d::new(2, 2), "pool1")?;      // (n, 6, 14, 14)
+//!     let x = net.flatten(x)?;                                      // (n, 1176)
+//!     let logits = net.linear(x, Linear::new(10), "fc")?;           // (n, 10)
+//!     net.output("logits", logits)
+//! })?;
+//! let net = graph.init(42)?;
+//! let pictures = Tensor::zeros((2, 1, 28, 28), DType::F32, &Device::Cpu)?;
+//! assert_eq!(net.forward(&pictures, Mode::Eval)?.dims(), [2, 10]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Invariants
+//! This crate knows no architecture. Random numbers come from [`rng`], a function of seed, name and index, never
+//! from candle's generator. An operation is one file in `ops`, and the set is the enum [`Op`]: a new variant
+//! makes the compiler name every reader that must learn of it.
+
+mod error;
+mod geometry;
+mod graph;
+mod init;
+mod net;
+mod ops;
+pub mod rng;
+mod scope;
+mod shape;
+
+pub use error::{Error, Result};
+pub use geometry::{Padding, Rounding};
+pub use graph::{Graph, Layer, Node, Output, Param, When};
+pub use init::{Fan, Init};
+pub use net::{Net, Outputs};
+pub use ops::{
+    Activation, AdaptiveAvgPool2d, Add, AvgPool2d, BatchNorm2d, Call, ChannelAffine, Concat, Conv2d, Divisor,
+    Dropout, Flatten, Input, Linear, LocalResponseNorm, MaxPool2d, Mode, Op, Operation, PadChannels,
+    ParamSpec, Rbf, Role, ScaleChannels, SelectChannels, Softmax, Subsample,
+};
+pub use scope::Scope;
+pub use shape::Shape;
+
+/// The names nearest to a mistyped one, as `; the nearest are …`, or nothing.
+pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut near: Vec<(usize, &str)> = names
+        .into_iter()
+        .map(|other| (distance(name, other), other))
+        .filter(|(distance, other)| *distance <= name.len().max(other.len()).div_ceil(2))
+        .collect();
+    near.sort_unstable();
+    let near: Vec<String> = near.iter().take(3).map(|(_, name)| format!("`{name}`")).collect();
+    match near.is_empty() {
+        true => String::new(),
+        false => format!("; the nearest are {}", near.join(", ")),
+    }
+}
+
+/// Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,190 @@
+//! Two-dimensional convolution: grouped, strided, dilated, with any padding.
+
+use candle_core::Tensor;
+
+use super::{Call, Operation, ParamSpec, Result, composed, first, param, single_map};
+use crate::{
+    Init, Padding, Shape,
+    geometry::{Rounding, Window},
+};
+
+/// A convolution (in truth a cross-correlation, as everywhere in the field) of `out_channels` filters.
+///
+/// Input `(n, c, h, w)`, weight `(out_channels, c / groups, kernel_height, kernel_width)`, bias
+/// `(out_channels)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2d {
+    /// Number of filters.
+    pub out_channels: usize,
+    /// Height and width of a filter.
+    pub kernel_size: [usize; 2],
+    /// Steps between windows, rows then columns.
+    pub stride: [usize; 2],
+    /// Zeros around the input.
+    pub padding: Padding,
+    /// Distance between a filter's taps, rows then columns.
+    pub dilation: [usize; 2],
+    /// Input and output channels are split into so many groups that do not see each other.
+    pub groups: usize,
+    /// Whether a number is added to each output channel.
+    pub bias: bool,
+    /// How a fresh weight is drawn.
+    pub weight_init: Init,
+    /// How a fresh bias is drawn; `None` is uniform within 1/√fan_in, PyTorch's default.
+    pub bias_init: Option<Init>,
+}
+
+impl Conv2d {
+    /// `out_channels` filters of `kernel_size` rows and columns, stride 1, half padding, with bias.
+    pub const fn new(out_channels: usize, kernel_size: [usize; 2]) -> Self {
+        Self {
+            out_channels,
+            kernel_size,
+            stride: [1, 1],
+            padding: Padding::Half,
+            dilation: [1, 1],
+            groups: 1,
+            bias: true,
+            weight_init: Init::UniformFanIn { gain: 1.0 },
+            bias_init: None,
+        }
+    }
+
+    /// 1×1.
+    pub const fn k1(out_channels: usize) -> Self {
+        Self::new(out_channels, [1, 1])
+    }
+
+    /// 3×3, padded by 1 (by the dilation, if any).
+    pub const fn k3(out_channels: usize) -> Self {
+        Self::new(out_channels, [3, 3])
+    }
+
+    /// 5×5, padded by 2.
+    pub const fn k5(out_channels: usize) -> Self {
+        Self::new(out_channels, [5, 5])
+    }
+
+    /// 7×7, padded by 3.
+    pub const fn k7(out_channels: usize) -> Self {
+        Self::new(out_channels, [7, 7])
+    }
+
+    /// The same step along rows and columns.
+    pub const fn stride(mut self, stride: usize) -> Self {
+        self.stride = [stride, stride];
+        self
+    }
+
+    /// Another padding than half the kernel.
+    pub const fn padding(mut self, padding: Padding) -> Self {
+        self.padding = padding;
+        self
+    }
+
+    /// The same distance between taps along rows and columns.
+    pub const fn dilation(mut self, dilation: usize) -> Self {
+        self.dilation = [dilation, dilation];
+        self
+    }
+
+    /// Splits the channels.
+    pub const fn groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// Without bias: a norm that follows has its own.
+    pub const fn no_bias(mut self) -> Self {
+        self.bias = false;
+        self
+    }
+
+    /// How fresh weights are drawn.
+    pub fn weight_init(mut self, init: Init) -> Self {
+        self.weight_init = init;
+        self
+    }
+
+    /// How fresh biases are drawn.
+    pub fn bias_init(mut self, init: Init) -> Self {
+        self.bias_init = Some(init);
+        self
+    }
+
+    pub(crate) const fn window(&self) -> Window {
+        Window {
+            kernel: self.kernel_size,
+            stride: self.stride,
+            dilation: self.dilation,
+            padding: self.padding,
+        }
+    }
+}
+
+impl Operation for Conv2d {
+    fn kind(&self) -> &'static str {
+        "Conv2d"
+    }
+
+    fn detail(&self) -> String {
+        let pair = |[rows, columns]: [usize; 2]| match rows == columns {
+            true => rows.to_string(),
+            false => format!("{rows}x{columns}"),
+        };
+        let mut detail = format!("{}x{}", self.kernel_size[0], self.kernel_size[1]);
+        for (word, value, usual) in
+            [("stride", pair(self.stride), "1"), ("dilation", pair(self.dilation), "1")]
+        {
+            if value != usual {
+                detail += &format!(", {word} {value}");
+            }
+        }
+        if self.groups > 1 {
+            detail += &format!(", groups {}", self.groups);
+        }
+        detail
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let (channels, size) = single_map(inputs)?;
+        if self.out_channels == 0 {
+            return Err("it has 0 output channels; give at least 1".into());
+        }
+        if self.groups == 0 || channels % self.groups != 0 || self.out_channels % self.groups != 0 {
+            return Err(format!(
+                "its {} groups do not divide its {channels} input and {} output channels",
+                self.groups, self.out_channels
+            ));
+        }
+        let [height, width] = self.window().output(size, Rounding::Floor)?;
+        Ok(Shape::map(self.out_channels, height, width))
+    }
+
+    fn params(&self, inputs: &[Shape]) -> Vec<ParamSpec> {
+        let channels = inputs.first().map_or(0, Shape::channels) / self.groups.max(1);
+        let [height, width] = self.kernel_size;
+        let shape = [self.out_channels, channels, height, width];
+        let mut params = vec![ParamSpec::trainable("weight", shape, self.weight_init.clone())];
+        if self.bias {
+            let bound = 1.0 / ((channels * height * width).max(1) as f64).sqrt();
+            let init = self.bias_init.clone().unwrap_or(Init::Uniform { bound });
+            params.push(ParamSpec::trainable("bias", [self.out_channels], init));
+        }
+        params
+    }
+
+    fn macs(&self, inputs: &[Shape], output: &Shape) -> u64 {
+        let channels = inputs.first().map_or(0, Shape::channels) / self.groups.max(1);
+        let taps = channels * self.kernel_size[0] * self.kernel_size[1];
+        output.elements() as u64 * taps as u64
+    }
+
+    fn forward(&self, call: Call<'_>) -> Result<Tensor> {
+        let y = composed::conv2d(first(call.inputs)?, param(call.params, 0)?, &self.window(), self.groups)?;
+        match self.bias {
+            true => y.broadcast_add(&param(call.params, 1)?.reshape((1, (), 1, 1))?),
+            false => Ok(y),
+        }
+    }
+}

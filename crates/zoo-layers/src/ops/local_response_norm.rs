@@ -1,0 +1,56 @@
+//! Local response normalisation (Krizhevsky et al. 2012, section 3.3).
+
+use candle_core::Tensor;
+
+use super::{Call, Operation, Result, composed::Matrix, first, single_map};
+use crate::Shape;
+
+/// Each value divided by `(k + alpha · Σ x²)^beta`, the sum running over the `size` channels around its own, of
+/// those that exist.
+///
+/// This is the paper's formula. PyTorch's `LocalResponseNorm` and Caffe divide `alpha` by `size`: give
+/// `alpha / size` for theirs. An even `size` reaches one channel further back than forth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LocalResponseNorm {
+    /// Channels in a neighbourhood.
+    pub size: usize,
+    /// Weight of the squares.
+    pub alpha: f64,
+    /// Exponent.
+    pub beta: f64,
+    /// Added to the weighted sum.
+    pub k: f64,
+}
+
+impl Operation for LocalResponseNorm {
+    fn kind(&self) -> &'static str {
+        "LocalResponseNorm"
+    }
+
+    fn detail(&self) -> String {
+        format!("size {}", self.size)
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        single_map(inputs)?;
+        match self.size {
+            0 => Err("its neighbourhood is 0 channels; give at least 1".into()),
+            _ => super::single(inputs),
+        }
+    }
+
+    fn forward(&self, call: Call<'_>) -> Result<Tensor> {
+        let x = first(call.inputs)?;
+        let (n, c, h, w) = x.dims4()?;
+        let mut band = Matrix::zeros(c, c);
+        for channel in 0..c {
+            let start = channel.saturating_sub(self.size / 2);
+            let end = (channel + self.size.div_ceil(2)).min(c);
+            (start..end).for_each(|other| band.add(channel, other, 1.0));
+        }
+        let squares = x.sqr()?.transpose(0, 1)?.contiguous()?.reshape((c, n * h * w))?;
+        let sums = band.tensor(x.dtype(), x.device())?.matmul(&squares)?;
+        let sums = sums.reshape((c, n, h, w))?.transpose(0, 1)?;
+        x / sums.affine(self.alpha, self.k)?.powf(self.beta)?
+    }
+}

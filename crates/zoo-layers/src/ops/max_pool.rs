@@ -1,0 +1,103 @@
+//! Maximum over windows.
+
+use candle_core::Tensor;
+
+use super::{Call, Operation, Result, composed, first, single_map};
+use crate::{
+    Padding, Shape,
+    geometry::{Rounding, Window},
+};
+
+/// The maximum over each window of `(n, c, h, w)`. Padding never wins; of equal pixels the first gets the
+/// gradient, as in PyTorch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxPool2d {
+    /// Height and width of a window.
+    pub kernel_size: [usize; 2],
+    /// Steps between windows, rows then columns.
+    pub stride: [usize; 2],
+    /// Pixels around the input that never win.
+    pub padding: Padding,
+    /// Distance between a window's pixels, rows then columns.
+    pub dilation: [usize; 2],
+    /// What becomes of a last window that only partly fits.
+    pub rounding: Rounding,
+}
+
+impl MaxPool2d {
+    /// Square windows of `kernel_size`, `stride` apart, without padding.
+    pub const fn new(kernel_size: usize, stride: usize) -> Self {
+        Self {
+            kernel_size: [kernel_size, kernel_size],
+            stride: [stride, stride],
+            padding: Padding::None,
+            dilation: [1, 1],
+            rounding: Rounding::Floor,
+        }
+    }
+
+    /// Another padding than none.
+    pub const fn padding(mut self, padding: Padding) -> Self {
+        self.padding = padding;
+        self
+    }
+
+    /// A last window that only partly fits is used (PyTorch's `ceil_mode=True`).
+    pub const fn ceil_mode(mut self) -> Self {
+        self.rounding = Rounding::Ceil;
+        self
+    }
+
+    fn window(&self) -> Window {
+        Window {
+            kernel: self.kernel_size,
+            stride: self.stride,
+            dilation: self.dilation,
+            padding: self.padding,
+        }
+    }
+}
+
+impl Operation for MaxPool2d {
+    fn kind(&self) -> &'static str {
+        "MaxPool2d"
+    }
+
+    fn detail(&self) -> String {
+        pool_detail(self.kernel_size, self.stride)
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        pool_output(inputs, &self.window(), self.rounding)
+    }
+
+    fn forward(&self, call: Call<'_>) -> Result<Tensor> {
+        composed::max_pool2d(first(call.inputs)?, &self.window(), self.rounding)
+    }
+}
+
+/// `3x3, stride 2`.
+pub(super) fn pool_detail(kernel: [usize; 2], stride: [usize; 2]) -> String {
+    let stride = match stride[0] == stride[1] {
+        true => stride[0].to_string(),
+        false => format!("{}x{}", stride[0], stride[1]),
+    };
+    format!("{}x{}, stride {stride}", kernel[0], kernel[1])
+}
+
+/// A pool's output; a window that could lie in the padding alone is refused.
+pub(super) fn pool_output(inputs: &[Shape], window: &Window, rounding: Rounding) -> Result<Shape, String> {
+    let (channels, size) = single_map(inputs)?;
+    let [height, width] = window.output(size, rounding)?;
+    for (i, size) in size.into_iter().enumerate() {
+        let axis = window.axis(i, size);
+        let reach = crate::geometry::reach(axis.kernel, axis.dilation);
+        if axis.before.max(axis.after) >= reach {
+            return Err(format!(
+                "its padding of {} is not smaller than its window of {reach}: some windows would see no pixel",
+                axis.before.max(axis.after)
+            ));
+        }
+    }
+    Ok(Shape::map(channels, height, width))
+}

@@ -1,0 +1,120 @@
+//! Random numbers that are a function of (seed, purpose, index): no state to share, the same bits whatever the
+//! number of threads and on every device.
+//!
+//! The function is SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators")
+//! run as a counter: draw `i` mixes `key + (i + 1) * GAMMA`, where the key is a hash of seed and purpose.
+
+const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// FNV-1a, 64 bits: a name becomes a number.
+pub const fn hash_name(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let mut hash = 0xCBF2_9CE4_8422_2325_u64;
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0000_0100_0000_01B3);
+        i += 1;
+    }
+    hash
+}
+
+const fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// A sequence of random numbers that belongs to one seed and one purpose.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    key: u64,
+    counter: u64,
+}
+
+impl Stream {
+    /// The sequence of `purpose` (a parameter's name, "shuffle", …) under `seed`.
+    pub fn new(seed: u64, purpose: &str) -> Self {
+        Self::from_key(mix(seed.wrapping_add(GAMMA)) ^ hash_name(purpose))
+    }
+
+    /// The sequence whose key is given as a number.
+    pub const fn from_key(key: u64) -> Self {
+        Self { key, counter: 0 }
+    }
+
+    /// A sequence of its own for part `index` of this one (an epoch, a step).
+    pub const fn fork(&self, index: u64) -> Self {
+        Self::from_key(mix(self.key ^ mix(index.wrapping_add(GAMMA))))
+    }
+
+    /// 64 random bits.
+    pub const fn next_u64(&mut self) -> u64 {
+        self.counter = self.counter.wrapping_add(1);
+        mix(self.key.wrapping_add(self.counter.wrapping_mul(GAMMA)))
+    }
+
+    /// Uniform in `[0, 1)`, in steps of 2⁻²⁴: exact in f32 too.
+    pub const fn uniform(&mut self) -> f64 {
+        (self.next_u64() >> 40) as f64 / (1_u64 << 24) as f64
+    }
+
+    /// Uniform in `[low, high)`.
+    pub const fn range(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.uniform()
+    }
+
+    /// Uniform in `0..bound` (0 for a bound of 0), without bias worth naming: 2⁻⁶⁴ times the bound.
+    pub const fn below(&mut self, bound: usize) -> usize {
+        ((self.next_u64() as u128 * bound as u128) >> 64) as usize
+    }
+
+    /// Standard normal (Box and Muller 1958; the second value of each pair is not kept).
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
+    /// Puts `items` into random order (Fisher and Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i + 1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_key_gives_the_same_numbers_and_another_key_others() {
+        let draw = |seed, purpose: &str| {
+            let mut stream = Stream::new(seed, purpose);
+            (0..4).map(|_| stream.next_u64()).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(1, "conv1.weight"), draw(1, "conv1.weight"));
+        assert_ne!(draw(1, "conv1.weight"), draw(2, "conv1.weight"));
+        assert_ne!(draw(1, "conv1.weight"), draw(1, "conv2.weight"));
+    }
+
+    #[test]
+    fn moments_are_those_of_the_distributions() {
+        let mut stream = Stream::new(7, "moments");
+        let n = 200_000;
+        let mean = (0..n).map(|_| stream.uniform()).sum::<f64>() / n as f64;
+        assert!((mean - 0.5).abs() < 3e-3, "{mean}");
+        let normal: Vec<f64> = (0..n).map(|_| stream.normal()).collect();
+        let mean = normal.iter().sum::<f64>() / n as f64;
+        let variance = normal.iter().map(|x| x * x).sum::<f64>() / n as f64;
+        assert!(mean.abs() < 1e-2 && (variance - 1.0).abs() < 1e-2, "{mean} {variance}");
+    }
+
+    #[test]
+    fn shuffling_keeps_every_item() {
+        let mut items: Vec<usize> = (0..100).collect();
+        Stream::new(3, "shuffle").shuffle(&mut items);
+        assert_ne!(items, (0..100).collect::<Vec<_>>());
+        items.sort_unstable();
+        assert_eq!(items, (0..100).collect::<Vec<_>>());
+    }
+}

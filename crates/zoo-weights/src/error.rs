@@ -82,6 +82,29 @@ pub enum Error {
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// Why a reader gave up; the file's name and format are known outside.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// See [`Error::Malformed`].
+    Malformed(String),
+    /// See [`Error::Refused`].
+    Refused(String),
+}
+
+impl Fault {
+    pub(crate) fn malformed(why: impl Into<String>) -> Self {
+        Self::Malformed(why.into())
+    }
+
+    pub(crate) fn of(self, path: &Path, format: Format) -> Error {
+        let path = path.to_path_buf();
+        match self {
+            Self::Malformed(why) => Error::Malformed { path, format, why },
+            Self::Refused(why) => Error::Refused { path, why },
+        }
+    }
+}
+
 /// Names the file and the attempt in an error of the operating system.
 pub(crate) trait IoContext<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T>;

@@ -9,20 +9,23 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-use crate::error::{IoContext, Result};
-use crate::{Dtype, Error, Tensor, safetensors};
+use crate::error::{Fault, IoContext, Result};
+use crate::{Dtype, Error, Tensor, pth, safetensors, zip};
 
 /// A format of weights that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Hugging Face's safetensors.
     Safetensors,
+    /// PyTorch's `.pth`, either of its two kinds.
+    Pth,
 }
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Safetensors => "safetensors",
+            Self::Pth => "PyTorch",
         })
     }
 }
@@ -74,6 +77,9 @@ pub(crate) struct Entry {
 pub(crate) enum Data {
     /// In the file, row by row.
     InFile(Range<usize>),
+    /// In the file, in another order: the place of the first element, and the step along each axis, counted
+    /// in elements. The reader has checked that all of them are in the file.
+    Strided { first: usize, strides: Vec<usize> },
 }
 
 #[derive(Debug)]
@@ -124,10 +130,8 @@ impl TensorFile {
     }
 
     fn read(path: PathBuf, bytes: Bytes) -> Result<Self> {
-        let format = detect(&bytes).ok_or_else(|| Error::UnknownFormat { path: path.clone() })?;
-        let Contents { entries, metadata } = match format {
-            Format::Safetensors => safetensors::read(&path, &bytes)?,
-        };
+        let (format, contents) = parse(&bytes).ok_or_else(|| Error::UnknownFormat { path: path.clone() })?;
+        let Contents { entries, metadata } = contents.map_err(|fault| fault.of(&path, format))?;
         let index = entries.iter().enumerate().map(|(i, entry)| (entry.name.clone(), i)).collect();
         Ok(Self { path, format, bytes, entries, index, metadata })
     }
@@ -174,9 +178,12 @@ impl TensorFile {
 
     fn view<'a>(&'a self, entry: &'a Entry) -> Tensor<'a> {
         let bytes = match &entry.data {
-            Data::InFile(range) => &self.bytes[range.clone()],
+            Data::InFile(range) => Cow::Borrowed(&self.bytes[range.clone()]),
+            Data::Strided { first, strides } => {
+                Cow::Owned(gather(&self.bytes[*first..], &entry.shape, strides, entry.dtype.size()))
+            }
         };
-        Tensor { dtype: entry.dtype, shape: Cow::Borrowed(&entry.shape), bytes: Cow::Borrowed(bytes) }
+        Tensor { dtype: entry.dtype, shape: Cow::Borrowed(&entry.shape), bytes }
     }
 }
 
@@ -192,12 +199,41 @@ impl std::ops::Deref for Bytes {
     }
 }
 
-/// A safetensors file starts with the length of a JSON object, then that object.
-fn detect(bytes: &[u8]) -> Option<Format> {
-    match bytes {
-        [_, _, _, _, _, _, _, _, b'{', ..] => Some(Format::Safetensors),
-        _ => None,
+/// Tells the format from the content and reads it; `None` if it is none that is known.
+fn parse(bytes: &[u8]) -> Option<(Format, std::result::Result<Contents, Fault>)> {
+    // A safetensors file starts with the length of a JSON object, then that object.
+    if let [_, _, _, _, _, _, _, _, b'{', ..] = bytes {
+        return Some((Format::Safetensors, safetensors::read(bytes)));
     }
+    if bytes.starts_with(zip::MAGIC) {
+        let contents = zip::members(bytes).and_then(|members| pth::read_zip(bytes, &members));
+        return Some((Format::Pth, contents));
+    }
+    if pth::is_legacy(bytes) {
+        return Some((Format::Pth, pth::read_legacy(bytes)));
+    }
+    None
+}
+
+/// Copies elements of `size` bytes that lie `strides` apart into rows. The shape has no zero.
+fn gather(bytes: &[u8], shape: &[usize], strides: &[usize], size: usize) -> Vec<u8> {
+    let count: usize = shape.iter().product();
+    let mut rows = Vec::with_capacity(count * size);
+    let mut index = vec![0; shape.len()];
+    let mut at = 0;
+    for _ in 0..count {
+        rows.extend_from_slice(&bytes[at * size..(at + 1) * size]);
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            at += strides[axis];
+            if index[axis] < shape[axis] {
+                break;
+            }
+            at -= strides[axis] * shape[axis];
+            index[axis] = 0;
+        }
+    }
+    rows
 }
 
 #[expect(unsafe_code)]

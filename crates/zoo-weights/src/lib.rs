@@ -9,9 +9,11 @@
 
 mod error;
 mod file;
+mod pth;
 mod report;
 mod safetensors;
 mod tensor;
+mod zip;
 
 pub use error::{Error, Result};
 pub use file::{Format, TensorFile};

@@ -7,7 +7,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype as Stored, Metadata, SafeTensors, TensorInfo};
 use serde_json::Value;
 
-use crate::error::{IoContext, Result};
+use crate::error::{Fault, IoContext, Result};
 use crate::file::{Contents, Data, Entry};
 use crate::{Dtype, Error, Format, Tensor};
 
@@ -15,20 +15,16 @@ use crate::{Dtype, Error, Format, Tensor};
 const LENGTH_BYTES: usize = 8;
 
 /// Reads the header of a safetensors file; the bytes stay where they are.
-pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Contents> {
-    let malformed =
-        |why: String| Error::Malformed { path: path.to_path_buf(), format: Format::Safetensors, why };
+pub(crate) fn read(bytes: &[u8]) -> std::result::Result<Contents, Fault> {
     let (header, described) =
-        SafeTensors::read_metadata(bytes).map_err(|error| malformed(error.to_string()))?;
+        SafeTensors::read_metadata(bytes).map_err(|error| Fault::malformed(error.to_string()))?;
     let start = LENGTH_BYTES + header;
     let names = described.offset_keys();
     let mut entries = Vec::with_capacity(names.len());
     for name in names {
-        let info =
-            described.info(&name).ok_or_else(|| malformed(format!("tensor `{name}` is listed twice")))?;
-        let dtype = dtype(info.dtype).ok_or_else(|| Error::Refused {
-            path: path.to_path_buf(),
-            why: format!("tensor `{name}` is of type {}, which no network here has", info.dtype),
+        let Some(info) = described.info(&name) else { continue };
+        let dtype = dtype(info.dtype).ok_or_else(|| {
+            Fault::Refused(format!("tensor `{name}` is of type {}, which no network here has", info.dtype))
         })?;
         let (from, to) = info.data_offsets;
         let data = Data::InFile(start + from..start + to);

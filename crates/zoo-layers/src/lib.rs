@@ -31,6 +31,7 @@
 mod error;
 mod geometry;
 mod graph;
+mod head;
 mod init;
 mod net;
 mod ops;
@@ -41,6 +42,7 @@ mod shape;
 pub use error::{Error, Result};
 pub use geometry::{Padding, Rounding};
 pub use graph::{Graph, Layer, Node, Output, Param, When};
+pub use head::Head;
 pub use init::{Fan, Init};
 pub use net::{Net, Outputs};
 pub use ops::{

@@ -124,13 +124,7 @@ fn rows(part: &Part<'_>, depth: usize, prefix: &str, table: &mut Table) {
             1 => first.words(),
             count => format!("{count} × {}", first.words()),
         };
-        table.push([
-            format!("{branch}{name}"),
-            words,
-            first.output(),
-            figure(params),
-            figure(macs),
-        ]);
+        table.push([format!("{branch}{name}"), words, first.output(), figure(params), figure(macs)]);
         if depth > 1 && !first.is_layer() {
             // The first level hangs directly under its parent's name.
             let below = if is_root { " ".into() } else { below };

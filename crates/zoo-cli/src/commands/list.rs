@@ -69,7 +69,8 @@ impl Arguments {
         let mut table = Table::new(&columns, 7);
         for line in &lines {
             let input = line.input.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
-            let weights = line.weights.iter().map(|w| format!("{}{}", w.tag, if w.here { " (here)" } else { "" }));
+            let weights =
+                line.weights.iter().map(|w| format!("{}{}", w.tag, if w.here { " (here)" } else { "" }));
             table.push([
                 line.name.to_string(),
                 line.family.into(),

@@ -12,8 +12,10 @@ use crate::{arguments::FormatArgument, failure::OrWrongCall, output};
 /// Layers as a tree, with output shapes, parameters and multiply-accumulates, and the memory that answering and
 /// training need. No weights are needed. JSON and CSV list every layer, whatever --depth.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  zoo summary resnet50\n  zoo summary resnet50 --depth 3 --input 3x288x288\n  \
-                  zoo summary three_convs --batch 50 --train")]
+#[command(
+    after_help = "Examples:\n  zoo summary resnet50\n  zoo summary resnet50 --depth 3 --input 3x288x288\n  \
+                  zoo summary three_convs --batch 50 --train"
+)]
 pub(crate) struct Arguments {
     /// Name of an architecture, as `zoo list` shows them
     model: String,

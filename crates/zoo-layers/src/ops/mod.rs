@@ -25,7 +25,7 @@ mod spatial;
 pub use activation::Activation;
 pub use avg_pool::{AdaptiveAvgPool2d, AvgPool2d, Divisor};
 pub use batch_norm::BatchNorm2d;
-pub use channels::{ChannelAffine, PadChannels, SelectChannels};
+pub use channels::{ChannelAffine, ChannelScaleShift, PadChannels, SelectChannels};
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use linear::Linear;
@@ -174,6 +174,8 @@ pub enum Op {
     Subsample(Subsample),
     /// A learned scale and shift for each channel.
     ChannelAffine(ChannelAffine),
+    /// A given scale and shift for each channel.
+    ChannelScaleShift(ChannelScaleShift),
     /// Radial basis output.
     Rbf(Rbf),
     /// Probabilities from logits.
@@ -204,6 +206,7 @@ impl Op {
             Self::PadChannels(op) => op,
             Self::Subsample(op) => op,
             Self::ChannelAffine(op) => op,
+            Self::ChannelScaleShift(op) => op,
             Self::Rbf(op) => op,
             Self::Softmax(op) => op,
             Self::Custom(op) => op.as_ref(),
@@ -240,6 +243,7 @@ into_op!(
     PadChannels,
     Subsample,
     ChannelAffine,
+    ChannelScaleShift,
     Rbf,
     Softmax,
 );

@@ -97,7 +97,7 @@ fn network(golden: &Golden) -> (Net, Tensor) {
     };
     let graph: Graph = graph.at(Shape::map(channels, height, width)).unwrap();
     let graph = graph
-        .with_ops(|layer| match &layer.op {
+        .with_ops(|_, layer| match &layer.op {
             Op::Dropout(_) => Dropout { probability: 0.0 }.into(),
             op => op.clone(),
         })

@@ -1,0 +1,216 @@
+//! The product behind forward, input gradient and transposed convolution: `weights x unfolded picture`, where
+//! the unfolded picture is packed a few columns at a time, straight from the picture.
+
+#![expect(unsafe_code, reason = "tiles read and write through pointers; the bounds are the view's")]
+
+use super::runs::{Runs, View};
+use crate::element::Element;
+use crate::gemm::micro::{self, Init, Tile, VECTORS};
+use crate::isa::{Isa, Kernel, dispatch};
+use crate::par::{Shared, tasks};
+use crate::scratch;
+use crate::simd::{Lanes, copy};
+
+/// Rows of the unfolded picture that are packed at once: with three AVX-512 vectors across, 72 KiB.
+const DEPTH: usize = 384;
+/// Rows of weights that a task takes at least, so that packing is small beside the product.
+const MIN_ROWS: usize = 64;
+/// Tasks worth having: enough for threads to even out, few enough to pack little twice.
+const TASKS: usize = 16;
+
+/// Where the results go: channel `m` of pixel `(oy, ox)` of picture `n` to
+/// `base + n * picture + m * channel + oy * row + ox * column`.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) picture: usize,
+    pub(crate) channel: usize,
+    pub(crate) row: usize,
+    pub(crate) column: usize,
+    pub(crate) base: usize,
+}
+
+/// The whole product.
+pub(crate) struct Gather<'a, T> {
+    pub(crate) isa: Isa,
+    pub(crate) pictures: usize,
+    pub(crate) groups: usize,
+    /// Input channels of a group, and the distance of two channels in the source.
+    pub(crate) channels: usize,
+    pub(crate) source_channel: usize,
+    pub(crate) source: &'a [T],
+    pub(crate) view: &'a View,
+    /// `rows` rows for each group, each of `channels * taps` numbers, the taps of a channel side by side.
+    pub(crate) weights: &'a [T],
+    pub(crate) rows: usize,
+    pub(crate) bias: Option<&'a [T]>,
+    pub(crate) target: Target,
+}
+
+/// Columns of the product as panels of at most three vectors, as even as can be.
+struct Panels {
+    /// Columns that are split as one, and how often: pictures each by itself, or all as one.
+    columns: usize,
+    repeats: usize,
+    vectors: usize,
+    each: usize,
+    lanes: usize,
+}
+
+impl Panels {
+    fn new(lanes: usize, pictures: usize, pixels: usize) -> Self {
+        // Pictures that would leave much of their last vector unused are joined.
+        let joined = pixels % lanes != 0 && pixels < 12 * lanes;
+        let (columns, repeats) = if joined { (pictures * pixels, 1) } else { (pixels, pictures) };
+        let vectors = columns.div_ceil(lanes);
+        Self { columns, repeats, vectors, each: vectors.div_ceil(VECTORS), lanes }
+    }
+
+    fn count(&self) -> usize {
+        self.repeats * self.each
+    }
+
+    /// First column and number of columns of a panel.
+    fn get(&self, panel: usize) -> (usize, usize) {
+        let (repeat, i) = (panel / self.each, panel % self.each);
+        let start = i * self.vectors / self.each * self.lanes;
+        let end = ((i + 1) * self.vectors / self.each * self.lanes).min(self.columns);
+        (repeat * self.columns + start, end - start)
+    }
+}
+
+impl<T: Element> Gather<'_, T> {
+    /// Computes it. Every number of the target's grid is written, none elsewhere.
+    pub(crate) fn run(&self, out: &mut [T]) {
+        let [height, width] = self.view.grid;
+        let pixels = height * width;
+        let panels = Panels::new(self.isa.lanes::<T>(), self.pictures, pixels);
+        let wanted = TASKS.div_ceil(panels.count() * self.groups);
+        let parts = wanted.min(self.rows.div_ceil(MIN_ROWS)).max(1);
+        let rows = self.rows.div_ceil(parts).next_multiple_of(self.isa.rows::<T>());
+        let parts = self.rows.div_ceil(rows);
+        let work =
+            self.pictures * pixels * self.groups * self.rows * self.channels * self.view.taps.len() / 8;
+        let out = Shared::new(out);
+        tasks(panels.count() * self.groups * parts, work, |task| {
+            let (part, rest) = (task % parts, task / parts);
+            let (group, panel) = (rest % self.groups, rest / self.groups);
+            let (start, columns) = panels.get(panel);
+            let first_row = part * rows;
+            let rows = rows.min(self.rows - first_row);
+            dispatch(self.isa, Panel { all: self, out, group, start, columns, first_row, rows });
+        });
+    }
+}
+
+/// One task: some rows of one panel of one group.
+struct Panel<'a, T> {
+    all: &'a Gather<'a, T>,
+    out: Shared<T>,
+    group: usize,
+    start: usize,
+    columns: usize,
+    first_row: usize,
+    rows: usize,
+}
+
+impl<T: Element> Kernel<T> for Panel<'_, T> {
+    #[inline(always)]
+    fn run<S: Lanes<Elem = T>>(self) {
+        let all = self.all;
+        let [height, width] = all.view.grid;
+        let (pixels, target) = (height * width, all.target);
+        let mut runs = Runs::default();
+        runs.find(all.view, self.start, self.columns);
+        let taps = runs.taps();
+        let stride = self.columns.next_multiple_of(S::N);
+        let block = (DEPTH / taps).clamp(1, all.channels);
+        let mut packed = scratch::take::<T>(block * taps * stride);
+
+        let (picture, pixel) = (self.start / pixels, self.start % pixels);
+        let dense = target.column == 1 && target.row == width && pixel + self.columns <= pixels;
+        let mut aside = scratch::take::<T>(if dense { 0 } else { self.rows * stride });
+        let first_out = target.base + (self.group * all.rows + self.first_row) * target.channel;
+        let (c, c_row) = if dense {
+            (self.out.get().wrapping_add(first_out + picture * target.picture + pixel), target.channel)
+        } else {
+            (aside.as_mut_ptr(), stride)
+        };
+
+        let depth = all.channels * taps;
+        let first_weight = (self.group * all.rows + self.first_row) * depth;
+        for channel in (0..all.channels).step_by(block) {
+            let channels = block.min(all.channels - channel);
+            for i in 0..channels {
+                let from = (self.group * all.channels + channel + i) * all.source_channel;
+                for tap in 0..taps {
+                    // SAFETY: the view's runs lie in every channel of the source, and `packed` has a row of
+                    // `stride >= columns` numbers for each tap of each channel of the block.
+                    unsafe {
+                        let to = packed.as_mut_ptr().add((i * taps + tap) * stride);
+                        runs.pack::<S, T>(tap, all.source.as_ptr().add(from), to);
+                    }
+                }
+            }
+            for row in (0..self.rows).step_by(S::ROWS) {
+                let init = match (channel, all.bias) {
+                    (0, None) => Init::Zero,
+                    (0, Some(bias)) => {
+                        Init::Rows(bias[self.group * all.rows + self.first_row + row..].as_ptr())
+                    }
+                    _ => Init::Add,
+                };
+                let tile = Tile {
+                    depth: channels * taps,
+                    a: all.weights[first_weight + row * depth + channel * taps..].as_ptr(),
+                    a_row: depth,
+                    a_step: 1,
+                    b: packed.as_ptr(),
+                    b_step: stride,
+                    c: c.wrapping_add(row * c_row),
+                    c_row,
+                    columns: self.columns,
+                    b_padded: true,
+                    init,
+                };
+                // SAFETY: `a` has these rows of the weights, whose length the caller checked; `b` is `packed`,
+                // padded to whole vectors; `c` is the grid's part of these rows and columns, which no other
+                // task has, or the buffer aside.
+                unsafe { micro::run(all.isa, S::ROWS.min(self.rows - row), &tile) };
+            }
+        }
+        if !dense {
+            self.scatter::<S>(&aside, stride, first_out);
+        }
+    }
+}
+
+impl<T: Element> Panel<'_, T> {
+    /// Moves the finished panel to where its pixels belong.
+    #[inline(always)]
+    fn scatter<S: Lanes<Elem = T>>(&self, aside: &[T], stride: usize, first_out: usize) {
+        let [height, width] = self.all.view.grid;
+        let target = self.all.target;
+        let mut done = 0;
+        while done < self.columns {
+            let (line, x) = ((self.start + done) / width, (self.start + done) % width);
+            let len = (width - x).min(self.columns - done);
+            let (picture, y) = (line / height, line % height);
+            let to = first_out + picture * target.picture + y * target.row + x * target.column;
+            for row in 0..self.rows {
+                // SAFETY: the pixels lie in the target's grid, and these rows and columns are this task's.
+                unsafe {
+                    let from = aside.as_ptr().add(row * stride + done);
+                    let to = self.out.get().add(to + row * target.channel);
+                    if target.column == 1 {
+                        copy::<S>(from, 1, to, len);
+                    } else {
+                        for i in 0..len {
+                            *to.add(i * target.column) = *from.add(i);
+                        }
+                    }
+                }
+            }
+            done += len;
+        }
+    }
+}

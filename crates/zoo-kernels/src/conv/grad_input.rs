@@ -1,0 +1,118 @@
+//! The gradient of the input, which is also the transposed convolution.
+//!
+//! With a stride, the pixels of the input fall into `stride[0] * stride[1]` phases: those of one phase are
+//! reached by the same taps, and reached by no others. Each phase is a product of its own with the weights of
+//! its taps, so that nothing is multiplied by the zeros between strided pixels.
+
+use rayon::prelude::*;
+
+use super::gather::{Gather, Target};
+use super::runs::{Tap, View};
+use super::spec::Conv2d;
+use crate::element::Element;
+use crate::error::{Result, Shape, check_len};
+use crate::isa::Isa;
+use crate::scratch;
+
+/// `grad_input[i]` = the sum of `grad_out[j] * weight` over all outputs `j` that `input[i]` went into.
+///
+/// `shape` is the input's; `grad_out` has [`Conv2d::output_shape`].
+///
+/// # Errors
+/// As [`super::forward`].
+pub fn grad_input<T: Element>(
+    spec: &Conv2d,
+    shape: Shape,
+    grad_out: &[T],
+    weight: &[T],
+    grad_input: &mut [T],
+) -> Result<()> {
+    let op = "conv2d grad_input";
+    let output = spec.output_shape(shape)?;
+    check_len(op, "grad_out", grad_out.len(), &output)?;
+    check_len(op, "weight", weight.len(), &spec.weight_shape())?;
+    check_len(op, "grad_input", grad_input.len(), &shape)?;
+    spread(spec, shape, output, grad_out, weight, None, grad_input);
+    Ok(())
+}
+
+/// The taps of one phase along one side: `(tap, offset in the output)`.
+fn phase_taps(
+    phase: usize,
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+    padding: usize,
+) -> Vec<(usize, isize)> {
+    (0..kernel)
+        .filter_map(|tap| {
+            let reach = (phase + padding) as isize - (tap * dilation) as isize;
+            (reach.rem_euclid(stride as isize) == 0).then(|| (tap, reach.div_euclid(stride as isize)))
+        })
+        .collect()
+}
+
+/// The gradient with everything checked; `bias` (for the transposed convolution) is added to every channel.
+pub(super) fn spread<T: Element>(
+    spec: &Conv2d,
+    [n, c, h, w]: Shape,
+    [_, o, oh, ow]: Shape,
+    grad_out: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    grad_input: &mut [T],
+) {
+    let [kh, kw] = spec.kernel_size;
+    let [sh, sw] = spec.stride;
+    let (group_c, group_o) = (c / spec.groups, o / spec.groups);
+    let phases: Vec<_> = (0..sh.min(h)).flat_map(|py| (0..sw.min(w)).map(move |px| (py, px))).collect();
+    let taps_of = |(py, px)| {
+        let ys: Vec<(usize, isize)> = phase_taps(py, kh, sh, spec.dilation[0], spec.padding.top);
+        let xs = phase_taps(px, kw, sw, spec.dilation[1], spec.padding.left);
+        (ys, xs)
+    };
+    if phases.iter().any(|&phase| taps_of(phase).0.is_empty() || taps_of(phase).1.is_empty()) {
+        // Pixels that no tap reaches get no product to write them.
+        let pixels = h * w;
+        grad_input.par_chunks_mut(pixels).enumerate().for_each(|(plane, pixels)| {
+            pixels.fill(bias.map_or(T::ZERO, |bias| bias[plane % c]));
+        });
+    }
+    for (py, px) in phases {
+        let (ys, xs) = taps_of((py, px));
+        let count = ys.len() * xs.len();
+        if count == 0 {
+            continue;
+        }
+        let picks: Vec<usize> = ys.iter().flat_map(|y| xs.iter().map(move |x| y.0 * kw + x.0)).collect();
+        let taps = ys.iter().flat_map(|y| xs.iter().map(move |x| Tap { dy: y.1, dx: x.1 })).collect();
+        // Weights by input channel: row (group, c) holds (o, tap).
+        let mut turned = scratch::take::<T>(spec.groups * group_c * group_o * count);
+        let row = group_o * count;
+        turned.par_chunks_mut(row).enumerate().for_each(|(channel, row)| {
+            let (group, c) = (channel / group_c, channel % group_c);
+            for (o, to) in row.chunks_exact_mut(count).enumerate() {
+                let from = ((group * group_o + o) * group_c + c) * kh * kw;
+                for (to, &pick) in to.iter_mut().zip(&picks) {
+                    *to = weight[from + pick];
+                }
+            }
+        });
+        let grid = [(h - py).div_ceil(sh), (w - px).div_ceil(sw)];
+        let view = View { source: [oh, ow], source_picture: o * oh * ow, grid, step: [1, 1], taps };
+        Gather {
+            isa: Isa::current(),
+            pictures: n,
+            groups: spec.groups,
+            channels: group_o,
+            source_channel: oh * ow,
+            source: grad_out,
+            view: &view,
+            weights: &turned,
+            rows: group_c,
+            bias,
+            target: Target { picture: c * h * w, channel: h * w, row: sh * w, column: sw, base: py * w + px },
+        }
+        .run(grad_input);
+    }
+}

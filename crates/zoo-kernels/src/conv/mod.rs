@@ -1,0 +1,13 @@
+//! Convolution: forward, gradient of the input, gradient of weight and bias, and transposed.
+
+mod forward;
+mod gather;
+mod grad_input;
+mod grad_weight;
+mod runs;
+mod spec;
+
+pub use forward::forward;
+pub use grad_input::grad_input;
+pub use grad_weight::grad_weight;
+pub use spec::{Conv2d, Padding};

@@ -6,8 +6,10 @@ mod grad_input;
 mod grad_weight;
 mod runs;
 mod spec;
+mod transposed;
 
 pub use forward::forward;
 pub use grad_input::grad_input;
 pub use grad_weight::grad_weight;
 pub use spec::{Conv2d, Padding};
+pub use transposed::Transposed;

@@ -49,3 +49,23 @@ pub(crate) fn tasks(count: usize, work: usize, task: impl Fn(usize) + Sync + Sen
         (0..count).into_par_iter().with_max_len(1).for_each(task);
     }
 }
+
+/// Numbers that one task of an element-wise loop takes.
+pub(crate) const CHUNK: usize = 1 << 14;
+
+/// Runs `task` for consecutive ranges of at most `each` of `0..count`, where one step of `count` is `cost`
+/// elementary steps.
+pub(crate) fn ranges(
+    count: usize,
+    each: usize,
+    cost: usize,
+    task: impl Fn(std::ops::Range<usize>) + Sync + Send,
+) {
+    let each = each.max(1);
+    tasks(count.div_ceil(each), count.saturating_mul(cost), |i| task(i * each..count.min((i + 1) * each)));
+}
+
+/// How many planes of `pixels` make one task.
+pub(crate) fn planes_each(pixels: usize) -> usize {
+    (CHUNK / pixels.max(1)).max(1)
+}

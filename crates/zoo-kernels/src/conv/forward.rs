@@ -1,5 +1,6 @@
 //! The forward pass.
 
+use super::depthwise;
 use super::gather::{Gather, Target};
 use super::runs::{Tap, View};
 use super::spec::Conv2d;
@@ -44,6 +45,18 @@ pub(super) fn correlate<T: Element>(
     bias: Option<&[T]>,
     out: &mut [T],
 ) {
+    if spec.is_depthwise() {
+        return depthwise::forward(
+            spec,
+            [n, c, h, w],
+            [n, spec.out_channels, oh, ow],
+            input,
+            weight,
+            bias,
+            out,
+        );
+    }
+    let spec = &spec.bounded([n, c, h, w], [n, spec.out_channels, oh, ow]);
     let view = view(spec, [n, c, h, w], [oh, ow]);
     let (rows, pixels) = (spec.out_channels / spec.groups, oh * ow);
     let target = Target { picture: spec.out_channels * pixels, channel: pixels, row: ow, column: 1, base: 0 };

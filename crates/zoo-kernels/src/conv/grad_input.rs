@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use super::depthwise;
 use super::gather::{Gather, Target};
 use super::runs::{Tap, View};
 use super::spec::Conv2d;
@@ -62,6 +63,10 @@ pub(super) fn spread<T: Element>(
     bias: Option<&[T]>,
     grad_input: &mut [T],
 ) {
+    if spec.is_depthwise() {
+        return depthwise::grad_input(spec, [n, c, h, w], [n, o, oh, ow], grad_out, weight, bias, grad_input);
+    }
+    let spec = &spec.bounded([n, c, h, w], [n, o, oh, ow]);
     let [kh, kw] = spec.kernel_size;
     let [sh, sw] = spec.stride;
     let (group_c, group_o) = (c / spec.groups, o / spec.groups);

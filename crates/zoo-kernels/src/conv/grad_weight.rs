@@ -12,6 +12,7 @@
 
 use rayon::prelude::*;
 
+use super::depthwise;
 use super::forward::view;
 use super::runs::{Runs, View};
 use super::spec::Conv2d;
@@ -68,6 +69,10 @@ pub(super) fn correlate_weights<T: Element>(
     grad_out: &[T],
     grad_weight: &mut [T],
 ) {
+    if spec.is_depthwise() {
+        return depthwise::grad_weight(spec, shape, output, input, grad_out, grad_weight);
+    }
+    let spec = &spec.bounded(shape, output);
     let isa = Isa::current();
     let [n, c, h, w] = shape;
     let [_, o, oh, ow] = output;

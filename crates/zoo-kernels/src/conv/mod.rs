@@ -1,5 +1,6 @@
 //! Convolution: forward, gradient of the input, gradient of weight and bias, and transposed.
 
+mod depthwise;
 mod forward;
 mod gather;
 mod grad_input;

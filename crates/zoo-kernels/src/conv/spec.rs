@@ -134,6 +134,19 @@ impl Conv2d {
         Ok(output)
     }
 
+    /// The same, with the stride cut to the padded input where there is one window only, so that it means
+    /// nothing: no loop over strides is then longer than the picture.
+    pub(crate) fn bounded(mut self, [_, _, h, w]: Shape, [_, _, oh, ow]: Shape) -> Self {
+        let p = self.padding;
+        let padded = [h + p.top + p.bottom, w + p.left + p.right];
+        for (i, out) in [oh, ow].into_iter().enumerate() {
+            if out == 1 {
+                self.stride[i] = padded[i];
+            }
+        }
+        self
+    }
+
     /// Refuses zeros and groups that don't divide.
     pub(crate) fn check(&self, op: &'static str) -> Result<()> {
         check_nonzero(op, "channels", &[self.in_channels, self.out_channels])?;

@@ -45,12 +45,29 @@ pub struct Gradients<'a, T> {
     pub beta: &'a mut [T],
 }
 
-/// Which statistics normalise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+/// The statistics that a forward pass normalised with: what its backward pass needs of it.
+#[derive(Debug, Clone, Copy)]
+pub enum Saved<'a, T> {
     /// The batch's own, through which the gradient flows.
-    Batch,
+    Batch {
+        /// Means.
+        mean: &'a [T],
+        /// Biased variances.
+        variance: &'a [T],
+    },
     /// Given ones, which are constants.
+    Fixed {
+        /// Means.
+        mean: &'a [T],
+        /// Variances.
+        variance: &'a [T],
+    },
+}
+
+/// Which statistics normalise.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Batch,
     Fixed,
 }
 
@@ -215,22 +232,25 @@ fn affine<T: Element>(norm: &Norm<'_, T>, channel: usize, mean: T, variance: T) 
 
 /// The gradients of input, residual, gamma and beta.
 ///
-/// `stats` are the means and variances that the forward pass used. `out`, its result, is needed where there was
+/// `saved` are the means and variances that the forward pass used. `out`, its result, is needed where there was
 /// a residual; without one it is computed again from the input, and needn't be kept.
 ///
 /// # Errors
 /// A slice isn't as long as its shape, a side is zero, or there is a gradient for a residual but no `out`.
 pub fn backward<T: Element>(
     norm: &Norm<'_, T>,
-    mode: Mode,
+    saved: Saved<'_, T>,
     shape: Shape,
     input: &[T],
-    (mean, variance): (&[T], &[T]),
     out: Option<&[T]>,
     grad_out: &[T],
     gradients: Gradients<'_, T>,
 ) -> Result<()> {
     let op = "batch_norm backward";
+    let (mode, mean, variance) = match saved {
+        Saved::Batch { mean, variance } => (Mode::Batch, mean, variance),
+        Saved::Fixed { mean, variance } => (Mode::Fixed, mean, variance),
+    };
     norm.check(op, shape)?;
     for (what, len) in [("mean", mean.len()), ("variance", variance.len())] {
         check_len(op, what, len, &[shape[1]])?;

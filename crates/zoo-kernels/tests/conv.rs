@@ -201,3 +201,14 @@ fn what_does_not_fit_is_refused() {
         "conv2d: `out` has 35 elements, but its shape [1, 4, 3, 3] needs 36: pass the whole tensor, contiguous"
     );
 }
+
+#[test]
+fn absurd_paddings_and_strides_cost_nothing() {
+    let far = 1usize << 40;
+    let padding = Padding { top: far, bottom: 0, left: 0, right: far };
+    let spec = Conv2d { padding, stride: [far / 2, far - 1], ..Conv2d::new(2, 2, 2).with_groups(2) };
+    assert_eq!(spec.output_shape([1, 2, 3, 3]).unwrap(), [1, 2, 3, 2]);
+    check::<f32>(&spec, [1, 2, 3, 3], 1);
+    check::<f32>(&Conv2d { groups: 1, ..spec }, [1, 2, 3, 3], 2);
+    check::<f32>(&Conv2d::new(2, 3, 3).with_stride(usize::MAX), [1, 2, 4, 5], 3);
+}

@@ -27,6 +27,14 @@ const SLACK: usize = 16 * TOGETHER;
 /// Tasks worth having.
 const TASKS: usize = 32;
 
+/// Whether the padded plane is no larger than planes that real networks have: a padding much larger than the
+/// picture would only fill scratch with zeros, and is left to the general product.
+pub(super) fn suits(spec: &Conv2d, [_, _, h, w]: Shape, [_, _, oh, ow]: Shape) -> bool {
+    let p = spec.padding;
+    let padded = (h + p.top + p.bottom).checked_mul(w + p.left + p.right);
+    spec.is_depthwise() && padded.is_some_and(|padded| padded <= (1 << 16) + 8 * (h * w + oh * ow))
+}
+
 /// Where everything lies in the scratch planes.
 struct Layout {
     spec: Conv2d,

@@ -45,19 +45,12 @@ pub(super) fn correlate<T: Element>(
     bias: Option<&[T]>,
     out: &mut [T],
 ) {
-    if spec.is_depthwise() {
-        return depthwise::forward(
-            spec,
-            [n, c, h, w],
-            [n, spec.out_channels, oh, ow],
-            input,
-            weight,
-            bias,
-            out,
-        );
+    let (shape, output) = ([n, c, h, w], [n, spec.out_channels, oh, ow]);
+    if depthwise::suits(spec, shape, output) {
+        return depthwise::forward(spec, shape, output, input, weight, bias, out);
     }
-    let spec = &spec.bounded([n, c, h, w], [n, spec.out_channels, oh, ow]);
-    let view = view(spec, [n, c, h, w], [oh, ow]);
+    let spec = &spec.bounded(shape, output);
+    let view = view(spec, shape, [oh, ow]);
     let (rows, pixels) = (spec.out_channels / spec.groups, oh * ow);
     let target = Target { picture: spec.out_channels * pixels, channel: pixels, row: ow, column: 1, base: 0 };
     Gather {

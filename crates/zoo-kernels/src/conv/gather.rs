@@ -3,6 +3,8 @@
 
 #![expect(unsafe_code, reason = "tiles read and write through pointers; the bounds are the view's")]
 
+use std::ops::Range;
+
 use super::runs::{Runs, View};
 use crate::element::Element;
 use crate::gemm::micro::{self, Init, Tile, VECTORS};
@@ -52,7 +54,7 @@ struct Panels {
     columns: usize,
     repeats: usize,
     vectors: usize,
-    each: usize,
+    count: usize,
     lanes: usize,
 }
 
@@ -62,20 +64,20 @@ impl Panels {
         let joined = pixels % lanes != 0 && pixels < 12 * lanes;
         let (columns, repeats) = if joined { (pictures * pixels, 1) } else { (pixels, pictures) };
         let vectors = columns.div_ceil(lanes);
-        Self { columns, repeats, vectors, each: vectors.div_ceil(VECTORS), lanes }
+        Self { columns, repeats, vectors, count: vectors.div_ceil(VECTORS), lanes }
     }
 
-    fn count(&self) -> usize {
-        self.repeats * self.each
-    }
-
-    /// First column and number of columns of a panel.
+    /// First column and number of columns of a panel, of each repeat.
     fn get(&self, panel: usize) -> (usize, usize) {
-        let (repeat, i) = (panel / self.each, panel % self.each);
-        let start = i * self.vectors / self.each * self.lanes;
-        let end = ((i + 1) * self.vectors / self.each * self.lanes).min(self.columns);
-        (repeat * self.columns + start, end - start)
+        let start = panel * self.vectors / self.count * self.lanes;
+        let end = ((panel + 1) * self.vectors / self.count * self.lanes).min(self.columns);
+        (start, end - start)
     }
+}
+
+/// `0..count` in `parts` ranges, as even as can be.
+fn part(count: usize, parts: usize, i: usize) -> Range<usize> {
+    i * count / parts..(i + 1) * count / parts
 }
 
 impl<T: Element> Gather<'_, T> {
@@ -84,64 +86,99 @@ impl<T: Element> Gather<'_, T> {
         let [height, width] = self.view.grid;
         let pixels = height * width;
         let panels = Panels::new(self.isa.lanes::<T>(), self.pictures, pixels);
-        let wanted = TASKS.div_ceil(panels.count() * self.groups);
-        let parts = wanted.min(self.rows.div_ceil(MIN_ROWS)).max(1);
-        let rows = self.rows.div_ceil(parts).next_multiple_of(self.isa.rows::<T>());
-        let parts = self.rows.div_ceil(rows);
+        // Pictures and groups share a panel's runs: they are split only for want of panels.
+        let by_picture = TASKS.div_ceil(panels.count).min(panels.repeats);
+        let by_group = TASKS.div_ceil(panels.count * by_picture).min(self.groups);
+        let by_row = TASKS.div_ceil(panels.count * by_picture * by_group).min(self.rows.div_ceil(MIN_ROWS));
+        let rows = self.rows.div_ceil(by_row).next_multiple_of(self.isa.rows::<T>());
+        let by_row = self.rows.div_ceil(rows);
         let work =
             self.pictures * pixels * self.groups * self.rows * self.channels * self.view.taps.len() / 8;
         let out = Shared::new(out);
-        tasks(panels.count() * self.groups * parts, work, |task| {
-            let (part, rest) = (task % parts, task / parts);
-            let (group, panel) = (rest % self.groups, rest / self.groups);
+        tasks(panels.count * by_picture * by_group * by_row, work, |task| {
+            let (row, rest) = (task % by_row, task / by_row);
+            let (group, rest) = (rest % by_group, rest / by_group);
+            let (picture, panel) = (rest % by_picture, rest / by_picture);
             let (start, columns) = panels.get(panel);
-            let first_row = part * rows;
-            let rows = rows.min(self.rows - first_row);
-            dispatch(self.isa, Panel { all: self, out, group, start, columns, first_row, rows });
+            let panel = Panel {
+                all: self,
+                out,
+                start,
+                columns,
+                pictures: part(panels.repeats, by_picture, picture),
+                groups: part(self.groups, by_group, group),
+                rows: row * rows..self.rows.min((row + 1) * rows),
+            };
+            dispatch(self.isa, panel);
         });
     }
 }
 
-/// One task: some rows of one panel of one group.
+/// One task: some rows of one panel, in some groups and pictures.
 struct Panel<'a, T> {
     all: &'a Gather<'a, T>,
     out: Shared<T>,
-    group: usize,
     start: usize,
     columns: usize,
-    first_row: usize,
-    rows: usize,
+    pictures: Range<usize>,
+    groups: Range<usize>,
+    rows: Range<usize>,
 }
 
 impl<T: Element> Kernel<T> for Panel<'_, T> {
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
-        let all = self.all;
-        let [height, width] = all.view.grid;
-        let (pixels, target) = (height * width, all.target);
         let mut runs = Runs::default();
-        runs.find(all.view, self.start, self.columns);
+        runs.find(self.all.view, self.start, self.columns);
         let taps = runs.taps();
         let stride = self.columns.next_multiple_of(S::N);
-        let block = (DEPTH / taps).clamp(1, all.channels);
+        let block = (DEPTH / taps).clamp(1, self.all.channels);
         let mut packed = scratch::take::<T>(block * taps * stride);
+        let mut aside = scratch::take::<T>(if self.is_dense() { 0 } else { self.rows.len() * stride });
+        for group in self.groups.clone() {
+            for picture in self.pictures.clone() {
+                self.product::<S>(&runs, [group, picture], block, &mut packed, &mut aside);
+            }
+        }
+    }
+}
 
-        let (picture, pixel) = (self.start / pixels, self.start % pixels);
-        let dense = target.column == 1 && target.row == width && pixel + self.columns <= pixels;
-        let mut aside = scratch::take::<T>(if dense { 0 } else { self.rows * stride });
-        let first_out = target.base + (self.group * all.rows + self.first_row) * target.channel;
-        let (c, c_row) = if dense {
-            (self.out.get().wrapping_add(first_out + picture * target.picture + pixel), target.channel)
+impl<T: Element> Panel<'_, T> {
+    /// Whether the panel's pixels lie side by side in the target.
+    fn is_dense(&self) -> bool {
+        let ([height, width], target) = (self.all.view.grid, self.all.target);
+        let pixels = height * width;
+        target.column == 1 && target.row == width && self.start % pixels + self.columns <= pixels
+    }
+
+    /// The panel in one group and picture.
+    #[inline(always)]
+    fn product<S: Lanes<Elem = T>>(
+        &self,
+        runs: &Runs,
+        [group, picture]: [usize; 2],
+        block: usize,
+        packed: &mut [T],
+        aside: &mut [T],
+    ) {
+        let all = self.all;
+        let [height, width] = all.view.grid;
+        let (pixels, target, taps) = (height * width, all.target, runs.taps());
+        let stride = self.columns.next_multiple_of(S::N);
+        let first_row = group * all.rows + self.rows.start;
+        let first_out = target.base + picture * target.picture + first_row * target.channel;
+        let (c, c_row) = if self.is_dense() {
+            let at = first_out + self.start / pixels * target.picture + self.start % pixels;
+            (self.out.get().wrapping_add(at), target.channel)
         } else {
             (aside.as_mut_ptr(), stride)
         };
-
         let depth = all.channels * taps;
-        let first_weight = (self.group * all.rows + self.first_row) * depth;
         for channel in (0..all.channels).step_by(block) {
             let channels = block.min(all.channels - channel);
             for i in 0..channels {
-                let from = (self.group * all.channels + channel + i) * all.source_channel;
+                let from = (group * all.channels + channel + i) * all.source_channel;
+                let from = picture * all.view.source_picture + from;
                 for tap in 0..taps {
                     // SAFETY: the view's runs lie in every channel of the source, and `packed` has a row of
                     // `stride >= columns` numbers for each tap of each channel of the block.
@@ -151,17 +188,15 @@ impl<T: Element> Kernel<T> for Panel<'_, T> {
                     }
                 }
             }
-            for row in (0..self.rows).step_by(S::ROWS) {
+            for row in (0..self.rows.len()).step_by(S::ROWS) {
                 let init = match (channel, all.bias) {
                     (0, None) => Init::Zero,
-                    (0, Some(bias)) => {
-                        Init::Rows(bias[self.group * all.rows + self.first_row + row..].as_ptr())
-                    }
+                    (0, Some(bias)) => Init::Rows(bias[first_row + row..].as_ptr()),
                     _ => Init::Add,
                 };
                 let tile = Tile {
                     depth: channels * taps,
-                    a: all.weights[first_weight + row * depth + channel * taps..].as_ptr(),
+                    a: all.weights[(first_row + row) * depth + channel * taps..].as_ptr(),
                     a_row: depth,
                     a_step: 1,
                     b: packed.as_ptr(),
@@ -169,22 +204,19 @@ impl<T: Element> Kernel<T> for Panel<'_, T> {
                     c: c.wrapping_add(row * c_row),
                     c_row,
                     columns: self.columns,
-                    b_padded: true,
                     init,
                 };
                 // SAFETY: `a` has these rows of the weights, whose length the caller checked; `b` is `packed`,
                 // padded to whole vectors; `c` is the grid's part of these rows and columns, which no other
                 // task has, or the buffer aside.
-                unsafe { micro::run(all.isa, S::ROWS.min(self.rows - row), &tile) };
+                unsafe { micro::run(all.isa, S::ROWS.min(self.rows.len() - row), &tile) };
             }
         }
-        if !dense {
-            self.scatter::<S>(&aside, stride, first_out);
+        if !self.is_dense() {
+            self.scatter::<S>(aside, stride, first_out);
         }
     }
-}
 
-impl<T: Element> Panel<'_, T> {
     /// Moves the finished panel to where its pixels belong.
     #[inline(always)]
     fn scatter<S: Lanes<Elem = T>>(&self, aside: &[T], stride: usize, first_out: usize) {
@@ -196,7 +228,7 @@ impl<T: Element> Panel<'_, T> {
             let len = (width - x).min(self.columns - done);
             let (picture, y) = (line / height, line % height);
             let to = first_out + picture * target.picture + y * target.row + x * target.column;
-            for row in 0..self.rows {
+            for row in 0..self.rows.len() {
                 // SAFETY: the pixels lie in the target's grid, and these rows and columns are this task's.
                 unsafe {
                     let from = aside.as_ptr().add(row * stride + done);

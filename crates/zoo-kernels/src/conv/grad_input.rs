@@ -4,6 +4,10 @@
 //! reached by the same taps, and reached by no others. Each phase is a product of its own with the weights of
 //! its taps, so that nothing is multiplied by the zeros between strided pixels.
 
+#![expect(unsafe_code, reason = "tasks turn disjoint rows of weights through one pointer")]
+
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::depthwise;
@@ -12,8 +16,13 @@ use super::runs::{Tap, View};
 use super::spec::Conv2d;
 use crate::element::Element;
 use crate::error::{Result, Shape, check_len};
-use crate::isa::Isa;
+use crate::isa::{Isa, Kernel, dispatch};
+use crate::par::{Shared, tasks};
 use crate::scratch;
+use crate::simd::{Lanes, transpose};
+
+/// Input channels whose weights are turned together: their numbers for one output channel lie side by side.
+const CHUNK: usize = 32;
 
 /// `grad_input[i]` = the sum of `grad_out[j] * weight` over all outputs `j` that `input[i]` went into.
 ///
@@ -63,13 +72,15 @@ pub(super) fn spread<T: Element>(
     bias: Option<&[T]>,
     grad_input: &mut [T],
 ) {
-    if spec.is_depthwise() {
-        return depthwise::grad_input(spec, [n, c, h, w], [n, o, oh, ow], grad_out, weight, bias, grad_input);
+    let (shape, output) = ([n, c, h, w], [n, o, oh, ow]);
+    if depthwise::suits(spec, shape, output) {
+        return depthwise::grad_input(spec, shape, output, grad_out, weight, bias, grad_input);
     }
-    let spec = &spec.bounded([n, c, h, w], [n, o, oh, ow]);
+    let spec = &spec.bounded(shape, output);
     let [kh, kw] = spec.kernel_size;
     let [sh, sw] = spec.stride;
     let (group_c, group_o) = (c / spec.groups, o / spec.groups);
+    let isa = Isa::current();
     let phases: Vec<_> = (0..sh.min(h)).flat_map(|py| (0..sw.min(w)).map(move |px| (py, px))).collect();
     let taps_of = |(py, px)| {
         let ys: Vec<(usize, isize)> = phase_taps(py, kh, sh, spec.dilation[0], spec.padding.top);
@@ -91,22 +102,21 @@ pub(super) fn spread<T: Element>(
         }
         let picks: Vec<usize> = ys.iter().flat_map(|y| xs.iter().map(move |x| y.0 * kw + x.0)).collect();
         let taps = ys.iter().flat_map(|y| xs.iter().map(move |x| Tap { dy: y.1, dx: x.1 })).collect();
-        // Weights by input channel: row (group, c) holds (o, tap).
-        let mut turned = scratch::take::<T>(spec.groups * group_c * group_o * count);
-        let row = group_o * count;
-        turned.par_chunks_mut(row).enumerate().for_each(|(channel, row)| {
-            let (group, c) = (channel / group_c, channel % group_c);
-            for (o, to) in row.chunks_exact_mut(count).enumerate() {
-                let from = ((group * group_o + o) * group_c + c) * kh * kw;
-                for (to, &pick) in to.iter_mut().zip(&picks) {
-                    *to = weight[from + pick];
-                }
-            }
+        let mut turned = scratch::take::<T>(c * group_o * count);
+        let to = Shared::new(&mut turned);
+        let chunks = group_c.div_ceil(CHUNK);
+        tasks(spec.groups * chunks, c * group_o * count, |task| {
+            let (group, first) = (task / chunks, task % chunks * CHUNK);
+            let channels = first..group_c.min(first + CHUNK);
+            dispatch(
+                isa,
+                Turn { weight, all: kh * kw, picks: &picks, outs: group_o, group, channels, group_c, to },
+            );
         });
         let grid = [(h - py).div_ceil(sh), (w - px).div_ceil(sw)];
         let view = View { source: [oh, ow], source_picture: o * oh * ow, grid, step: [1, 1], taps };
         Gather {
-            isa: Isa::current(),
+            isa,
             pictures: n,
             groups: spec.groups,
             channels: group_o,
@@ -119,5 +129,48 @@ pub(super) fn spread<T: Element>(
             target: Target { picture: c * h * w, channel: h * w, row: sh * w, column: sw, base: py * w + px },
         }
         .run(grad_input);
+    }
+}
+
+/// Turns weights around: of some input channels of a group, row `c` gets `(output channel, picked tap)`.
+struct Turn<'a, T> {
+    weight: &'a [T],
+    /// Taps that the weights have, and those of this phase.
+    all: usize,
+    picks: &'a [usize],
+    /// Channels of a group on both sides.
+    outs: usize,
+    group_c: usize,
+    group: usize,
+    channels: Range<usize>,
+    to: Shared<T>,
+}
+
+impl<T: Element> Kernel<T> for Turn<'_, T> {
+    #[inline(always)]
+    fn run<S: Lanes<Elem = T>>(self) {
+        let (row, first) = (self.outs * self.picks.len(), self.channels.start);
+        let from = (self.group * self.outs * self.group_c + first) * self.all;
+        let from = &self.weight[from..];
+        // SAFETY: the rows of these channels of this group are this task's.
+        let to =
+            unsafe { self.to.slice((self.group * self.group_c + first) * row, self.channels.len() * row) };
+        if self.all == 1 {
+            // SAFETY: `outs` rows of `group_c` weights, of which these channels are turned into rows of `outs`.
+            unsafe {
+                let size = (self.outs, self.channels.len());
+                transpose::<S>(from.as_ptr(), self.group_c, to.as_mut_ptr(), self.outs, size);
+            }
+            return;
+        }
+        for out in 0..self.outs {
+            let from = &from[out * self.group_c * self.all..];
+            for (channel, from) in from.chunks_exact(self.all).take(self.channels.len()).enumerate() {
+                let at = channel * row + out * self.picks.len();
+                for (to, &pick) in to[at..at + self.picks.len()].iter_mut().zip(self.picks) {
+                    *to = from[pick];
+                }
+            }
+        }
     }
 }

@@ -69,7 +69,7 @@ pub(super) fn correlate_weights<T: Element>(
     grad_out: &[T],
     grad_weight: &mut [T],
 ) {
-    if spec.is_depthwise() {
+    if depthwise::suits(spec, shape, output) {
         return depthwise::grad_weight(spec, shape, output, input, grad_out, grad_weight);
     }
     let spec = &spec.bounded(shape, output);
@@ -217,7 +217,6 @@ impl<T: Element> Kernel<T> for Part<'_, T> {
                         c: result.wrapping_add(row * all.stride + first),
                         c_row: all.stride,
                         columns,
-                        b_padded: true,
                         init: if start == begin { Init::Zero } else { Init::Add },
                     };
                     // SAFETY: `a` has `rows` packed rows, `b` has `depth` rows of `stride`, and `c` is this

@@ -12,5 +12,7 @@ mod transposed;
 pub use forward::forward;
 pub use grad_input::grad_input;
 pub use grad_weight::grad_weight;
+pub(crate) use runs::inside;
+pub(crate) use spec::window_count;
 pub use spec::{Conv2d, Padding};
 pub use transposed::Transposed;

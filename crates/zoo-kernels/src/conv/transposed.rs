@@ -50,10 +50,15 @@ impl Transposed {
     /// same weights.
     pub fn of(conv: &Conv2d, input: [usize; 2], output: [usize; 2]) -> Self {
         let p = conv.padding;
-        let pads = [p.top + p.bottom, p.left + p.right];
+        let padded = [
+            input[0].saturating_add(p.top).saturating_add(p.bottom),
+            input[1].saturating_add(p.left).saturating_add(p.right),
+        ];
         let left_over = |i: usize| {
-            let reach = (conv.kernel_size[i] - 1) * conv.dilation[i] + 1;
-            (input[i] + pads[i]).saturating_sub((output[i] - 1) * conv.stride[i] + reach)
+            let reach =
+                conv.kernel_size[i].saturating_sub(1).saturating_mul(conv.dilation[i]).saturating_add(1);
+            let steps = output[i].saturating_sub(1).saturating_mul(conv.stride[i]);
+            padded[i].saturating_sub(steps.saturating_add(reach))
         };
         Self {
             in_channels: conv.out_channels,

@@ -28,7 +28,7 @@ pub(crate) struct Tile<T> {
     pub(crate) a: *const T,
     pub(crate) a_row: usize,
     pub(crate) a_step: usize,
-    /// `b[k]` begins at `b + k * b_step`.
+    /// `b[k]` begins at `b + k * b_step`, and can be read up to a whole vector.
     pub(crate) b: *const T,
     pub(crate) b_step: usize,
     /// `c[i]` begins at `c + i * c_row`.
@@ -36,8 +36,6 @@ pub(crate) struct Tile<T> {
     pub(crate) c_row: usize,
     /// Columns of the tile.
     pub(crate) columns: usize,
-    /// Whether the last vector of `b` may be read whole where `columns` ends within it.
-    pub(crate) b_padded: bool,
     /// What it starts from.
     pub(crate) init: Init<T>,
 }
@@ -107,11 +105,7 @@ unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize>(tile: &Tile<S
                 }
             }
         }
-        if tile.b_padded || last == S::N {
-            accumulate::<S, ROWS, VECTORS>(tile, &mut sums, |b, v| S::load(b.add(v * S::N)));
-        } else {
-            accumulate::<S, ROWS, VECTORS>(tile, &mut sums, load_c);
-        }
+        accumulate::<S, ROWS, VECTORS>(tile, &mut sums);
         for (i, row) in sums.iter().enumerate() {
             for (v, sum) in row.iter().enumerate() {
                 let to = tile.c.add(i * tile.c_row + v * S::N);
@@ -125,14 +119,14 @@ unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize>(tile: &Tile<S
 unsafe fn accumulate<S: Lanes, const ROWS: usize, const VECTORS: usize>(
     tile: &Tile<S::Elem>,
     sums: &mut [[S; VECTORS]; ROWS],
-    load_b: impl Fn(*const S::Elem, usize) -> S,
 ) {
     let (mut a, mut b) = (tile.a, tile.b);
     let mut local = *sums;
     for _ in 0..tile.depth {
         let mut vectors = [S::splat(S::Elem::ZERO); VECTORS];
         for (v, vector) in vectors.iter_mut().enumerate() {
-            *vector = load_b(b, v);
+            // SAFETY: `b`'s rows can be read in whole vectors.
+            *vector = unsafe { S::load(b.add(v * S::N)) };
         }
         for (i, row) in local.iter_mut().enumerate() {
             // SAFETY: row `i` and this `k` are among those the caller promises.

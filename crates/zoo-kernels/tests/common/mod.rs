@@ -1,6 +1,6 @@
 //! What the tests share: plain-loop references, numbers, comparison, and every instruction set.
 
-#![allow(dead_code, reason = "every test file uses its own part of this module")]
+#![expect(dead_code, unreachable_pub, reason = "every test file uses its own part of this module")]
 
 use zoo_kernels::{Element, Isa, with_isa};
 

@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use zoo_kernels::conv::{self, Conv2d};
-use zoo_kernels::{Isa, Result, Shape};
+use zoo_kernels::{Isa, Result, Shape, measured_peak};
 
 /// Input shape and convolution of one layer.
 fn layers() -> Vec<(&'static str, Shape, Conv2d)> {
@@ -64,9 +64,10 @@ fn time(repetitions: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64>
 fn main() -> Result<()> {
     let repetitions = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(10);
     let filter = std::env::args().nth(2).unwrap_or_default();
-    println!("instruction set {}", Isa::current().name());
+    let peak = measured_peak();
+    println!("instruction set {}, measured peak {peak:.0} GFLOP/s", Isa::current().name());
     println!(
-        "{:<24}{:>9}{:>30}{:>30}{:>30}",
+        "{:<24}{:>9}{:>34}{:>34}{:>34}",
         "layer", "MFLOP", "forward", "input gradient", "weight gradient"
     );
     for (name, shape, spec) in layers() {
@@ -83,9 +84,12 @@ fn main() -> Result<()> {
         let to_input = time(repetitions, || conv::grad_input(&spec, shape, &out, &weight, &mut grad_input))?;
         let to_weight =
             time(repetitions, || conv::grad_weight(&spec, shape, &input, &out, &mut grad_weight, None))?;
-        let cell = |ms: f64| format!("{ms:.3} ms {:.0} GFLOP/s", flop / ms / 1e6);
+        let cell = |ms: f64| {
+            let rate = flop / ms / 1e6;
+            format!("{ms:.3} ms {rate:.0} GFLOP/s {:.0} %", 100.0 * rate / peak)
+        };
         println!(
-            "{name:<24}{:>9.1}{:>30}{:>30}{:>30}",
+            "{name:<24}{:>9.1}{:>34}{:>34}{:>34}",
             flop / 1e6,
             cell(forward),
             cell(to_input),

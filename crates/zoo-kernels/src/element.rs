@@ -11,7 +11,7 @@ use crate::simd::portable::Array;
 use crate::simd::{avx2::F32x8, avx512::F32x16};
 
 /// Buffers that a thread has used before and will use again.
-pub type Pool<T> = RefCell<Vec<Vec<T>>>;
+pub(crate) type Pool<T> = RefCell<Vec<Vec<T>>>;
 
 mod sealed {
     /// Keeps [`super::Element`] to the two types that the kernels are tested with.

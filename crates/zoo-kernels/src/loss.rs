@@ -96,8 +96,8 @@ impl CrossEntropy {
                     let wanted = if class == label { even + hot } else { even };
                     // SAFETY: the part's pixels are this task's.
                     unsafe {
-                        *grad.get().add(pixel.start + class * parts.pixels) = (probability - wanted) * scale
-                    };
+                        *grad.get().add(pixel.start + class * parts.pixels) = (probability - wanted) * scale;
+                    }
                 }
             });
         });

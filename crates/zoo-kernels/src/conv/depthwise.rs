@@ -125,8 +125,8 @@ impl Layout {
         for y in 0..oh {
             // SAFETY: the plane has `oh` rows of `ow` numbers, and `spread` at least `span` numbers.
             unsafe {
-                copy::<S>(plane.as_ptr().add(y * ow), 1, spread.as_mut_ptr().add(y * self.phase[1]), ow)
-            };
+                copy::<S>(plane.as_ptr().add(y * ow), 1, spread.as_mut_ptr().add(y * self.phase[1]), ow);
+            }
         }
     }
 }

@@ -61,7 +61,7 @@ struct Panels {
 impl Panels {
     fn new(lanes: usize, pictures: usize, pixels: usize) -> Self {
         // Pictures that would leave much of their last vector unused are joined.
-        let joined = pixels % lanes != 0 && pixels < 12 * lanes;
+        let joined = !pixels.is_multiple_of(lanes) && pixels < 12 * lanes;
         let (columns, repeats) = if joined { (pictures * pixels, 1) } else { (pixels, pictures) };
         let vectors = columns.div_ceil(lanes);
         Self { columns, repeats, vectors, count: vectors.div_ceil(VECTORS), lanes }

@@ -85,7 +85,7 @@ impl Pool2d {
             return Err(KernelError::PoolPadding { op, padding, kernel: reach });
         }
         let room = size + pad[0] + pad[1] - reach;
-        let one_more = self.ceil_mode && room % stride != 0;
+        let one_more = self.ceil_mode && !room.is_multiple_of(stride);
         // The first pixel of the window after the last whole one.
         let next = floor.checked_mul(stride);
         Ok(if one_more && next.is_some_and(|next| next < size + pad[0]) { floor + 1 } else { floor })

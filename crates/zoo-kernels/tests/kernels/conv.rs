@@ -1,8 +1,6 @@
 //! Convolutions against plain loops, over all that a convolution can be, on every instruction set.
 
-mod common;
-
-use common::{assert_close, assert_gradient, dot, numbers, on_every_isa, tolerance, unwritten, wide};
+use crate::common::{assert_close, assert_gradient, dot, numbers, on_every_isa, tolerance, unwritten, wide};
 use proptest::prelude::*;
 use zoo_kernels::conv::{self, Conv2d, Padding};
 use zoo_kernels::{Element, KernelError, Shape};

@@ -1,8 +1,6 @@
 //! Matrix products, dense layers and the loss against plain loops.
 
-mod common;
-
-use common::{assert_close, assert_gradient, dot, numbers, on_every_isa, unwritten, wide};
+use crate::common::{assert_close, assert_gradient, dot, numbers, on_every_isa, unwritten, wide};
 use proptest::prelude::*;
 use zoo_kernels::gemm::{self, Matrix, matmul};
 use zoo_kernels::loss::CrossEntropy;

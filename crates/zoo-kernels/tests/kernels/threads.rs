@@ -1,11 +1,9 @@
 //! The same bits whatever the number of threads: this test starts itself with 1, 2 and 4 of them.
 
-mod common;
-
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::Command;
 
-use common::{numbers, unwritten};
+use crate::common::{numbers, unwritten};
 use zoo_kernels::conv::{self, Conv2d};
 use zoo_kernels::gemm;
 use zoo_kernels::loss::CrossEntropy;
@@ -99,7 +97,7 @@ fn results_do_not_depend_on_the_threads() {
     let hashes = ["1", "2", "4"].map(|threads| {
         let file = std::env::temp_dir().join(format!("zoo-kernels-{}-{threads}", std::process::id()));
         let status = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "results_do_not_depend_on_the_threads"])
+            .args(["--exact", "threads::results_do_not_depend_on_the_threads"])
             .env("RAYON_NUM_THREADS", threads)
             .env(CHILD, &file)
             .output()

@@ -1,8 +1,6 @@
 //! Pools and bilinear resampling against plain loops.
 
-mod common;
-
-use common::{assert_close, assert_gradient, dot, numbers, on_every_isa, tolerance, unwritten, wide};
+use crate::common::{assert_close, assert_gradient, dot, numbers, on_every_isa, tolerance, unwritten, wide};
 use proptest::prelude::*;
 use zoo_kernels::conv::Padding;
 use zoo_kernels::pool::{self, Pool2d};

@@ -1,18 +1,16 @@
 //! What the tests share: plain-loop references, numbers, comparison, and every instruction set.
 
-#![expect(dead_code, unreachable_pub, reason = "every test file uses its own part of this module")]
-
 use zoo_kernels::{Element, Isa, with_isa};
 
 /// Runs `work` once on every instruction set of this machine.
-pub fn on_every_isa(mut work: impl FnMut(Isa)) {
+pub(crate) fn on_every_isa(mut work: impl FnMut(Isa)) {
     for isa in Isa::available() {
         with_isa(isa, || work(isa)).unwrap();
     }
 }
 
 /// Numbers in -1..1 that depend on `seed` alone.
-pub fn numbers<T: Element>(seed: u64, len: usize) -> Vec<T> {
+pub(crate) fn numbers<T: Element>(seed: u64, len: usize) -> Vec<T> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def1;
     (0..len)
         .map(|_| {
@@ -25,12 +23,12 @@ pub fn numbers<T: Element>(seed: u64, len: usize) -> Vec<T> {
 }
 
 /// A buffer of NaN: what a kernel doesn't write stays visible.
-pub fn unwritten<T: Element>(len: usize) -> Vec<T> {
+pub(crate) fn unwritten<T: Element>(len: usize) -> Vec<T> {
     vec![T::from_f64(f64::NAN); len]
 }
 
 /// Asserts `max |a - b| <= tolerance * max(1, max |b|)`, and no NaN that `b` lacks.
-pub fn assert_close<T: Element>(what: &str, got: &[T], want: &[f64], tolerance: f64) {
+pub(crate) fn assert_close<T: Element>(what: &str, got: &[T], want: &[f64], tolerance: f64) {
     assert_eq!(got.len(), want.len(), "{what}: length");
     let scale = want.iter().fold(1.0f64, |scale, x| scale.max(x.abs()));
     for (i, (g, w)) in got.iter().zip(want).enumerate() {
@@ -41,17 +39,17 @@ pub fn assert_close<T: Element>(what: &str, got: &[T], want: &[f64], tolerance: 
 }
 
 /// In f64.
-pub fn wide<T: Element>(values: &[T]) -> Vec<f64> {
+pub(crate) fn wide<T: Element>(values: &[T]) -> Vec<f64> {
     values.iter().map(|v| v.to_f64()).collect()
 }
 
 /// Rounding errors that sums of moderate length may have.
-pub fn tolerance<T: Element>() -> f64 {
+pub(crate) fn tolerance<T: Element>() -> f64 {
     if size_of::<T>() == 4 { 3e-5 } else { 1e-12 }
 }
 
 /// Asserts that `gradient` is the derivative of `loss` at `at`, by central differences in f64.
-pub fn assert_gradient(what: &str, at: &[f64], gradient: &[f64], mut loss: impl FnMut(&[f64]) -> f64) {
+pub(crate) fn assert_gradient(what: &str, at: &[f64], gradient: &[f64], mut loss: impl FnMut(&[f64]) -> f64) {
     assert_eq!(at.len(), gradient.len(), "{what}: length");
     let step = 1e-5;
     let mut moved = at.to_vec();
@@ -70,6 +68,6 @@ pub fn assert_gradient(what: &str, at: &[f64], gradient: &[f64], mut loss: impl 
 }
 
 /// The sum of products: a loss whose gradient is `weights`.
-pub fn dot(values: &[f64], weights: &[f64]) -> f64 {
+pub(crate) fn dot(values: &[f64], weights: &[f64]) -> f64 {
     values.iter().zip(weights).map(|(v, w)| v * w).sum()
 }

@@ -1,8 +1,6 @@
 //! Batch norm, activations, channel scale and local response normalisation against plain loops.
 
-mod common;
-
-use common::{assert_close, assert_gradient, dot, numbers, on_every_isa, tolerance, unwritten, wide};
+use crate::common::{assert_close, assert_gradient, dot, numbers, on_every_isa, tolerance, unwritten, wide};
 use proptest::prelude::*;
 use zoo_kernels::lrn::{self, Lrn, LrnForm};
 use zoo_kernels::norm::{self, Gradients, Norm, Saved, Stats};

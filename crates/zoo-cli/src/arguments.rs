@@ -19,6 +19,7 @@ pub(crate) enum Command {
     Summary(commands::summary::Arguments),
     Predict(commands::predict::Arguments),
     Features(commands::features::Arguments),
+    Train(commands::train::Arguments),
 }
 
 impl Command {
@@ -28,6 +29,7 @@ impl Command {
             Self::Summary(arguments) => arguments.run(),
             Self::Predict(arguments) => arguments.run(),
             Self::Features(arguments) => arguments.run(),
+            Self::Train(arguments) => arguments.run(),
         }
     }
 }

@@ -19,7 +19,6 @@ pub(crate) struct RunArguments {
     weights: Option<PathBuf>,
     /// Use only what is on this machine
     #[arg(long)]
-    #[expect(dead_code, reason = "nothing is fetched yet, so everything is offline")]
     offline: bool,
     #[command(flatten)]
     machine: MachineArguments,

@@ -4,3 +4,4 @@ pub(crate) mod features;
 pub(crate) mod list;
 pub(crate) mod predict;
 pub(crate) mod summary;
+pub(crate) mod train;

@@ -101,5 +101,7 @@ fn writable(path: &std::path::Path) -> Result<()> {
     if path.is_dir() {
         return Err(anyhow!("{} is a folder; give the path of a file", path.display()));
     }
-    tempfile::tempfile_in(folder).map(|_| ()).with_context(|| format!("nothing can be written in {}", folder.display()))
+    tempfile::tempfile_in(folder)
+        .map(|_| ())
+        .with_context(|| format!("nothing can be written in {}", folder.display()))
 }

@@ -7,7 +7,7 @@ use crate::element::Element;
 use crate::error::{KernelError, Result, Shape, check_len, check_nonzero};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, planes_each, ranges};
-use crate::reduce::{sum_by, sum_pairs};
+use crate::reduce::{sum, sum_pairs, sum_squares};
 use crate::simd::Lanes;
 
 /// The parameters of a batch norm over `gamma.len()` channels.
@@ -193,10 +193,10 @@ impl<T: Element> Kernel<T> for Forward<'_, T> {
             let (mean, variance) =
                 unsafe { (&mut self.mean.slice(channel, 1)[0], &mut self.variance.slice(channel, 1)[0]) };
             if self.mode == Mode::Batch {
-                let total: f64 = planes(self.shape, channel).map(|p| sum_by(&self.input[p], |x| x)).sum();
+                let total: f64 = planes(self.shape, channel).map(|p| sum::<S>(&self.input[p])).sum();
                 let center = T::from_f64(total / values);
-                let squares = |x: T| (x - center) * (x - center);
-                let total: f64 = planes(self.shape, channel).map(|p| sum_by(&self.input[p], squares)).sum();
+                let total: f64 =
+                    planes(self.shape, channel).map(|p| sum_squares::<S>(&self.input[p], center)).sum();
                 *mean = center;
                 *variance = T::from_f64(total / values);
             }

@@ -305,14 +305,16 @@ impl<T: Element> Kernel<T> for GradInput<'_, T> {
             layout.rows(|at, y, x, count| {
                 let row = &mut out[y * w + x..(y + 1) * w];
                 let from = &phases[at..at + count];
-                if step == 1 {
-                    for (to, &from) in row.iter_mut().zip(from) {
-                        *to += from;
+                match step {
+                    1 => row.iter_mut().zip(from).for_each(|(to, &from)| *to += from),
+                    2 => {
+                        let (pairs, rest) = row.as_chunks_mut::<2>();
+                        pairs.iter_mut().zip(from).for_each(|(pair, &from)| pair[0] += from);
+                        if let (Some(last), Some(&from)) = (rest.first_mut(), from.get(pairs.len())) {
+                            *last += from;
+                        }
                     }
-                } else {
-                    for (to, &from) in row.iter_mut().step_by(step).zip(from) {
-                        *to += from;
-                    }
+                    _ => row.iter_mut().step_by(step).zip(from).for_each(|(to, &from)| *to += from),
                 }
             });
         }

@@ -24,6 +24,15 @@ fn mask(count: usize) -> __m256i {
     on!(_mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)))
 }
 
+/// Every second number of both vectors.
+#[inline(always)]
+fn even(low: __m256, high: __m256) -> __m256 {
+    on!({
+        let even = _mm256_shuffle_ps::<0b10_00_10_00>(low, high);
+        _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(even)))
+    })
+}
+
 impl Lanes for F32x8 {
     type Elem = f32;
     const N: usize = 8;
@@ -52,9 +61,13 @@ impl Lanes for F32x8 {
             let low = _mm256_maskload_ps(from, mask(span));
             let high =
                 if span > 8 { _mm256_maskload_ps(from.add(8), mask(span - 8)) } else { _mm256_setzero_ps() };
-            let even = _mm256_shuffle_ps::<0b10_00_10_00>(low, high);
-            Self(_mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(even))))
+            Self(even(low, high))
         }
+    }
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const f32) -> Self {
+        // SAFETY: the caller promises sixteen numbers.
+        Self(unsafe { even(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) })
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {

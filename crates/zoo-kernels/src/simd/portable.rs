@@ -48,6 +48,11 @@ macro_rules! lanes {
                 Self(lanes)
             }
             #[inline(always)]
+            unsafe fn load_pairs(from: *const $t) -> Self {
+                // SAFETY: the caller promises twice as many numbers as these.
+                unsafe { Self::load_even(from, N) }
+            }
+            #[inline(always)]
             unsafe fn store(self, to: *mut $t) {
                 // SAFETY: the caller's promise; an array of numbers is written without alignment.
                 unsafe { to.cast::<[$t; N]>().write_unaligned(self.0) };

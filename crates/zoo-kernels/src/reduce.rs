@@ -20,29 +20,10 @@ const VECTORS: usize = 4;
 /// Numbers summed in `T` before the sum goes into f64.
 const BLOCK: usize = 1 << 11;
 
-/// The sum of `values`.
+/// The sum of `values - center`, or of its squares.
 #[inline(always)]
-pub(crate) fn sum<S: Lanes>(values: &[S::Elem]) -> f64 {
-    blocks::<S>(values, S::add, |x| x)
-}
-
-/// The sum of the squares of `values - center`.
-#[inline(always)]
-pub(crate) fn sum_squares<S: Lanes>(values: &[S::Elem], center: S::Elem) -> f64 {
+pub(crate) fn sum<S: Lanes, const SQUARES: bool>(values: &[S::Elem], center: S::Elem) -> f64 {
     let back = S::splat(-center);
-    blocks::<S>(
-        values,
-        |sum, x| {
-            let x = x.add(back);
-            sum.fma(x, x)
-        },
-        |x| (x - center) * (x - center),
-    )
-}
-
-/// Sums block by block: `step` adds a vector, `one` is what a single number adds.
-#[inline(always)]
-fn blocks<S: Lanes>(values: &[S::Elem], step: impl Fn(S, S) -> S, one: impl Fn(S::Elem) -> S::Elem) -> f64 {
     let mut total = 0.0;
     for block in values.chunks(BLOCK) {
         let mut sums = [S::splat(S::Elem::ZERO); VECTORS];
@@ -50,15 +31,18 @@ fn blocks<S: Lanes>(values: &[S::Elem], step: impl Fn(S, S) -> S, one: impl Fn(S
         while at + VECTORS * S::N <= block.len() {
             for (v, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: `VECTORS` whole vectors from `at` on are in the block.
-                *sum = step(*sum, unsafe { S::load(block.as_ptr().add(at + v * S::N)) });
+                let x = unsafe { S::load(block.as_ptr().add(at + v * S::N)) }.add(back);
+                *sum = if SQUARES { sum.fma(x, x) } else { sum.add(x) };
             }
             at += VECTORS * S::N;
         }
-        let sums = sums.map(|sum| sum.sum().to_f64());
-        total += sums.iter().sum::<f64>();
+        for sum in sums {
+            total += sum.sum().to_f64();
+        }
         let mut rest = S::Elem::ZERO;
         for &x in &block[at..] {
-            rest += one(x);
+            let x = x - center;
+            rest += if SQUARES { x * x } else { x };
         }
         total += rest.to_f64();
     }
@@ -120,8 +104,12 @@ impl<T: Element> Kernel<T> for ChannelSums<'_, T> {
         // SAFETY: there is a sum for each channel, and these are this task's.
         let sums = unsafe { self.sums.slice(self.channels.start, self.channels.len()) };
         for (total, channel) in sums.iter_mut().zip(self.channels) {
-            let planes = (0..n).map(|picture| (picture * c + channel) * pixels);
-            *total = T::from_f64(planes.map(|start| sum::<S>(&self.values[start..start + pixels])).sum());
+            let mut all = 0.0;
+            for picture in 0..n {
+                let start = (picture * c + channel) * pixels;
+                all += sum::<S, false>(&self.values[start..start + pixels], T::ZERO);
+            }
+            *total = T::from_f64(all);
         }
     }
 }

@@ -220,13 +220,8 @@ impl<T: Element> Kernel<T> for Backward<'_, T> {
                     for kx in taps(self.pool, w, ow) {
                         let (windows, phase, first) = tap(self.pool, kx, w, ow);
                         let at = y * split.room() + phase * split.len + first;
-                        let pixels = values[at..].iter().zip(&mut sums[at..at + windows.len()]);
-                        let pairs = most[windows.clone()].iter().zip(&mut left[windows]);
-                        for ((&most, left), (&x, sum)) in pairs.zip(pixels) {
-                            let found = (x == most) | (x.is_nan() & most.is_nan());
-                            *sum += if found { *left } else { T::ZERO };
-                            *left = if found { T::ZERO } else { *left };
-                        }
+                        let pixels = (&values[at..at + windows.len()], &mut sums[at..at + windows.len()]);
+                        give::<S>(&most[windows.clone()], &mut left[windows], pixels);
                     }
                 }
             }
@@ -236,5 +231,25 @@ impl<T: Element> Kernel<T> for Backward<'_, T> {
                 split.join(phases, row);
             }
         }
+    }
+}
+
+/// Gives what is left of each window's gradient to its pixel of one tap, if that is the maximum.
+#[inline(always)]
+fn give<S: Lanes>(most: &[S::Elem], left: &mut [S::Elem], (values, sums): (&[S::Elem], &mut [S::Elem])) {
+    let count = most.len().min(left.len()).min(values.len()).min(sums.len());
+    let mut at = 0;
+    while at < count {
+        let part = S::N.min(count - at);
+        // SAFETY: `part` numbers from `at` on are in all four slices.
+        unsafe {
+            let (left, sum) = (left.as_mut_ptr().add(at), sums.as_mut_ptr().add(at));
+            let value = S::load_part(values.as_ptr().add(at), part);
+            let most = S::load_part(most.as_ptr().add(at), part);
+            let (given, kept) = value.split_equal(most, S::load_part(left, part));
+            S::load_part(sum, part).add(given).store_part(sum, part);
+            kept.store_part(left, part);
+        }
+        at += part;
     }
 }

@@ -92,6 +92,15 @@ impl Lanes for F32x16 {
         Self(on!(_mm512_mul_ps(self.0, other.0)))
     }
     #[inline(always)]
+    fn split_equal(self, other: Self, values: Self) -> (Self, Self) {
+        on!({
+            let equal = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self.0, other.0);
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0);
+            let same = equal | (nan & _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other.0, other.0));
+            (Self(_mm512_maskz_mov_ps(same, values.0)), Self(_mm512_maskz_mov_ps(!same, values.0)))
+        })
+    }
+    #[inline(always)]
     fn sum(self) -> f32 {
         on!(_mm512_reduce_add_ps(self.0))
     }

@@ -64,6 +64,8 @@ pub trait Lanes: Copy {
     fn add(self, other: Self) -> Self;
     /// Lane-wise product.
     fn mul(self, other: Self) -> Self;
+    /// `values` where the lanes of `self` and `other` are equal or both NaN, and `values` where not; zeros elsewhere.
+    fn split_equal(self, other: Self, values: Self) -> (Self, Self);
     /// The sum of all lanes, by halves.
     fn sum(self) -> Self::Elem;
     /// Transposes an `N x N` block: `to[j * to_row + i] = from[i * from_row + j]`.

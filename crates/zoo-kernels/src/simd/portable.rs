@@ -87,6 +87,16 @@ macro_rules! lanes {
                 self
             }
             #[inline(always)]
+            fn split_equal(self, other: Self, values: Self) -> (Self, Self) {
+                let (mut same, mut different) = ([<$t as Element>::ZERO; N], values.0);
+                for i in 0..N {
+                    if (self.0[i] == other.0[i]) | (self.0[i].is_nan() & other.0[i].is_nan()) {
+                        (same[i], different[i]) = (values.0[i], <$t as Element>::ZERO);
+                    }
+                }
+                (Self(same), Self(different))
+            }
+            #[inline(always)]
             fn sum(self) -> $t {
                 let mut lanes = self.0;
                 let mut half = N / 2;

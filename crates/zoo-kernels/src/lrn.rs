@@ -131,12 +131,18 @@ impl<T: Element> Part<'_, T> {
 #[inline(always)]
 fn inverse_power<T: Element>(base: &mut [T], beta: f64) {
     if beta == 0.75 {
-        base.iter_mut().for_each(|x| *x = T::ONE / (x.sqrt() * x.sqrt().sqrt()));
+        for x in base {
+            *x = T::ONE / (x.sqrt() * x.sqrt().sqrt());
+        }
     } else if beta == 0.5 {
-        base.iter_mut().for_each(|x| *x = T::ONE / x.sqrt());
+        for x in base {
+            *x = T::ONE / x.sqrt();
+        }
     } else {
         let exponent = T::from_f64(-beta);
-        base.iter_mut().for_each(|x| *x = x.powf(exponent));
+        for x in base {
+            *x = x.powf(exponent);
+        }
     }
 }
 
@@ -155,7 +161,9 @@ impl<T: Element> Kernel<T> for Part<'_, T> {
                     *sum += x * x;
                 }
             }
-            base.iter_mut().for_each(|sum| *sum = k + factor * *sum);
+            for sum in base.iter_mut() {
+                *sum = k + factor * *sum;
+            }
             let row = self.row(channel);
             // SAFETY: these pixels of this picture are this task's.
             let out = unsafe { self.out.slice(row.start, count) };

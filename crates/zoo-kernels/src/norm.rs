@@ -7,7 +7,7 @@ use crate::element::Element;
 use crate::error::{KernelError, Result, Shape, check_len, check_nonzero};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, planes_each, ranges};
-use crate::reduce::{sum_by, sum_pairs};
+use crate::reduce::{sum, sum_pairs};
 use crate::simd::Lanes;
 
 /// The parameters of a batch norm over `gamma.len()` channels.
@@ -193,11 +193,16 @@ impl<T: Element> Kernel<T> for Forward<'_, T> {
             let (mean, variance) =
                 unsafe { (&mut self.mean.slice(channel, 1)[0], &mut self.variance.slice(channel, 1)[0]) };
             if self.mode == Mode::Batch {
-                let total: f64 = planes(self.shape, channel).map(|p| sum_by(&self.input[p], |x| x)).sum();
-                let center = T::from_f64(total / values);
-                let squares = |x: T| (x - center) * (x - center);
-                let total: f64 = planes(self.shape, channel).map(|p| sum_by(&self.input[p], squares)).sum();
-                *mean = center;
+                // Loops, not closures: vector code is compiled only where it is inlined into this function.
+                let mut total = 0.0;
+                for p in planes(self.shape, channel) {
+                    total += sum::<S, false>(&self.input[p], T::ZERO);
+                }
+                *mean = T::from_f64(total / values);
+                let mut total = 0.0;
+                for p in planes(self.shape, channel) {
+                    total += sum::<S, true>(&self.input[p], *mean);
+                }
                 *variance = T::from_f64(total / values);
             }
             let (scale, shift) = affine(self.norm, channel, *mean, *variance);

@@ -3,35 +3,50 @@
 //! Blocks are summed in the tensor's type, side by side in as many lanes as vectors have, and the blocks' sums
 //! in f64: fast, and with rounding errors that don't grow with the picture.
 
-use rayon::prelude::*;
+#![expect(unsafe_code, reason = "vector loads, and tasks that write to disjoint channels")]
+
+use std::ops::Range;
 
 use crate::element::Element;
 use crate::error::Shape;
+use crate::isa::{Isa, Kernel, dispatch};
+use crate::par::{Shared, planes_each, ranges};
+use crate::simd::Lanes;
 
 /// Sums side by side, so that the compiler can keep them in vectors.
 const LANES: usize = 32;
+/// Vectors side by side, so that one addition needn't wait for the last.
+const VECTORS: usize = 4;
 /// Numbers summed in `T` before the sum goes into f64.
 const BLOCK: usize = 1 << 11;
 
-/// The sum of `f` over `values`.
+/// The sum of `values - center`, or of its squares.
 #[inline(always)]
-pub(crate) fn sum_by<T: Element>(values: &[T], f: impl Fn(T) -> T + Copy) -> f64 {
-    values
-        .chunks(BLOCK)
-        .map(|block| {
-            let mut lanes = [T::ZERO; LANES];
-            let (chunks, rest) = block.as_chunks::<LANES>();
-            for chunk in chunks {
-                for i in 0..LANES {
-                    lanes[i] += f(chunk[i]);
-                }
+pub(crate) fn sum<S: Lanes, const SQUARES: bool>(values: &[S::Elem], center: S::Elem) -> f64 {
+    let back = S::splat(-center);
+    let mut total = 0.0;
+    for block in values.chunks(BLOCK) {
+        let mut sums = [S::splat(S::Elem::ZERO); VECTORS];
+        let mut at = 0;
+        while at + VECTORS * S::N <= block.len() {
+            for (v, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: `VECTORS` whole vectors from `at` on are in the block.
+                let x = unsafe { S::load(block.as_ptr().add(at + v * S::N)) }.add(back);
+                *sum = if SQUARES { sum.fma(x, x) } else { sum.add(x) };
             }
-            for (lane, &value) in lanes.iter_mut().zip(rest) {
-                *lane += f(value);
-            }
-            lanes.iter().map(|lane| lane.to_f64()).sum::<f64>()
-        })
-        .sum()
+            at += VECTORS * S::N;
+        }
+        for sum in sums {
+            total += sum.sum().to_f64();
+        }
+        let mut rest = S::Elem::ZERO;
+        for &x in &block[at..] {
+            let x = x - center;
+            rest += if SQUARES { x * x } else { x };
+        }
+        total += rest.to_f64();
+    }
+    total
 }
 
 /// The sums of the two results of `f` over three slices of equal length.
@@ -66,10 +81,35 @@ pub(crate) fn sum_pairs<T: Element>(
 }
 
 /// For each channel, the sum over all pictures and pixels.
-pub(crate) fn channel_sums<T: Element>([n, c, h, w]: Shape, values: &[T], sums: &mut [T]) {
-    let pixels = h * w;
-    sums.par_iter_mut().enumerate().for_each(|(channel, total)| {
-        let planes = (0..n).map(|picture| (picture * c + channel) * pixels);
-        *total = T::from_f64(planes.map(|start| sum_by(&values[start..start + pixels], |x| x)).sum());
+pub(crate) fn channel_sums<T: Element>(shape: Shape, values: &[T], sums: &mut [T]) {
+    let (isa, sums) = (Isa::current(), Shared::new(sums));
+    let each = values.len() / shape[1].max(1);
+    ranges(shape[1], planes_each(each), each, |channels| {
+        dispatch(isa, ChannelSums { shape, values, sums, channels });
     });
+}
+
+struct ChannelSums<'a, T> {
+    shape: Shape,
+    values: &'a [T],
+    sums: Shared<T>,
+    channels: Range<usize>,
+}
+
+impl<T: Element> Kernel<T> for ChannelSums<'_, T> {
+    #[inline(always)]
+    fn run<S: Lanes<Elem = T>>(self) {
+        let [n, c, h, w] = self.shape;
+        let pixels = h * w;
+        // SAFETY: there is a sum for each channel, and these are this task's.
+        let sums = unsafe { self.sums.slice(self.channels.start, self.channels.len()) };
+        for (total, channel) in sums.iter_mut().zip(self.channels) {
+            let mut all = 0.0;
+            for picture in 0..n {
+                let start = (picture * c + channel) * pixels;
+                all += sum::<S, false>(&self.values[start..start + pixels], T::ZERO);
+            }
+            *total = T::from_f64(all);
+        }
+    }
 }

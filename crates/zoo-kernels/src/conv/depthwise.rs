@@ -46,6 +46,16 @@ struct Layout {
     taps: Vec<(usize, usize)>,
     /// The largest of these offsets.
     reach: usize,
+    parts: Vec<Part>,
+}
+
+/// `count` numbers of input row `y`, from column `x` on and a stride apart, lie from `at` on in the phases.
+#[derive(Clone, Copy)]
+struct Part {
+    at: usize,
+    y: usize,
+    x: usize,
+    count: usize,
 }
 
 impl Layout {
@@ -66,7 +76,10 @@ impl Layout {
             .map(|(dy, dx)| (dy % sh * sw + dx % sw, dy / sh * phase[1] + dx / sw))
             .collect();
         let reach = taps.iter().map(|tap| tap.1).max().unwrap_or(0);
-        Self { spec, input: [h, w], output: [oh, ow], phase, taps, reach }
+        let mut layout =
+            Self { spec, input: [h, w], output: [oh, ow], phase, taps, reach, parts: Vec::new() };
+        layout.parts = layout.parts();
+        layout
     }
 
     fn phase_len(&self) -> usize {
@@ -82,11 +95,10 @@ impl Layout {
         (self.output[0] - 1) * self.phase[1] + self.output[1]
     }
 
-    /// Calls `visit(offset in the phases, first x, numbers)` for the part of each input row that one phase of
-    /// columns holds; input columns are `stride` apart.
-    #[inline(always)]
-    fn rows(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
+    /// The parts of the input's rows that the phases hold.
+    fn parts(&self) -> Vec<Part> {
         let ([sh, sw], pad) = (self.spec.stride, self.spec.padding);
+        let mut parts = Vec::new();
         for y in 0..self.input[0] {
             let (row, row_phase) = ((y + pad.top) / sh, (y + pad.top) % sh);
             if row >= self.phase[0] {
@@ -94,28 +106,29 @@ impl Layout {
             }
             for px in 0..sw {
                 // The first column of this phase that is inside.
-                let first = (px + sw - pad.left % sw) % sw;
-                let column = (first + pad.left) / sw;
-                if first >= self.input[1] || column >= self.phase[1] {
+                let x = (px + sw - pad.left % sw) % sw;
+                let column = (x + pad.left) / sw;
+                if x >= self.input[1] || column >= self.phase[1] {
                     continue;
                 }
-                let count = (self.input[1] - first).div_ceil(sw).min(self.phase[1] - column);
+                let count = (self.input[1] - x).div_ceil(sw).min(self.phase[1] - column);
                 let at = (row_phase * sw + px) * self.phase_len() + row * self.phase[1] + column;
-                visit(at, y, first, count);
+                parts.push(Part { at, y, x, count });
             }
         }
+        parts
     }
 
     /// Fills the phases from a plane. What lies outside the plane must be zero already, and stays so.
     #[inline(always)]
     fn fill<S: Lanes<Elem = T>, T: Element>(&self, plane: &[T], phases: &mut [T]) {
-        self.rows(|at, y, x, count| {
-            // SAFETY: `rows` cut the row to the plane and to the phase.
+        for part in &self.parts {
+            // SAFETY: `parts` cut the row to the plane and to the phase.
             unsafe {
-                let from = plane.as_ptr().add(y * self.input[1] + x);
-                copy::<S>(from, self.spec.stride[1], phases.as_mut_ptr().add(at), count);
+                let from = plane.as_ptr().add(part.y * self.input[1] + part.x);
+                copy::<S>(from, self.spec.stride[1], phases.as_mut_ptr().add(part.at), part.count);
             }
-        });
+        }
     }
 
     /// Copies an output plane into rows of the phase's width. The gaps between rows must be zero already.
@@ -178,7 +191,11 @@ unsafe fn correlate_taps<S: Lanes, const N: usize>(
             at += S::N;
         }
     }
-    sums.map(S::sum)
+    let mut totals = [S::Elem::ZERO; N];
+    for (total, sum) in totals.iter_mut().zip(sums) {
+        *total = sum.sum();
+    }
+    totals
 }
 
 /// Runs `plane` for ranges of planes.
@@ -302,19 +319,27 @@ impl<T: Element> Kernel<T> for GradInput<'_, T> {
             let bias = self.bias.map_or(T::ZERO, |bias| bias[channel]);
             let step = layout.spec.stride[1];
             out.fill(bias);
-            layout.rows(|at, y, x, count| {
-                let row = &mut out[y * w + x..(y + 1) * w];
-                let from = &phases[at..at + count];
+            for part in &layout.parts {
+                let row = &mut out[part.y * w + part.x..(part.y + 1) * w];
+                let from = &phases[part.at..part.at + part.count];
                 if step == 1 {
                     for (to, &from) in row.iter_mut().zip(from) {
                         *to += from;
+                    }
+                } else if step == 2 {
+                    let (pairs, rest) = row.as_chunks_mut::<2>();
+                    if let (Some(last), Some(&from)) = (rest.first_mut(), from.get(pairs.len())) {
+                        *last += from;
+                    }
+                    for (pair, &from) in pairs.iter_mut().zip(from) {
+                        pair[0] += from;
                     }
                 } else {
                     for (to, &from) in row.iter_mut().step_by(step).zip(from) {
                         *to += from;
                     }
                 }
-            });
+            }
         }
     }
 }

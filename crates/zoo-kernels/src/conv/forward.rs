@@ -64,6 +64,8 @@ pub(super) fn correlate<T: Element>(
         weights: weight,
         rows,
         bias,
+        width: ow,
+        line: ow,
         target,
     }
     .run(out);

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::flat::Flat;
 use super::runs::{Runs, View};
 use crate::element::Element;
 use crate::gemm::micro::{self, Init, Tile, VECTORS};
@@ -17,6 +18,8 @@ use crate::simd::{Lanes, copy};
 const DEPTH: usize = 384;
 /// Rows of weights that a task takes at least, so that packing is small beside the product.
 const MIN_ROWS: usize = 64;
+/// Tiles side by side in a panel, at most.
+const WIDE: usize = 4;
 /// Tasks worth having: enough for threads to even out, few enough to pack little twice.
 const TASKS: usize = 16;
 
@@ -45,10 +48,14 @@ pub(crate) struct Gather<'a, T> {
     pub(crate) weights: &'a [T],
     pub(crate) rows: usize,
     pub(crate) bias: Option<&'a [T]>,
+    /// Width of the target's rows.
+    pub(crate) width: usize,
+    /// Pixels of the grid from one row of the target to the next: its width, and a gap that is dropped.
+    pub(crate) line: usize,
     pub(crate) target: Target,
 }
 
-/// Columns of the product as panels of at most three vectors, as even as can be.
+/// Columns of the product as panels of a few tiles of at most three vectors, as even as can be.
 struct Panels {
     /// Columns that are split as one, and how often: pictures each by itself, or all as one.
     columns: usize,
@@ -64,7 +71,10 @@ impl Panels {
         let joined = !pixels.is_multiple_of(lanes) && pixels < 12 * lanes;
         let (columns, repeats) = if joined { (pictures * pixels, 1) } else { (pixels, pictures) };
         let vectors = columns.div_ceil(lanes);
-        Self { columns, repeats, vectors, count: vectors.div_ceil(VECTORS), lanes }
+        let tiles = vectors.div_ceil(VECTORS);
+        // Wide panels read longer runs of the picture's rows, but there must be panels for all threads.
+        let wide = (tiles * repeats / (2 * TASKS)).clamp(1, WIDE);
+        Self { columns, repeats, vectors, count: tiles.div_ceil(wide), lanes }
     }
 
     /// First column and number of columns of a panel, of each repeat.
@@ -83,6 +93,23 @@ fn part(count: usize, parts: usize, i: usize) -> Range<usize> {
 impl<T: Element> Gather<'_, T> {
     /// Computes it. Every number of the target's grid is written, none elsewhere.
     pub(crate) fn run(&self, out: &mut [T]) {
+        let planes = self.pictures * self.groups * self.channels;
+        match Flat::new(self.isa, self.view, self.rows, planes, self.source) {
+            None => self.multiply(out),
+            Some(flat) => {
+                let flat = Gather {
+                    source: &flat.source,
+                    source_channel: flat.plane,
+                    view: &flat.view,
+                    line: flat.line,
+                    ..*self
+                };
+                flat.multiply(out);
+            }
+        }
+    }
+
+    fn multiply(&self, out: &mut [T]) {
         let [height, width] = self.view.grid;
         let pixels = height * width;
         let panels = Panels::new(self.isa.lanes::<T>(), self.pictures, pixels);
@@ -148,7 +175,8 @@ impl<T: Element> Panel<'_, T> {
     fn is_dense(&self) -> bool {
         let ([height, width], target) = (self.all.view.grid, self.all.target);
         let pixels = height * width;
-        target.column == 1 && target.row == width && self.start % pixels + self.columns <= pixels
+        let gapless = target.column == 1 && target.row == self.all.line;
+        gapless && self.start % pixels + self.columns <= pixels
     }
 
     /// The panel in one group and picture.
@@ -194,22 +222,28 @@ impl<T: Element> Panel<'_, T> {
                     (0, Some(bias)) => Init::Rows(bias[first_row + row..].as_ptr()),
                     _ => Init::Add,
                 };
-                let tile = Tile {
-                    depth: channels * taps,
-                    a: all.weights[(first_row + row) * depth + channel * taps..].as_ptr(),
-                    a_row: depth,
-                    a_step: 1,
-                    b: packed.as_ptr(),
-                    b_step: stride,
-                    c: c.wrapping_add(row * c_row),
-                    c_row,
-                    columns: self.columns,
-                    init,
-                };
-                // SAFETY: `a` has these rows of the weights, whose length the caller checked; `b` is `packed`,
-                // padded to whole vectors; `c` is the grid's part of these rows and columns, which no other
-                // task has, or the buffer aside.
-                unsafe { micro::run(all.isa, S::ROWS.min(self.rows.len() - row), &tile) };
+                let vectors = stride / S::N;
+                let tiles = vectors.div_ceil(VECTORS);
+                for tile in 0..tiles {
+                    let first = tile * vectors / tiles * S::N;
+                    let end = ((tile + 1) * vectors / tiles * S::N).min(self.columns);
+                    let tile = Tile {
+                        depth: channels * taps,
+                        a: all.weights[(first_row + row) * depth + channel * taps..].as_ptr(),
+                        a_row: depth,
+                        a_step: 1,
+                        b: packed[first..].as_ptr(),
+                        b_step: stride,
+                        c: c.wrapping_add(row * c_row + first),
+                        c_row,
+                        columns: end - first,
+                        init,
+                    };
+                    // SAFETY: `a` has these rows of the weights, whose length the caller checked; `b` is
+                    // `packed`, padded to whole vectors; `c` is the grid's part of these rows and columns,
+                    // which no other task has, or the buffer aside.
+                    unsafe { micro::run(all.isa, S::ROWS.min(self.rows.len() - row), &tile) };
+                }
             }
         }
         if !self.is_dense() {
@@ -221,12 +255,14 @@ impl<T: Element> Panel<'_, T> {
     #[inline(always)]
     fn scatter<S: Lanes<Elem = T>>(&self, aside: &[T], stride: usize, first_out: usize) {
         let [height, width] = self.all.view.grid;
-        let target = self.all.target;
+        let (pixels, line, target) = (height * width, self.all.line, self.all.target);
         let mut done = 0;
         while done < self.columns {
-            let (line, x) = ((self.start + done) / width, (self.start + done) % width);
-            let len = (width - x).min(self.columns - done);
-            let (picture, y) = (line / height, line % height);
+            let (picture, pixel) = ((self.start + done) / pixels, (self.start + done) % pixels);
+            let (y, x) = (pixel / line, pixel % line);
+            let step = (line - x).min(pixels - pixel).min(self.columns - done);
+            // The gap behind a row belongs to no pixel.
+            let len = step.min(self.all.width.saturating_sub(x));
             let to = first_out + picture * target.picture + y * target.row + x * target.column;
             for row in 0..self.rows.len() {
                 // SAFETY: the pixels lie in the target's grid, and these rows and columns are this task's.
@@ -242,7 +278,7 @@ impl<T: Element> Panel<'_, T> {
                     }
                 }
             }
-            done += len;
+            done += step;
         }
     }
 }

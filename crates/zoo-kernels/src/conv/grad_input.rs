@@ -126,6 +126,8 @@ pub(super) fn spread<T: Element>(
             weights: &turned,
             rows: group_c,
             bias,
+            width: grid[1],
+            line: grid[1],
             target: Target { picture: c * h * w, channel: h * w, row: sh * w, column: sw, base: py * w + px },
         }
         .run(grad_input);

@@ -1,6 +1,7 @@
 //! Convolution: forward, gradient of the input, gradient of weight and bias, and transposed.
 
 mod depthwise;
+mod flat;
 mod forward;
 mod gather;
 mod grad_input;

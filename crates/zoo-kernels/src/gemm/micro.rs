@@ -82,13 +82,6 @@ unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize>(tile: &Tile<S
     // SAFETY: the caller's promise for rows below `ROWS`, columns below `tile.columns` and `k` below
     // `tile.depth`; the last vector is cut where it isn't whole.
     unsafe {
-        let load_c = |row: *const S::Elem, v: usize| {
-            if v + 1 == VECTORS && last < S::N {
-                S::load_part(row.add(v * S::N), last)
-            } else {
-                S::load(row.add(v * S::N))
-            }
-        };
         let mut sums = [[S::splat(S::Elem::ZERO); VECTORS]; ROWS];
         match tile.init {
             Init::Zero => {}
@@ -100,7 +93,9 @@ unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize>(tile: &Tile<S
             Init::Add => {
                 for (i, row) in sums.iter_mut().enumerate() {
                     for (v, sum) in row.iter_mut().enumerate() {
-                        *sum = load_c(tile.c.add(i * tile.c_row), v);
+                        let from = tile.c.add(i * tile.c_row + v * S::N);
+                        let cut = v + 1 == VECTORS && last < S::N;
+                        *sum = if cut { S::load_part(from, last) } else { S::load(from) };
                     }
                 }
             }

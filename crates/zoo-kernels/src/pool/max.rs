@@ -3,6 +3,8 @@
 
 #![expect(unsafe_code, reason = "tasks write to disjoint planes of one slice")]
 
+use std::ops::Range;
+
 use super::check_all;
 use super::spec::{Pool2d, Window, windows};
 use crate::conv::inside;
@@ -11,7 +13,7 @@ use crate::error::{Result, Shape};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, planes_each, ranges};
 use crate::scratch;
-use crate::simd::Lanes;
+use crate::simd::{Lanes, copy};
 
 /// `out` = the largest value of each window, or NaN if there is one in it.
 ///
@@ -61,17 +63,73 @@ pub fn max_backward<T: Element>(
     Ok(())
 }
 
-/// For tap `kx`: which windows have it inside the row, and where the first of them finds it.
+/// For tap `kx`: which windows have it inside the row, in which phase of the stride, and where in that phase
+/// the first of them finds it. (A phase holds every `stride`-th number: there, windows are neighbours.)
 #[inline(always)]
-fn tap(pool: &Pool2d, kx: usize, width: usize, windows: usize) -> (std::ops::Range<usize>, usize) {
+fn tap(pool: &Pool2d, kx: usize, width: usize, windows: usize) -> (Range<usize>, usize, usize) {
     let (left, step) = (pool.padding.left, pool.stride[1]);
     let offset = kx * pool.dilation[1];
     let (low, high) = inside(offset as isize - left as isize, step, width, windows);
-    if low >= high { (0..0, 0) } else { (low..high, low * step + offset - left) }
+    if low >= high {
+        return (0..0, 0, 0);
+    }
+    let first = low * step + offset - left;
+    (low..high, first % step, first / step)
+}
+
+/// How rows are split by the phases of the stride: a stride wider than the row leaves one number in each.
+#[derive(Clone, Copy)]
+struct Phases {
+    width: usize,
+    step: usize,
+    /// Numbers that a phase has room for.
+    len: usize,
+}
+
+impl Phases {
+    fn new(pool: &Pool2d, width: usize) -> Self {
+        Self { width, step: pool.stride[1], len: width.div_ceil(pool.stride[1]) }
+    }
+
+    /// Phases that have any number, times the room of each.
+    fn room(&self) -> usize {
+        self.step.min(self.width) * self.len
+    }
+
+    /// Splits a row.
+    #[inline(always)]
+    fn split<S: Lanes>(&self, row: &[S::Elem], phases: &mut [S::Elem]) {
+        for (phase, to) in phases.chunks_exact_mut(self.len).enumerate() {
+            let count = (self.width - phase).div_ceil(self.step);
+            // SAFETY: `phase < width`, `count` numbers `step` apart end within the row, and `count <= len`.
+            unsafe { copy::<S>(row.as_ptr().add(phase), self.step, to.as_mut_ptr(), count) };
+        }
+    }
+
+    /// Puts a row together again.
+    #[inline(always)]
+    fn join<T: Element>(&self, phases: &[T], row: &mut [T]) {
+        if self.step == 1 {
+            row.copy_from_slice(phases);
+        } else if self.step == 2 && self.width > 1 {
+            let (even, odd) = phases.split_at(self.len);
+            let (pairs, rest) = row.as_chunks_mut::<2>();
+            for (pair, (&even, &odd)) in pairs.iter_mut().zip(even.iter().zip(odd)) {
+                *pair = [even, odd];
+            }
+            if let (Some(last), Some(&value)) = (rest.first_mut(), even.last()) {
+                *last = value;
+            }
+        } else {
+            for (x, to) in row.iter_mut().enumerate() {
+                *to = phases[x % self.step * self.len + x / self.step];
+            }
+        }
+    }
 }
 
 /// The taps that some window has inside the row: of a kernel much wider than the row, most are in none.
-fn taps(pool: &Pool2d, width: usize, windows: usize) -> std::ops::Range<usize> {
+fn taps(pool: &Pool2d, width: usize, windows: usize) -> Range<usize> {
     let (left, dilation) = (pool.padding.left, pool.dilation[1]);
     let last_start = (windows - 1) * pool.stride[1];
     left.saturating_sub(last_start) / dilation..(left + width).div_ceil(dilation).min(pool.kernel_size[1])
@@ -88,7 +146,7 @@ struct Forward<'a, T> {
     shape: Shape,
     output: Shape,
     rows: &'a [Window],
-    planes: std::ops::Range<usize>,
+    planes: Range<usize>,
     input: &'a [T],
     out: Shared<T>,
 }
@@ -97,7 +155,9 @@ impl<T: Element> Kernel<T> for Forward<'_, T> {
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
         let ([_, _, h, w], [_, _, oh, ow]) = (self.shape, self.output);
+        let split = Phases::new(self.pool, w);
         let mut column = scratch::take::<T>(w);
+        let mut phases = scratch::take::<T>(split.room());
         for plane in self.planes {
             let input = &self.input[plane * h * w..(plane + 1) * h * w];
             // SAFETY: the plane is this task's.
@@ -110,10 +170,11 @@ impl<T: Element> Kernel<T> for Forward<'_, T> {
                         *most = larger(*most, x);
                     }
                 }
+                split.split::<S>(&column, &mut phases);
                 out.fill(T::NEG_INFINITY);
                 for kx in taps(self.pool, w, ow) {
-                    let (windows, first) = tap(self.pool, kx, w, ow);
-                    let values = column[first.min(w)..].iter().step_by(self.pool.stride[1]);
+                    let (windows, phase, first) = tap(self.pool, kx, w, ow);
+                    let values = &phases[phase * split.len + first..][..windows.len()];
                     for (out, &x) in out[windows].iter_mut().zip(values) {
                         *out = larger(*out, x);
                     }
@@ -128,7 +189,7 @@ struct Backward<'a, T> {
     shape: Shape,
     output: Shape,
     rows: &'a [Window],
-    planes: std::ops::Range<usize>,
+    planes: Range<usize>,
     input: &'a [T],
     out: &'a [T],
     grad_out: &'a [T],
@@ -139,33 +200,56 @@ impl<T: Element> Kernel<T> for Backward<'_, T> {
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
         let ([_, _, h, w], [_, _, oh, ow]) = (self.shape, self.output);
+        let split = Phases::new(self.pool, w);
         // What of each window's gradient hasn't found its pixel yet.
         let mut left = scratch::take::<T>(ow);
+        let mut values = scratch::take::<T>(h * split.room());
+        let mut sums = scratch::take::<T>(h * split.room());
         for plane in self.planes {
             let input = &self.input[plane * h * w..(plane + 1) * h * w];
             let most = &self.out[plane * oh * ow..(plane + 1) * oh * ow];
             let grads = &self.grad_out[plane * oh * ow..(plane + 1) * oh * ow];
-            // SAFETY: the plane is this task's.
-            let grad_input = unsafe { self.grad_input.slice(plane * h * w, h * w) };
-            grad_input.fill(T::ZERO);
+            for (row, phases) in input.chunks_exact(w).zip(values.chunks_exact_mut(split.room())) {
+                split.split::<S>(row, phases);
+            }
+            sums.fill(T::ZERO);
             let windows = self.rows.iter().zip(most.chunks_exact(ow)).zip(grads.chunks_exact(ow));
             for ((window, most), grads) in windows {
                 left.copy_from_slice(grads);
                 for y in window.inside.clone().step_by(self.pool.dilation[0]) {
-                    let (input, to) = (&input[y * w..(y + 1) * w], &mut grad_input[y * w..(y + 1) * w]);
                     for kx in taps(self.pool, w, ow) {
-                        let (windows, first) = tap(self.pool, kx, w, ow);
-                        let step = self.pool.stride[1];
-                        let pixels = input[first.min(w)..].iter().zip(&mut to[first.min(w)..]).step_by(step);
-                        let pairs = most[windows.clone()].iter().zip(&mut left[windows]);
-                        for ((&most, left), (&x, to)) in pairs.zip(pixels) {
-                            let found = x == most || (x.is_nan() && most.is_nan());
-                            *to += if found { *left } else { T::ZERO };
-                            *left = if found { T::ZERO } else { *left };
-                        }
+                        let (windows, phase, first) = tap(self.pool, kx, w, ow);
+                        let at = y * split.room() + phase * split.len + first;
+                        let pixels = (&values[at..at + windows.len()], &mut sums[at..at + windows.len()]);
+                        give::<S>(&most[windows.clone()], &mut left[windows], pixels);
                     }
                 }
             }
+            // SAFETY: the plane is this task's.
+            let grad_input = unsafe { self.grad_input.slice(plane * h * w, h * w) };
+            for (row, phases) in grad_input.chunks_exact_mut(w).zip(sums.chunks_exact(split.room())) {
+                split.join(phases, row);
+            }
         }
+    }
+}
+
+/// Gives what is left of each window's gradient to its pixel of one tap, if that is the maximum.
+#[inline(always)]
+fn give<S: Lanes>(most: &[S::Elem], left: &mut [S::Elem], (values, sums): (&[S::Elem], &mut [S::Elem])) {
+    let count = most.len().min(left.len()).min(values.len()).min(sums.len());
+    let mut at = 0;
+    while at < count {
+        let part = S::N.min(count - at);
+        // SAFETY: `part` numbers from `at` on are in all four slices.
+        unsafe {
+            let (left, sum) = (left.as_mut_ptr().add(at), sums.as_mut_ptr().add(at));
+            let value = S::load_part(values.as_ptr().add(at), part);
+            let most = S::load_part(most.as_ptr().add(at), part);
+            let (given, kept) = value.split_equal(most, S::load_part(left, part));
+            S::load_part(sum, part).add(given).store_part(sum, part);
+            kept.store_part(left, part);
+        }
+        at += part;
     }
 }

@@ -24,6 +24,30 @@ fn mask(count: usize) -> __m256i {
     on!(_mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)))
 }
 
+/// Within both halves, the 4x4 block of the four registers transposed.
+#[inline(always)]
+fn quads([a, b, c, d]: [__m256; 4]) -> [__m256; 4] {
+    on!({
+        let (ab_low, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        let (cd_low, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+        [
+            _mm256_shuffle_ps::<0b01_00_01_00>(ab_low, cd_low),
+            _mm256_shuffle_ps::<0b11_10_11_10>(ab_low, cd_low),
+            _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high),
+            _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high),
+        ]
+    })
+}
+
+/// Every second number of both vectors.
+#[inline(always)]
+fn even(low: __m256, high: __m256) -> __m256 {
+    on!({
+        let even = _mm256_shuffle_ps::<0b10_00_10_00>(low, high);
+        _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(even)))
+    })
+}
+
 impl Lanes for F32x8 {
     type Elem = f32;
     const N: usize = 8;
@@ -52,9 +76,13 @@ impl Lanes for F32x8 {
             let low = _mm256_maskload_ps(from, mask(span));
             let high =
                 if span > 8 { _mm256_maskload_ps(from.add(8), mask(span - 8)) } else { _mm256_setzero_ps() };
-            let even = _mm256_shuffle_ps::<0b10_00_10_00>(low, high);
-            Self(_mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(even))))
+            Self(even(low, high))
         }
+    }
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const f32) -> Self {
+        // SAFETY: the caller promises sixteen numbers.
+        Self(unsafe { even(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) })
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
@@ -79,6 +107,16 @@ impl Lanes for F32x8 {
         Self(on!(_mm256_mul_ps(self.0, other.0)))
     }
     #[inline(always)]
+    fn split_equal(self, other: Self, values: Self) -> (Self, Self) {
+        on!({
+            let equal = _mm256_cmp_ps::<_CMP_EQ_OQ>(self.0, other.0);
+            let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0);
+            let nans = _mm256_and_ps(nan, _mm256_cmp_ps::<_CMP_UNORD_Q>(other.0, other.0));
+            let same = _mm256_or_ps(equal, nans);
+            (Self(_mm256_and_ps(same, values.0)), Self(_mm256_andnot_ps(same, values.0)))
+        })
+    }
+    #[inline(always)]
     fn sum(self) -> f32 {
         on!({
             let four = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
@@ -90,27 +128,15 @@ impl Lanes for F32x8 {
     unsafe fn transpose(from: *const f32, from_row: usize, to: *mut f32, to_row: usize) {
         // SAFETY: the caller promises eight rows of eight on both sides.
         unsafe {
-            let row = |i: usize| {
-                // The low half of row `i` and the low half of row `i + 4` share a register.
-                (_mm_loadu_ps(from.add(i * from_row)), _mm_loadu_ps(from.add(i * from_row + 4)))
-            };
-            let joined = |i: usize| {
-                let (a, b) = (row(i), row(i + 4));
-                (_mm256_set_m128(b.0, a.0), _mm256_set_m128(b.1, a.1))
-            };
-            let (r0, r1, r2, r3) = (joined(0), joined(1), joined(2), joined(3));
-            let quads = |a, b, c, d| {
-                let (ab_low, ab_high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-                let (cd_low, cd_high) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-                [
-                    _mm256_shuffle_ps::<0b01_00_01_00>(ab_low, cd_low),
-                    _mm256_shuffle_ps::<0b11_10_11_10>(ab_low, cd_low),
-                    _mm256_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high),
-                    _mm256_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high),
-                ]
-            };
-            let first = quads(r0.0, r1.0, r2.0, r3.0);
-            let second = quads(r0.1, r1.1, r2.1, r3.1);
+            // Row `i` beside row `i + 4`: their low halves in one register, their high halves in another.
+            let mut low = [_mm256_setzero_ps(); 4];
+            let mut high = [_mm256_setzero_ps(); 4];
+            for i in 0..4 {
+                let (a, b) = (from.add(i * from_row), from.add((i + 4) * from_row));
+                low[i] = _mm256_set_m128(_mm_loadu_ps(b), _mm_loadu_ps(a));
+                high[i] = _mm256_set_m128(_mm_loadu_ps(b.add(4)), _mm_loadu_ps(a.add(4)));
+            }
+            let (first, second) = (quads(low), quads(high));
             for j in 0..4 {
                 _mm256_storeu_ps(to.add(j * to_row), first[j]);
                 _mm256_storeu_ps(to.add((j + 4) * to_row), second[j]);

@@ -25,6 +25,15 @@ fn mask(count: usize) -> __mmask16 {
     ((1u32 << count.min(16)) - 1) as __mmask16
 }
 
+/// Every second number of both vectors.
+#[inline(always)]
+fn even(low: __m512, high: __m512) -> __m512 {
+    on!({
+        let places = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        _mm512_permutex2var_ps(low, places, high)
+    })
+}
+
 impl Lanes for F32x16 {
     type Elem = f32;
     const N: usize = 16;
@@ -52,9 +61,13 @@ impl Lanes for F32x16 {
         unsafe {
             let low = _mm512_maskz_loadu_ps(mask(span), from);
             let high = _mm512_maskz_loadu_ps(mask(span.saturating_sub(16)), from.wrapping_add(16));
-            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-            Self(_mm512_permutex2var_ps(low, even, high))
+            Self(even(low, high))
         }
+    }
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const f32) -> Self {
+        // SAFETY: the caller promises thirty-two numbers.
+        Self(unsafe { even(_mm512_loadu_ps(from), _mm512_loadu_ps(from.add(16))) })
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
@@ -77,6 +90,15 @@ impl Lanes for F32x16 {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self(on!(_mm512_mul_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn split_equal(self, other: Self, values: Self) -> (Self, Self) {
+        on!({
+            let equal = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self.0, other.0);
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0);
+            let same = equal | (nan & _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other.0, other.0));
+            (Self(_mm512_maskz_mov_ps(same, values.0)), Self(_mm512_maskz_mov_ps(!same, values.0)))
+        })
     }
     #[inline(always)]
     fn sum(self) -> f32 {

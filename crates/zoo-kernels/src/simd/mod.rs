@@ -43,6 +43,11 @@ pub trait Lanes: Copy {
     /// # Safety
     /// `2 * count - 1` numbers can be read there, if `count` isn't 0.
     unsafe fn load_even(from: *const Self::Elem, count: usize) -> Self;
+    /// Every second of the `2 * N` numbers at `from`.
+    ///
+    /// # Safety
+    /// `2 * N` numbers can be read there.
+    unsafe fn load_pairs(from: *const Self::Elem) -> Self;
     /// Writes the `N` numbers to `to`.
     ///
     /// # Safety
@@ -59,6 +64,8 @@ pub trait Lanes: Copy {
     fn add(self, other: Self) -> Self;
     /// Lane-wise product.
     fn mul(self, other: Self) -> Self;
+    /// `values` where the lanes of `self` and `other` are equal or both NaN, and `values` where not; zeros elsewhere.
+    fn split_equal(self, other: Self, values: Self) -> (Self, Self);
     /// The sum of all lanes, by halves.
     fn sum(self) -> Self::Elem;
     /// Transposes an `N x N` block: `to[j * to_row + i] = from[i * from_row + j]`.
@@ -88,10 +95,13 @@ pub(crate) unsafe fn copy<S: Lanes>(from: *const S::Elem, step: usize, to: *mut 
                 }
             }
             2 => {
-                while at < count {
-                    let part = S::N.min(count - at);
-                    S::load_even(from.add(2 * at), part).store_part(to.add(at), part);
-                    at += part;
+                // A vector's last pair is whole only where another number follows it.
+                while at + S::N < count {
+                    S::load_pairs(from.add(2 * at)).store(to.add(at));
+                    at += S::N;
+                }
+                if at < count {
+                    S::load_even(from.add(2 * at), count - at).store_part(to.add(at), count - at);
                 }
             }
             _ => {

@@ -48,6 +48,11 @@ macro_rules! lanes {
                 Self(lanes)
             }
             #[inline(always)]
+            unsafe fn load_pairs(from: *const $t) -> Self {
+                // SAFETY: the caller promises twice as many numbers as these.
+                unsafe { Self::load_even(from, N) }
+            }
+            #[inline(always)]
             unsafe fn store(self, to: *mut $t) {
                 // SAFETY: the caller's promise; an array of numbers is written without alignment.
                 unsafe { to.cast::<[$t; N]>().write_unaligned(self.0) };
@@ -80,6 +85,16 @@ macro_rules! lanes {
                     self.0[i] *= other.0[i];
                 }
                 self
+            }
+            #[inline(always)]
+            fn split_equal(self, other: Self, values: Self) -> (Self, Self) {
+                let (mut same, mut different) = ([<$t as Element>::ZERO; N], values.0);
+                for i in 0..N {
+                    if (self.0[i] == other.0[i]) | (self.0[i].is_nan() & other.0[i].is_nan()) {
+                        (same[i], different[i]) = (values.0[i], <$t as Element>::ZERO);
+                    }
+                }
+                (Self(same), Self(different))
             }
             #[inline(always)]
             fn sum(self) -> $t {

@@ -1,5 +1,7 @@
 //! Every kernel against plain loops, on every instruction set of the machine.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails here should stop here")]
+
 mod common;
 mod conv;
 mod gemm;

@@ -153,7 +153,7 @@ mod tests {
         assert!([9 + 4, 7 * 9 + 4].contains(&at), "half an angle of 1 is a quarter turn: {at}");
 
         let moved = Distortion { shift: 3.0, ..Distortion::NONE }.apply(&dot, 9, &mut Stream::new(0, 4));
-        assert_eq!(moved.iter().map(|&v| u32::from(v)).sum::<u32>().abs_diff(200) < 4, true);
+        assert!(moved.iter().map(|&v| u32::from(v)).sum::<u32>().abs_diff(200) < 4);
         assert_ne!(moved, dot);
     }
 

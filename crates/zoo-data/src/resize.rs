@@ -61,7 +61,7 @@ const BITS: u32 = 22;
 /// Scales a picture to a size.
 ///
 /// # Errors
-/// A side of 0, or more than [`MAX_PIXELS`](crate::picture::MAX_PIXELS) pixels.
+/// A side of 0, or more than [`MAX_PIXELS`] pixels.
 pub fn resize(picture: &Picture, width: usize, height: usize, filter: Filter) -> Result<Picture> {
     window(picture, (width, height), (0..width, 0..height), filter)
 }

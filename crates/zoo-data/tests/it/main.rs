@@ -1,0 +1,10 @@
+//! The crate from outside, in one program: what it reads, and that nothing it is given does harm.
+
+#[cfg(test)]
+mod folder;
+#[cfg(test)]
+mod goldens;
+#[cfg(test)]
+mod idx;
+#[cfg(test)]
+mod pictures;

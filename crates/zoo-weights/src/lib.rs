@@ -4,12 +4,15 @@
 //! whoever builds networks makes tensors of them, and says with a [`LoadReport`] whether they fit.
 //!
 //! * [`Manifest`] lists what is published.
+//! * [`Fetcher`] finds them here or brings them: resumed, verified, whole or not at all.
 //! * [`TensorFile`] opens a file of weights.
 //! * [`save`] writes safetensors: whole or not at all, the same bytes for the same input.
 //! * [`LoadReport`] compares a network's names and shapes with a file's, both ways.
 
 mod error;
+mod fetch;
 mod file;
+mod hdf5;
 mod keys;
 mod manifest;
 mod pth;
@@ -19,6 +22,7 @@ mod tensor;
 mod zip;
 
 pub use error::{Error, Result};
+pub use fetch::{Checked, Event, FetchError, Fetcher, Here, Progress, Settings, Verified};
 pub use file::{Format, TensorFile};
 pub use keys::KeyMap;
 pub use manifest::{

@@ -169,7 +169,10 @@ fn checked_by(source: &Source) -> String {
 
 fn host(source: &Source) -> String {
     match &source.place {
-        Place::Hub { repo, revision, .. } if revision == "main" => format!("hub:{repo} (not pinned)"),
+        // Neither the commit nor the content is fixed: what the branch has at the time is what comes.
+        Place::Hub { repo, revision, .. } if revision == "main" && source.digest.is_none() => {
+            format!("hub:{repo} (not pinned)")
+        }
         Place::Hub { repo, .. } => format!("hub:{repo}"),
         Place::Url(url) => url.split('/').nth(2).unwrap_or(url).to_string(),
     }

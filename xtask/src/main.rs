@@ -24,6 +24,11 @@ fn main() -> ExitCode {
         Command::FetchWeights(args) => fetch_weights::run(&args),
     };
     outcome.unwrap_or_else(|error| {
+        // Whoever reads our output has read enough.
+        let cause = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if cause == Some(std::io::ErrorKind::BrokenPipe) {
+            return ExitCode::SUCCESS;
+        }
         print_error(&error);
         ExitCode::FAILURE
     })

@@ -107,19 +107,23 @@ fn permuted(entry: &mut Entry, order: &[usize], weight: &'static str) -> Result<
 
 impl Layers {
     fn of(entries: &[Entry]) -> Self {
-        let numbered = |class: &str| {
+        let numbered = |classes: [&str; 2]| {
             let mut found: Vec<_> = entries
                 .iter()
                 .map(|entry| layer_of(&entry.name))
-                .filter_map(|layer| Some((number(layer, class)?, layer.to_string())))
+                .filter_map(|layer| {
+                    let number = classes.iter().find_map(|class| number(layer, class))?;
+                    Some((number, layer.to_string()))
+                })
                 .collect();
             found.sort();
             found.dedup();
             found.into_iter().map(|(_, layer)| layer).collect()
         };
         Self {
-            convs: numbered("conv2d"),
-            norms: numbered("batch_normalization"),
+            // As Keras 2 and 3 call them, and as Keras 1 did.
+            convs: numbered(["conv2d", "convolution2d"]),
+            norms: numbered(["batch_normalization", "batchnormalization"]),
             nineteen: entries.iter().any(|entry| layer_of(&entry.name) == "block3_conv4"),
         }
     }

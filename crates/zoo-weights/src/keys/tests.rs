@@ -72,6 +72,18 @@ fn encoders_are_their_architectures_without_the_classifier() {
     }
 }
 
+#[test]
+fn the_names_of_keras_1_are_known() {
+    let mut old = entries("keras-Xception");
+    for entry in &mut old {
+        let name = entry.name.replace("batch_normalization", "batchnormalization");
+        entry.name = name.replace("conv2d", "convolution2d");
+    }
+    assert!(old.iter().any(|entry| entry.name.starts_with("convolution2d")));
+    KeyMap::KerasXception.apply(&mut old).unwrap();
+    assert_eq!(shapes(old), shapes(entries("timm-legacy_xception")));
+}
+
 /// lucid builds its networks on Apple's machines alone, so its lists are made here: torchvision's, with the
 /// names that lucid's source gives the layers it calls otherwise.
 #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use crate::error::{Fault, IoContext, Result};
-use crate::{Dtype, Error, Tensor, pth, safetensors, zip};
+use crate::{Dtype, Error, KeyMap, Tensor, hdf5, pth, safetensors, zip};
 
 /// A format of weights that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Format {
     Safetensors,
     /// PyTorch's `.pth`, either of its two kinds.
     Pth,
+    /// Keras' HDF5: `.h5`, `.weights.h5`, or in an archive, `.keras`.
+    Keras,
 }
 
 impl fmt::Display for Format {
@@ -26,6 +28,7 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::Safetensors => "safetensors",
             Self::Pth => "PyTorch",
+            Self::Keras => "Keras HDF5",
         })
     }
 }
@@ -77,9 +80,9 @@ pub(crate) struct Entry {
 pub(crate) enum Data {
     /// In the file, row by row.
     InFile(Range<usize>),
-    /// In the file, in another order: the place of the first element, and the step along each axis, counted
-    /// in elements. The reader has checked that all of them are in the file.
-    Strided { first: usize, strides: Vec<usize> },
+    /// In the file, in another order: the place of the first element, and for each axis its length and the
+    /// step along it, counted in elements. The reader has checked that all of them are in the file.
+    Strided { first: usize, shape: Vec<usize>, strides: Vec<usize> },
 }
 
 #[derive(Debug)]
@@ -132,8 +135,18 @@ impl TensorFile {
     fn read(path: PathBuf, bytes: Bytes) -> Result<Self> {
         let (format, contents) = parse(&bytes).ok_or_else(|| Error::UnknownFormat { path: path.clone() })?;
         let Contents { entries, metadata } = contents.map_err(|fault| fault.of(&path, format))?;
-        let index = entries.iter().enumerate().map(|(i, entry)| (entry.name.clone(), i)).collect();
+        let index = index(&entries).map_err(|fault| fault.of(&path, format))?;
         Ok(Self { path, format, bytes, entries, index, metadata })
+    }
+
+    /// The same file under an architecture's names.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] if the file is not of the kind that the map is for.
+    pub fn with_keys(mut self, keys: KeyMap) -> Result<Self> {
+        let mapped = keys.apply(&mut self.entries).and_then(|()| index(&self.entries));
+        self.index = mapped.map_err(|fault| fault.of(&self.path, self.format))?;
+        Ok(self)
     }
 
     /// The path it was opened by.
@@ -177,12 +190,7 @@ impl TensorFile {
     }
 
     fn view<'a>(&'a self, entry: &'a Entry) -> Tensor<'a> {
-        let bytes = match &entry.data {
-            Data::InFile(range) => Cow::Borrowed(&self.bytes[range.clone()]),
-            Data::Strided { first, strides } => {
-                Cow::Owned(gather(&self.bytes[*first..], &entry.shape, strides, entry.dtype.size()))
-            }
-        };
+        let bytes = bytes_of(&self.bytes, entry);
         Tensor { dtype: entry.dtype, shape: Cow::Borrowed(&entry.shape), bytes }
     }
 }
@@ -206,13 +214,43 @@ fn parse(bytes: &[u8]) -> Option<(Format, std::result::Result<Contents, Fault>)>
         return Some((Format::Safetensors, safetensors::read(bytes)));
     }
     if bytes.starts_with(zip::MAGIC) {
-        let contents = zip::members(bytes).and_then(|members| pth::read_zip(bytes, &members));
-        return Some((Format::Pth, contents));
+        let members = match zip::members(bytes) {
+            Ok(members) => members,
+            Err(fault) => return Some((Format::Pth, Err(fault))),
+        };
+        if let Some(weights) = members.get(hdf5::KERAS_MEMBER) {
+            return Some((Format::Keras, hdf5::read(bytes, weights.clone())));
+        }
+        return Some((Format::Pth, pth::read_zip(bytes, &members)));
+    }
+    if bytes.starts_with(hdf5::format::MAGIC) {
+        return Some((Format::Keras, hdf5::read(bytes, 0..bytes.len())));
     }
     if pth::is_legacy(bytes) {
         return Some((Format::Pth, pth::read_legacy(bytes)));
     }
     None
+}
+
+/// Finds entries by name; a name stands for one.
+fn index(entries: &[Entry]) -> std::result::Result<HashMap<String, usize>, Fault> {
+    let mut index = HashMap::with_capacity(entries.len());
+    for (i, entry) in entries.iter().enumerate() {
+        if index.insert(entry.name.clone(), i).is_some() {
+            return Err(Fault::malformed(format!("two tensors are called `{}`", entry.name.escape_debug())));
+        }
+    }
+    Ok(index)
+}
+
+/// The bytes of a tensor, row by row: those in the file where they lie so, else a copy.
+pub(crate) fn bytes_of<'a>(file: &'a [u8], entry: &Entry) -> Cow<'a, [u8]> {
+    match &entry.data {
+        Data::InFile(range) => Cow::Borrowed(&file[range.clone()]),
+        Data::Strided { first, shape, strides } => {
+            Cow::Owned(gather(&file[*first..], shape, strides, entry.dtype.size()))
+        }
+    }
 }
 
 /// Copies elements of `size` bytes that lie `strides` apart into rows. The shape has no zero.

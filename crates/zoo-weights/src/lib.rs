@@ -1,15 +1,36 @@
 //! Weights: where they are published, how they come here, and how they are read.
 //!
-//! This crate knows no network and no tensor library. It yields names, types, shapes and bytes;
+//! This crate knows no architecture and no tensor library. It yields names, types, shapes and bytes;
 //! whoever builds networks makes tensors of them, and says with a [`LoadReport`] whether they fit.
 //!
-//! * [`Manifest`] lists what is published.
-//! * [`TensorFile`] opens a file of weights.
-//! * [`save`] writes safetensors: whole or not at all, the same bytes for the same input.
+//! * [`Manifest`] lists what is published: sources, checksums, accuracy, and how a picture is prepared.
+//! * [`Fetcher`] finds weights here or brings them: resumed, verified, whole or not at all.
+//! * [`TensorFile`] opens safetensors, PyTorch's `.pth` of both kinds, and Keras' `.h5` and `.keras`.
+//! * [`KeyMap`] leads from a file's names, and its order of values, to the architecture's.
 //! * [`LoadReport`] compares a network's names and shapes with a file's, both ways.
+//! * [`save`] writes safetensors: whole or not at all, the same bytes for the same input.
+//!
+//! # Where files land
+//!
+//! | file | place | variables |
+//! |---|---|---|
+//! | of the hub | the Hugging Face cache: `blobs`, `snapshots`, `refs` | `HF_HUB_CACHE`, `HF_HOME`, `XDG_CACHE_HOME` |
+//! | `.pth` | `hub/checkpoints` in PyTorch's folder | `TORCH_HOME`, `XDG_CACHE_HOME` |
+//! | `.h5` | `models` in Keras' folder | `KERAS_HOME` |
+//!
+//! There other tools find them, and this crate finds what other tools have brought. `HF_ENDPOINT`, `HF_TOKEN`,
+//! `HF_HUB_OFFLINE`, `HTTPS_PROXY` and `NO_PROXY` are honoured too.
+//!
+//! # Trust
+//!
+//! A file's checksum is counted while it comes and compared with its publisher's, or with the hash that the hub
+//! announces; a pickle is read by a machine that runs nothing; and what a file says of its own sizes is believed
+//! only as far as the file reaches.
 
 mod error;
+mod fetch;
 mod file;
+mod hdf5;
 mod keys;
 mod manifest;
 mod pth;
@@ -19,6 +40,7 @@ mod tensor;
 mod zip;
 
 pub use error::{Error, Result};
+pub use fetch::{Checked, Event, FetchError, Fetcher, Here, Progress, Settings, Verified};
 pub use file::{Format, TensorFile};
 pub use keys::KeyMap;
 pub use manifest::{

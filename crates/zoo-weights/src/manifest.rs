@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::KeyMap;
 
@@ -91,7 +91,9 @@ pub enum Digest {
 }
 
 /// From a decoded picture to a network's input.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+///
+/// As JSON it is what a file that this project writes says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocess {
     /// Channels, height, width.
@@ -115,7 +117,7 @@ pub struct Preprocess {
 }
 
 /// The filter of a resampling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interpolation {
     /// A triangle.
@@ -125,7 +127,7 @@ pub enum Interpolation {
 }
 
 /// The order of the colours of a network's input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channels {
     /// Red first.
@@ -136,7 +138,7 @@ pub enum Channels {
 }
 
 /// A set of class names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Classes {
     /// The 1000 of ImageNet's challenge.

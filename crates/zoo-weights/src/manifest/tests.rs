@@ -113,3 +113,11 @@ fn entries_that_break_the_rules_are_named() {
     }
     assert!(matches!(Manifest::parse("[[weights]]\n").unwrap_err(), ManifestError::Syntax(_)));
 }
+
+#[test]
+fn preprocessing_survives_as_json() {
+    for weights in published().weights {
+        let json = serde_json::to_string(&weights.preprocess).unwrap();
+        assert_eq!(serde_json::from_str::<Preprocess>(&json).unwrap(), weights.preprocess, "{json}");
+    }
+}

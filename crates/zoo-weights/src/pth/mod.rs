@@ -128,7 +128,7 @@ fn locate(tensor: &Strided<'_>, storage: Range<usize>) -> Option<Data> {
     } else {
         // The step along an axis of one element is never taken, and may be any number.
         let strides = shape.iter().zip(strides).map(|(&dim, &stride)| if dim == 1 { 0 } else { stride });
-        Data::Strided { first, strides: strides.collect() }
+        Data::Strided { first, shape: shape.clone(), strides: strides.collect() }
     })
 }
 

@@ -1,0 +1,250 @@
+//! Bringing published weights here.
+//!
+//! A file grows under a name of its own, is checked while it comes, and gets its final name when it is whole:
+//! whatever happens, nothing under a final name is incomplete, and what came is gone on with next time. One
+//! process at a time fetches a file; others wait for it.
+
+mod error;
+mod hash;
+mod http;
+mod meter;
+mod place;
+mod settings;
+mod transfer;
+
+use std::fs::{self, File, TryLockError};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use error::FetchError;
+use error::{AtPath, Failure};
+use hash::{Hasher, is_sha256};
+use http::Client;
+pub use meter::{Event, Progress};
+use place::Destination;
+pub use settings::Settings;
+use transfer::Transfer;
+
+use crate::{Digest, KeyMap, Place, Source, Weights};
+
+/// A try that brings this much was no vain one.
+const WORTHWHILE: u64 = 1 << 20;
+
+/// Longer than this no one waits for a server.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+/// Finds and fetches weights.
+///
+/// ```no_run
+/// use zoo_weights::{Fetcher, Manifest, Settings};
+///
+/// let manifest = Manifest::published()?;
+/// let fetcher = Fetcher::new(Settings::from_env()?);
+/// let here = fetcher.fetch(manifest.find("resnet50")?, &mut |_event| {})?;
+/// let file = zoo_weights::TensorFile::open(&here.path)?.with_keys(here.keys)?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+pub struct Fetcher {
+    settings: Settings,
+    client: Client,
+}
+
+/// Weights that are here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Here {
+    /// The file.
+    pub path: PathBuf,
+    /// From its names to the architecture's.
+    pub keys: KeyMap,
+    /// The place in [`Weights::sources`] of the source it came from.
+    pub source: usize,
+    /// By whose word it is the right one; `None` where it was here before, and checked when it came.
+    pub verified: Option<Verified>,
+}
+
+/// By whose word a file is the one that was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// The publisher's checksum, which the manifest has.
+    Publisher,
+    /// The hash that the hub announces.
+    Hub,
+    /// No one gives a checksum: only the length is known to be right.
+    Nobody,
+}
+
+/// What a second look at a file finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// The file.
+    pub path: PathBuf,
+    /// By whose word it is right, or both checksums in a sentence.
+    pub verdict: Result<Verified, String>,
+}
+
+impl Fetcher {
+    /// A fetcher with its settings.
+    pub fn new(settings: Settings) -> Self {
+        Self { client: Client::new(&settings), settings }
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The weights, if they are here from any of their sources. The file system alone is asked.
+    pub fn locate(&self, weights: &Weights) -> Option<Here> {
+        weights.sources.iter().enumerate().find_map(|(index, source)| {
+            let path = Destination::of(source, &self.settings).present()?;
+            Some(Here { path, keys: source.keys, source: index, verified: None })
+        })
+    }
+
+    /// The weights: from here, else from the first source that gives them. `events` is told what happens.
+    ///
+    /// # Errors
+    /// [`FetchError::Offline`] and [`FetchError::BuiltIn`] at once; [`FetchError::NoSource`] when every source
+    /// was tried; [`FetchError::NoSpace`] and [`FetchError::Io`] when this machine is the obstacle.
+    pub fn fetch(&self, weights: &Weights, events: &mut dyn FnMut(Event<'_>)) -> Result<Here, FetchError> {
+        let tag = || weights.tag.clone();
+        if weights.built_in() {
+            return Err(FetchError::BuiltIn { tag: tag() });
+        }
+        if let Some(here) = self.locate(weights) {
+            return Ok(here);
+        }
+        if self.settings.offline {
+            return Err(FetchError::Offline { tag: tag() });
+        }
+        let mut reasons = Vec::new();
+        for (index, source) in weights.sources.iter().enumerate() {
+            let url = self.address(source);
+            match self.fetch_source(source, &url, events) {
+                Ok((path, verified)) => return Ok(Here { path, keys: source.keys, source: index, verified }),
+                Err(Failure::Local(error)) => return Err(error),
+                Err(Failure::Lasting(why) | Failure::Wrong(why) | Failure::Passing { why, .. }) => {
+                    if index + 1 < weights.sources.len() {
+                        (*events)(Event::NextSource { why: &why });
+                    }
+                    reasons.push(format!("{url} {why}"));
+                }
+            }
+        }
+        Err(FetchError::NoSource { tag: tag(), reasons })
+    }
+
+    /// Reads every file of the weights that is here again, and checks it.
+    ///
+    /// # Errors
+    /// [`FetchError::Io`].
+    pub fn verify(&self, weights: &Weights) -> Result<Vec<Checked>, FetchError> {
+        let mut checked = Vec::new();
+        for source in &weights.sources {
+            if let Some(path) = Destination::of(source, &self.settings).present() {
+                let verdict = verdict(source, &path)?;
+                checked.push(Checked { path, verdict });
+            }
+        }
+        Ok(checked)
+    }
+
+    /// The address a source is asked at.
+    pub fn address(&self, source: &Source) -> String {
+        let Settings { endpoint, mirror, .. } = &self.settings;
+        match (&source.place, mirror) {
+            (Place::Hub { repo, revision, file }, mirror) => {
+                let base = mirror.as_ref().unwrap_or(endpoint);
+                format!("{base}/{repo}/resolve/{revision}/{file}")
+            }
+            (Place::Url(_), Some(mirror)) => format!("{mirror}/{}", source.file_name()),
+            (Place::Url(url), None) => url.clone(),
+        }
+    }
+
+    fn fetch_source(
+        &self,
+        source: &Source,
+        url: &str,
+        events: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(PathBuf, Option<Verified>), Failure> {
+        let destination = Destination::of(source, &self.settings);
+        let folder = destination.folder();
+        fs::create_dir_all(&folder).at("make", &folder)?;
+        let _lock = lock(&destination.lock(), events)?;
+        // Whoever held the lock may have brought the file.
+        if let Some(path) = destination.present() {
+            return Ok((path, None));
+        }
+        let mut vain = 0;
+        let mut wrong_before = false;
+        loop {
+            let mut transfer = Transfer {
+                client: &self.client,
+                settings: &self.settings,
+                url,
+                expected: source.digest.as_ref(),
+                destination: &destination,
+                events: &mut *events,
+                gained: 0,
+            };
+            let outcome = transfer.run();
+            let gained = transfer.gained;
+            let (why, retry_after) = match outcome {
+                Ok((path, verified)) => return Ok((path, Some(verified))),
+                Err(Failure::Passing { why, retry_after }) => (why, retry_after),
+                // The line may have spoilt it once; a server that gives it twice has it so.
+                Err(Failure::Wrong(why)) if !std::mem::replace(&mut wrong_before, true) => (why, None),
+                Err(lasting) => return Err(lasting),
+            };
+            vain = if gained >= WORTHWHILE { 1 } else { vain + 1 };
+            let doubled = self.settings.first_pause.saturating_mul(1 << (vain - 1).min(6));
+            let pause = retry_after.unwrap_or_else(|| doubled.min(MAX_PAUSE));
+            if vain >= self.settings.tries || pause > MAX_PAUSE {
+                return Err(Failure::Passing { why, retry_after });
+            }
+            (*events)(Event::Retrying { why: &why, pause });
+            (self.settings.sleep)(pause);
+        }
+    }
+}
+
+/// Waits until this process is the only one to fetch a file. The system frees the lock when the process ends,
+/// however it ends.
+fn lock(path: &Path, events: &mut dyn FnMut(Event<'_>)) -> Result<File, FetchError> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).at("make", folder)?;
+    }
+    let file = File::options().create(true).truncate(false).write(true).open(path).at("lock", path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            (*events)(Event::Waiting);
+            file.lock().at("lock", path)?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error).at("lock", path),
+    }
+    Ok(file)
+}
+
+fn verdict(source: &Source, path: &Path) -> Result<Result<Verified, String>, FetchError> {
+    let mut file = File::open(path).at("open", path)?;
+    let mut hasher = Hasher::new(source.digest.as_ref());
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer).at("read", path)? {
+            0 => break,
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+    let sums = hasher.finish();
+    // In the hub's cache a large file lies under the hash that the hub announced.
+    let blob = fs::canonicalize(path).ok();
+    let announced = blob.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    Ok(match (&source.digest, announced.filter(|name| is_sha256(name))) {
+        (Some(digest), _) => sums.check(digest).map(|()| Verified::Publisher),
+        (None, Some(etag)) => sums.check(&Digest::Sha256(etag.into())).map(|()| Verified::Hub),
+        (None, None) => Ok(Verified::Nobody),
+    })
+}

@@ -1,0 +1,201 @@
+//! Where files go and come from, and how patient a transfer is.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hf_hub::Cache;
+
+use super::FetchError;
+
+/// How files are fetched. [`Settings::from_env`] reads the variables that other tools of the field read too.
+#[derive(Clone)]
+pub struct Settings {
+    /// The hub's address, without a slash at the end: `HF_ENDPOINT`.
+    pub endpoint: String,
+    /// A server to take every file from instead: those of the hub under `<repo>/resolve/<revision>/<file>`,
+    /// the others under their file names.
+    pub mirror: Option<String>,
+    /// Use what is here and never the network.
+    pub offline: bool,
+    /// Sent to the hub alone: `HF_TOKEN`, or the file that `hf auth login` writes.
+    pub token: Option<String>,
+    /// The Hugging Face cache: `HF_HUB_CACHE`, or `HF_HOME` and `/hub`.
+    pub hub_cache: PathBuf,
+    /// Where PyTorch keeps what it downloads: `TORCH_HOME` and `/hub/checkpoints`.
+    pub torch_cache: PathBuf,
+    /// Where Keras keeps what it downloads: `KERAS_HOME` and `/models`.
+    pub keras_cache: PathBuf,
+    /// The proxy for `https` addresses: `HTTPS_PROXY`, or `ALL_PROXY`.
+    pub https_proxy: Option<String>,
+    /// The proxy for `http` addresses: `http_proxy`, or `ALL_PROXY`.
+    pub http_proxy: Option<String>,
+    /// Hosts reached without a proxy, separated by commas: `NO_PROXY`.
+    pub no_proxy: String,
+    /// How long a server may be silent.
+    pub silence: Duration,
+    /// Tries in a row that bring nothing before a source is given up.
+    pub tries: u32,
+    /// The pause before the second try; each later one is twice as long.
+    pub first_pause: Duration,
+    /// Passes the time of a pause.
+    pub sleep: Arc<dyn Fn(Duration) + Send + Sync>,
+    /// Bytes free on the disk of a folder; `None` if that can't be told.
+    pub free_space: fn(&Path) -> Option<u64>,
+}
+
+impl Settings {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// [`FetchError::NoHome`] if neither the variables nor the system name a place for the caches.
+    pub fn from_env() -> Result<Self, FetchError> {
+        Self::from_vars(|name| std::env::var(name).ok(), std::env::home_dir())
+    }
+
+    fn from_vars(var: impl Fn(&str) -> Option<String>, home: Option<PathBuf>) -> Result<Self, FetchError> {
+        // A variable that is set to nothing is not set.
+        let var = |name: &str| var(name).filter(|value| !value.is_empty());
+        let either = |a: &str, b: &str| var(a).or_else(|| var(b));
+        let path = |name: &str| var(name).map(PathBuf::from);
+        let cache = path("XDG_CACHE_HOME").or_else(|| home.as_ref().map(|home| home.join(".cache")));
+        let in_cache = |name: &str| cache.as_ref().map(|cache| cache.join(name));
+        let no_home = |variable| FetchError::NoHome { variable };
+
+        let hf_home = path("HF_HOME").or_else(|| in_cache("huggingface"));
+        let hub_cache = path("HF_HUB_CACHE").or_else(|| hf_home.as_ref().map(|home| home.join("hub")));
+        let torch_home = path("TORCH_HOME").or_else(|| in_cache("torch"));
+        let keras_home = path("KERAS_HOME").or_else(|| home.as_ref().map(|home| home.join(".keras")));
+        let token_file = hf_home.and_then(|home| Cache::new(home.join("hub")).token());
+        let all_proxy = either("ALL_PROXY", "all_proxy");
+        Ok(Self {
+            endpoint: trimmed(&var("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into())),
+            mirror: None,
+            offline: var("HF_HUB_OFFLINE").is_some_and(|value| value != "0"),
+            token: var("HF_TOKEN").map(|token| token.trim().to_string()).or(token_file),
+            hub_cache: hub_cache.ok_or_else(|| no_home("HF_HOME"))?,
+            torch_cache: torch_home.ok_or_else(|| no_home("TORCH_HOME"))?.join("hub").join("checkpoints"),
+            keras_cache: keras_home.ok_or_else(|| no_home("KERAS_HOME"))?.join("models"),
+            https_proxy: either("HTTPS_PROXY", "https_proxy").or_else(|| all_proxy.clone()),
+            // The upper-case name can be set by whoever calls a CGI program, so nobody reads it.
+            http_proxy: var("http_proxy").or(all_proxy),
+            no_proxy: either("NO_PROXY", "no_proxy").unwrap_or_default(),
+            silence: Duration::from_secs(30),
+            tries: 5,
+            first_pause: Duration::from_secs(1),
+            sleep: Arc::new(std::thread::sleep),
+            free_space,
+        })
+    }
+
+    /// Takes every file from a mirror.
+    #[must_use]
+    pub fn with_mirror(mut self, mirror: Option<String>) -> Self {
+        self.mirror = mirror.map(|mirror| trimmed(&mirror));
+        self
+    }
+
+    /// The proxy for an address, if it needs one.
+    pub(super) fn proxy(&self, scheme: &str, host: &str) -> Option<&str> {
+        let bypassed =
+            self.no_proxy.split(',').map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
+                let domain = entry.trim_start_matches('*').trim_start_matches('.');
+                entry == "*"
+                    || host == domain
+                    || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
+            });
+        let proxy = if scheme == "https" { &self.https_proxy } else { &self.http_proxy };
+        proxy.as_deref().filter(|_| !bypassed)
+    }
+}
+
+impl fmt::Debug for Settings {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("endpoint", &self.endpoint)
+            .field("mirror", &self.mirror)
+            .field("offline", &self.offline)
+            .field("hub_cache", &self.hub_cache)
+            .field("torch_cache", &self.torch_cache)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(unix)]
+fn free_space(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    disk.f_bavail.checked_mul(disk.f_frsize)
+}
+
+#[cfg(not(unix))]
+fn free_space(_folder: &Path) -> Option<u64> {
+    None
+}
+
+fn trimmed(address: &str) -> String {
+    address.trim_end_matches('/').to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(vars: &[(&str, &str)]) -> Settings {
+        let var =
+            |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_string());
+        Settings::from_vars(var, Some("/home/me".into())).unwrap()
+    }
+
+    #[test]
+    fn without_variables_the_caches_are_where_other_tools_look() {
+        let plain = settings(&[("HF_HOME", "")]);
+        assert_eq!(plain.endpoint, "https://huggingface.co");
+        assert_eq!(plain.hub_cache, PathBuf::from("/home/me/.cache/huggingface/hub"));
+        assert_eq!(plain.torch_cache, PathBuf::from("/home/me/.cache/torch/hub/checkpoints"));
+        assert_eq!(plain.keras_cache, PathBuf::from("/home/me/.keras/models"));
+        assert!(!plain.offline && plain.token.is_none());
+    }
+
+    #[test]
+    fn variables_are_honoured() {
+        let set = settings(&[
+            ("HF_ENDPOINT", "https://mirror.example/"),
+            ("HF_HOME", "/hf"),
+            ("TORCH_HOME", "/torch"),
+            ("HF_TOKEN", "secret\n"),
+            ("HF_HUB_OFFLINE", "1"),
+        ]);
+        assert_eq!(set.endpoint, "https://mirror.example");
+        assert_eq!(set.hub_cache, PathBuf::from("/hf/hub"));
+        assert_eq!(set.torch_cache, PathBuf::from("/torch/hub/checkpoints"));
+        assert_eq!(set.token.as_deref(), Some("secret"));
+        assert!(set.offline);
+        assert!(!format!("{set:?}").contains("secret"));
+    }
+
+    #[test]
+    fn the_token_of_a_login_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("token"), "from-login\n").unwrap();
+        let home = dir.path().to_str().unwrap();
+        assert_eq!(settings(&[("HF_HOME", home)]).token.as_deref(), Some("from-login"));
+    }
+
+    #[test]
+    fn without_a_home_the_variable_is_named() {
+        let error = Settings::from_vars(|_| None, None).unwrap_err().to_string();
+        assert!(error.contains("HF_HOME"), "{error}");
+    }
+
+    #[test]
+    fn a_proxy_serves_its_scheme_and_not_the_hosts_excepted() {
+        let set = settings(&[("HTTPS_PROXY", "http://proxy:3128"), ("NO_PROXY", "localhost, .example.com")]);
+        assert_eq!(set.proxy("https", "huggingface.co"), Some("http://proxy:3128"));
+        assert_eq!(set.proxy("http", "huggingface.co"), None);
+        assert_eq!(set.proxy("https", "localhost"), None);
+        assert_eq!(set.proxy("https", "a.example.com"), None);
+        assert_eq!(set.proxy("https", "notexample.com"), Some("http://proxy:3128"));
+    }
+}

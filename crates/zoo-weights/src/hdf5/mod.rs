@@ -1,0 +1,121 @@
+//! Keras' files: HDF5 with a group for each layer (`.h5`), and its newer kind, alone (`.weights.h5`) or in a
+//! zip archive (`.keras`).
+//!
+//! Tensors are called `layer/weight`, in the order in which Keras lists a layer's weights.
+
+pub(crate) mod format;
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use format::{File, Object};
+
+use crate::error::Fault;
+use crate::file::{Contents, Data, Entry};
+
+/// The member of a `.keras` archive that has the weights.
+pub(crate) const KERAS_MEMBER: &str = "model.weights.h5";
+
+/// Groups inside groups.
+const MAX_DEPTH: usize = 16;
+
+/// Reads the HDF5 file that lies in a range of the bytes.
+pub(crate) fn read(bytes: &[u8], range: Range<usize>) -> Result<Contents, Fault> {
+    let start = range.start;
+    let (mut file, root) = File::open(&bytes[range])?;
+    let mut top = file.object(root)?;
+    let mut members = file.members(&top)?;
+    // A whole model has its weights in a group of their own.
+    if let Some(&(_, address)) = members.iter().find(|(name, _)| name == "model_weights") {
+        top = file.object(address)?;
+        members = file.members(&top)?;
+    }
+    let mut entries = Vec::new();
+    if let Some(layers) = texts(&top, "layer_names") {
+        let members: HashMap<_, _> = members.into_iter().collect();
+        for layer in layers {
+            let Some(address) = members.get(&layer) else {
+                return Err(Fault::malformed(format!(
+                    "it lists the layer `{}`, which is not there",
+                    layer.escape_debug()
+                )));
+            };
+            read_layer(&mut file, &layer, *address, &mut entries)?;
+        }
+    } else {
+        read_variables(&mut file, root, String::new(), 0, &mut entries)?;
+    }
+    if entries.is_empty() {
+        return Err(Fault::Refused("it is HDF5, and no model of Keras: no layer has weights".into()));
+    }
+    for entry in &mut entries {
+        if let Data::InFile(range) = &mut entry.data {
+            *range = range.start + start..range.end + start;
+        }
+    }
+    Ok(Contents { entries, ..Contents::default() })
+}
+
+/// A layer of the older kind: `weight_names` has the paths of its weights in order.
+fn read_layer(file: &mut File<'_>, layer: &str, address: u64, entries: &mut Vec<Entry>) -> Result<(), Fault> {
+    let group = file.object(address)?;
+    for path in texts(&group, "weight_names").unwrap_or_default() {
+        let absent =
+            || Fault::malformed(format!("it lists the weight `{}`, which is not there", path.escape_debug()));
+        let mut object = None;
+        let mut here = file.members(&group)?;
+        for part in path.split('/') {
+            let &(_, address) = here.iter().find(|(name, _)| name == part).ok_or_else(absent)?;
+            let next = file.object(address)?;
+            here = file.members(&next)?;
+            object = Some(next);
+        }
+        let data = object.and_then(|object| object.data).ok_or_else(absent)?;
+        let weight = path.rsplit('/').next().unwrap_or(&path);
+        // TensorFlow's names end in the number of an operation's output.
+        let weight = weight.strip_suffix(":0").unwrap_or(weight);
+        push(entries, format!("{layer}/{weight}"), data);
+    }
+    Ok(())
+}
+
+/// The newer kind: a group `vars` with members 0, 1, … and the layer's name as an attribute.
+fn read_variables(
+    file: &mut File<'_>,
+    address: u64,
+    path: String,
+    depth: usize,
+    entries: &mut Vec<Entry>,
+) -> Result<(), Fault> {
+    if depth > MAX_DEPTH {
+        return Err(Fault::malformed(format!("its groups are more than {MAX_DEPTH} deep")));
+    }
+    let group = file.object(address)?;
+    for (name, address) in file.members(&group)? {
+        if name != "vars" {
+            let inner = if path.is_empty() { name } else { format!("{path}/{name}") };
+            read_variables(file, address, inner, depth + 1, entries)?;
+            continue;
+        }
+        let vars = file.object(address)?;
+        let layer = texts(&vars, "name").and_then(|names| names.into_iter().next());
+        let layer = layer.unwrap_or_else(|| path.rsplit('/').next().unwrap_or_default().to_string());
+        let mut weights = file.members(&vars)?;
+        // By number: the file has them by name, so that 10 comes before 2.
+        weights.sort_by_key(|(name, _)| name.parse::<usize>().unwrap_or(usize::MAX));
+        for (number, address) in weights {
+            if let Some(data) = file.object(address)?.data {
+                push(entries, format!("{layer}/{number}"), data);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn push(entries: &mut Vec<Entry>, name: String, data: format::DataSet) {
+    entries.push(Entry { name, dtype: data.dtype, shape: data.shape, data: Data::InFile(data.range) });
+}
+
+fn texts(object: &Object, name: &str) -> Option<Vec<String>> {
+    object.texts.iter().find(|(key, _)| key == name).map(|(_, texts)| texts.clone())
+}

@@ -1,0 +1,40 @@
+//! The zoo's chores, one file for each command.
+
+mod fetch_weights;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The zoo's chores", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fetch, list or verify published weights
+    FetchWeights(fetch_weights::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::FetchWeights(args) => fetch_weights::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        // Whoever reads our output has read enough.
+        let cause = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if cause == Some(std::io::ErrorKind::BrokenPipe) {
+            return ExitCode::SUCCESS;
+        }
+        print_error(&error);
+        ExitCode::FAILURE
+    })
+}
+
+#[expect(clippy::print_stderr)]
+fn print_error(error: &anyhow::Error) {
+    eprintln!("error: {error:#}");
+}

@@ -39,12 +39,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let start = Instant::now();
     let mut out = io::stdout();
-    let run = Run { graph: &graph, digits: &digits, test: &test, recipe: &recipe, seed, device: &Device::Cpu };
+    let run =
+        Run { graph: &graph, digits: &digits, test: &test, recipe: &recipe, seed, device: &Device::Cpu };
     let trained = run.train(|progress| {
         if let Some(score) = progress.test {
             let (epoch, loss, seconds) = (progress.epoch, progress.loss, start.elapsed().as_secs());
             // A closed pipe is no reason to stop training.
-            let _ = writeln!(out, "{epoch:3}  {seconds:5} s  loss {loss:.4}  {}/{}", score.correct, score.digits);
+            let _ =
+                writeln!(out, "{epoch:3}  {seconds:5} s  loss {loss:.4}  {}/{}", score.correct, score.digits);
         }
     })?;
     let accuracy = 100.0 * trained.score().accuracy();

@@ -64,7 +64,9 @@ pub enum Error {
     },
 
     /// Nothing in the network can learn.
-    #[error("`{graph}` has no parameter that can be trained; build it with fresh or loaded weights as variables")]
+    #[error(
+        "`{graph}` has no parameter that can be trained; build it with fresh or loaded weights as variables"
+    )]
     NothingToTrain {
         /// The network.
         graph: String,

@@ -50,7 +50,8 @@ mod tests {
     #[test]
     fn it_is_pytorchs() {
         let plain = [0.301_874_46, 0.015_029_44, -0.316_903_9, -0.134_470_7, 0.134_470_72, 0.0];
-        let smoothed = [0.285_207_78, -0.001_637_22, -0.283_570_56, -0.101_137_37, 0.117_804_05, -0.016_666_668];
+        let smoothed =
+            [0.285_207_78, -0.001_637_22, -0.283_570_56, -0.101_137_37, 0.117_804_05, -0.016_666_668];
         for (smoothing, expected, gradient) in [(0.0, 0.658_929_3, plain), (0.1, 10.708_93, smoothed)] {
             let logits = logits();
             let loss = cross_entropy(&logits, &[2, 0], smoothing).unwrap();

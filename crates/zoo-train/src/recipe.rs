@@ -146,8 +146,7 @@ mod tests {
     use super::*;
     use crate::optim::Sgd;
 
-    const RECIPES: [Recipe; 4] =
-        [Recipe::PLAIN, Recipe::LENET5, Recipe::LENET5_PAPER, Recipe::MNIST_CONVNET];
+    const RECIPES: [Recipe; 4] = [Recipe::PLAIN, Recipe::LENET5, Recipe::LENET5_PAPER, Recipe::MNIST_CONVNET];
 
     #[test]
     fn every_recipe_can_be_followed_and_survives_json() {
@@ -165,7 +164,10 @@ mod tests {
         let sgd = Method::Sgd(Sgd { momentum: 1.0, ..Sgd::NESTEROV });
         let wild = Distortion { scale: 1.0, ..Distortion::NONE };
         for (recipe, expected) in [
-            (Recipe { epochs: 0, ..Recipe::PLAIN }, "the recipe's number of epochs is 0; it must be at least 1"),
+            (
+                Recipe { epochs: 0, ..Recipe::PLAIN },
+                "the recipe's number of epochs is 0; it must be at least 1",
+            ),
             (Recipe { batch_size: 0, ..Recipe::PLAIN }, "batch size is 0"),
             (Recipe { learning_rate: f64::NAN, ..Recipe::PLAIN }, "learning rate is NaN"),
             (Recipe { label_smoothing: 1.0, ..Recipe::PLAIN }, "label smoothing is 1"),

@@ -110,7 +110,8 @@ impl Trained {
             .iter()
             .map(|(name, shape, values)| (name, zoo_weights::Tensor::from_f32(shape, values)))
             .collect();
-        let record = serde_json::to_value(&self.record).map_err(|source| Error::Record { key: KEY, source })?;
+        let record =
+            serde_json::to_value(&self.record).map_err(|source| Error::Record { key: KEY, source })?;
         Ok(zoo_weights::save(path, &tensors, Some((KEY, &record)))?)
     }
 }
@@ -209,7 +210,11 @@ pub fn evaluate(net: &Net, digits: &Digits, preprocessing: &Preprocessing) -> Re
         let pictures: Vec<&[u8]> = batch.iter().map(|&index| digits.image(index)).collect();
         let logits = net.forward(&preprocessing.tensor(&pictures, &device)?, Mode::Eval)?;
         let answers: Vec<u32> = Tensor::argmax(&logits, 1)?.to_vec1()?;
-        correct += batch.iter().zip(&answers).filter(|&(&index, &answer)| u32::from(digits.labels[index]) == answer).count();
+        correct += batch
+            .iter()
+            .zip(&answers)
+            .filter(|&(&index, &answer)| u32::from(digits.labels[index]) == answer)
+            .count();
     }
     Ok(Score { correct, digits: digits.len() })
 }

@@ -13,7 +13,10 @@ const METHODS: [(Method, [f32; 3]); 4] = [
     (sgd(0.0, false), [-0.000_826_022_5, -0.297_312_97, 0.448_209_97]),
     (sgd(0.9, false), [-0.590_416, 0.593_642_1, 0.433_359_98]),
     (sgd(0.9, true), [-0.614_733_34, 0.766_506_1, 0.309_445_38]),
-    (Method::Adamw(AdamW { weight_decay: DECAY, ..AdamW::DEFAULT }), [0.622_200_8, -1.592_825_7, 0.382_035_26]),
+    (
+        Method::Adamw(AdamW { weight_decay: DECAY, ..AdamW::DEFAULT }),
+        [0.622_200_8, -1.592_825_7, 0.382_035_26],
+    ),
 ];
 
 const fn sgd(momentum: f64, nesterov: bool) -> Method {

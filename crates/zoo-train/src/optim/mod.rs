@@ -110,7 +110,10 @@ impl Optimizer {
     pub fn state(&self) -> BTreeMap<String, Tensor> {
         let names = self.method.slots();
         let all = self.slots.iter().flat_map(|slot| {
-            names.iter().zip(&slot.state).map(|(kind, state)| (format!("{}.{kind}", slot.name), state.clone()))
+            names
+                .iter()
+                .zip(&slot.state)
+                .map(|(kind, state)| (format!("{}.{kind}", slot.name), state.clone()))
         });
         all.collect()
     }

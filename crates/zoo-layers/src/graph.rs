@@ -251,10 +251,10 @@ impl Graph {
     ///
     /// # Errors
     /// What does not fit any more, by node.
-    pub fn with_ops(&self, exchange: impl Fn(&Layer) -> Op) -> Result<Self> {
+    pub fn with_ops(&self, mut exchange: impl FnMut(Node, &Layer) -> Op) -> Result<Self> {
         let mut builder = Builder::new(self.name.clone());
-        for layer in &self.layers {
-            builder.push(layer.name.clone(), exchange(layer), layer.inputs.clone())?;
+        for (node, layer) in self.nodes() {
+            builder.push(layer.name.clone(), exchange(node, layer), layer.inputs.clone())?;
         }
         builder.outputs = self.outputs.clone();
         builder.finish()
@@ -265,7 +265,7 @@ impl Graph {
     /// # Errors
     /// A picture too small for a node, or one for which a node would need other parameters.
     pub fn at(&self, input: Shape) -> Result<Self> {
-        let moved = self.with_ops(|layer| match &layer.op {
+        let moved = self.with_ops(|_, layer| match &layer.op {
             Op::Input(_) => Op::Input(Input { shape: input }),
             op => op.clone(),
         })?;
@@ -326,7 +326,7 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    fn new(name: String) -> Self {
+    pub(crate) fn new(name: String) -> Self {
         Self { name, layers: Vec::new(), outputs: Vec::new(), names: HashSet::new() }
     }
 
@@ -366,7 +366,7 @@ impl Builder {
         Ok(())
     }
 
-    fn finish(self) -> Result<Graph> {
+    pub(crate) fn finish(self) -> Result<Graph> {
         match self.outputs.is_empty() {
             true => Err(Error::NoOutput { graph: self.name }),
             false => Ok(Graph { name: self.name, layers: self.layers, outputs: self.outputs }),

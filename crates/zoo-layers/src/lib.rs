@@ -31,25 +31,32 @@
 mod error;
 mod geometry;
 mod graph;
+mod head;
 mod init;
+mod kernel;
 mod net;
 mod ops;
+mod pass;
 pub mod rng;
 mod scope;
 mod shape;
+mod transform;
 
 pub use error::{Error, Result};
 pub use geometry::{Padding, Rounding};
 pub use graph::{Graph, Layer, Node, Output, Param, When};
+pub use head::Head;
 pub use init::{Fan, Init};
 pub use net::{Net, Outputs};
 pub use ops::{
-    Activation, AdaptiveAvgPool2d, Add, AvgPool2d, BatchNorm2d, Call, ChannelAffine, Concat, Conv2d, Divisor,
-    Dropout, Flatten, Input, Linear, LocalResponseNorm, MaxPool2d, Mode, Op, Operation, PadChannels,
-    ParamSpec, Rbf, Role, ScaleChannels, SelectChannels, Softmax, Subsample,
+    Activation, AdaptiveAvgPool2d, Add, AvgPool2d, BatchNorm2d, Call, ChannelAffine, ChannelScaleShift,
+    Concat, Conv2d, Divisor, Dropout, Flatten, Input, Linear, LocalResponseNorm, MaxPool2d, Mode, Op,
+    Operation, PadChannels, ParamSpec, Rbf, Role, ScaleChannels, SelectChannels, Softmax, Subsample,
 };
+pub use pass::Pass;
 pub use scope::Scope;
 pub use shape::Shape;
+pub use transform::Carry;
 
 /// The names nearest to a mistyped one, as `; the nearest are …`, or nothing.
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {

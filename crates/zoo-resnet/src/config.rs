@@ -1,6 +1,6 @@
 //! What distinguishes one ResNet from another, and the published ones.
 
-use zoo_layers::Shape;
+use zoo_layers::{Head, Shape};
 
 /// Which layer of a bottleneck steps over pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,17 +37,6 @@ pub enum Stem {
     Imagenet,
     /// 3×3 with stride 1 and no pool: for pictures of some 32 pixels.
     Small,
-}
-
-/// What stands at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Head {
-    /// Global average pool and a linear layer with so many classes: output `logits` `(n, classes)`.
-    Classes(usize),
-    /// Global average pool: output `features` `(n, channels)`.
-    Pooled,
-    /// Nothing: output `features` is the last stage's map.
-    None,
 }
 
 /// A ResNet, ResNeXt or Wide ResNet with four stages (table 1 of each paper).

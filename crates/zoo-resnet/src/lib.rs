@@ -71,8 +71,8 @@ mod config;
 mod network;
 
 pub use block::{Recalibrate, Unit, unit};
-pub use config::{Block, CifarResNet, Head, ResNet, Stem, StrideIn};
-pub use network::head;
+pub use config::{Block, CifarResNet, ResNet, Stem, StrideIn};
+pub use zoo_layers::Head;
 use zoo_layers::{Graph, Result};
 
 macro_rules! variants {

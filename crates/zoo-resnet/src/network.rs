@@ -1,9 +1,9 @@
 //! Stem, stages, head.
 
-use zoo_layers::{Conv2d, Error, Graph, Linear, MaxPool2d, Node, Padding, Result, Scope};
+use zoo_layers::{Conv2d, Error, Graph, MaxPool2d, Node, Padding, Result, Scope};
 
 use crate::{
-    CifarResNet, Head, ResNet, Stem,
+    CifarResNet, ResNet, Stem,
     block::{Recalibrate, Unit, cifar_unit, kaiming, unit},
 };
 
@@ -15,7 +15,7 @@ impl ResNet {
     pub fn graph(&self) -> Result<Graph> {
         Graph::build(self.name, self.input, |net, picture| {
             let x = self.backbone(net, picture, None)?;
-            head(net, x, self.head)
+            net.head(x, self.head, 0.0, "fc")
         })
     }
 
@@ -89,25 +89,6 @@ fn stem(net: &mut Scope<'_>, picture: Node, stem: Stem) -> Result<Node> {
     }
 }
 
-/// What stands at the end, as `fc`.
-///
-/// # Errors
-/// No classes.
-pub fn head(net: &mut Scope<'_>, x: Node, head: Head) -> Result<()> {
-    match head {
-        Head::Classes(classes) => {
-            let x = net.global_avg_pool(x)?;
-            let logits = net.linear(x, Linear::new(classes), "fc")?;
-            net.output("logits", logits)
-        }
-        Head::Pooled => {
-            let x = net.global_avg_pool(x)?;
-            net.output("features", x)
-        }
-        Head::None => net.output("features", x),
-    }
-}
-
 impl CifarResNet {
     /// The network as a graph.
     ///
@@ -123,7 +104,7 @@ impl CifarResNet {
                     x = cifar_unit(&mut scope.enter(index), x, width, stride)?; // (n, width, 32 / 2^stage, …)
                 }
             }
-            head(net, x, self.head)
+            net.head(x, self.head, 0.0, "fc")
         })
     }
 }

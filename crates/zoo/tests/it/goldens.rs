@@ -4,9 +4,9 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, backprop::GradStore};
 use serde::Deserialize;
-use zoo_layers::{Dropout, Graph, Mode, Net, Op, Shape};
+use zoo_layers::{Dropout, Graph, Mode, Net, Op, Outputs, Shape};
 
 use crate::generated;
 
@@ -97,7 +97,7 @@ fn network(golden: &Golden) -> (Net, Tensor) {
     };
     let graph: Graph = graph.at(Shape::map(channels, height, width)).unwrap();
     let graph = graph
-        .with_ops(|layer| match &layer.op {
+        .with_ops(|_, layer| match &layer.op {
             Op::Dropout(_) => Dropout { probability: 0.0 }.into(),
             op => op.clone(),
         })
@@ -163,41 +163,62 @@ fn cross_entropy(logits: &Tensor) -> Tensor {
     candle_nn::loss::cross_entropy(&logits, &targets).unwrap()
 }
 
+/// The loss of the golden from outputs by name.
+fn loss(golden: &Golden, main: &str, outputs: &Outputs) -> Tensor {
+    let mut loss = cross_entropy(&outputs[main]);
+    for (name, weight) in golden.loss_weights.iter().filter(|(name, _)| *name != main) {
+        loss = (loss + (cross_entropy(&outputs[name]) * *weight).unwrap()).unwrap();
+    }
+    let ours = f64::from(loss.to_scalar::<f32>().unwrap());
+    let expected = golden.loss.unwrap();
+    assert!((ours - expected).abs() <= TOLERANCE * expected, "{}: loss {ours}, not {expected}", golden.model);
+    loss
+}
+
+/// Compares everything that one step computed with the golden.
+fn check_step(what: &str, golden: &Golden, net: &Net, outputs: &Outputs, gradients: &GradStore) {
+    for (name, values) in &golden.outputs {
+        values.check(&format!("{what}: {name}"), &outputs[name]);
+    }
+    let mut checked = 0;
+    let greatest = golden.gradients.values().map(|values| values.max_abs).fold(0.0, f64::max);
+    for (param, tensor) in net.tensors() {
+        let what = format!("{what}: {}", param.name);
+        if let Some(values) = golden.running.get(&param.name) {
+            values.check(&what, tensor);
+            checked += 1;
+        }
+        if golden.vanishing.contains(&param.name) {
+            let gradient = gradients.get(tensor).unwrap().abs().unwrap().max_all().unwrap();
+            let gradient = gradient.to_scalar::<f32>().unwrap();
+            assert!(f64::from(gradient) <= TOLERANCE * greatest, "{what}: {gradient}, not 0");
+            checked += 1;
+        } else if let Some(values) = golden.gradients.get(&param.name) {
+            values.check(&what, gradients.get(tensor).unwrap());
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, net.graph().params().count(), "{what}: parameters without a golden");
+}
+
 #[test]
-fn gradients_equal_the_published_implementations() {
+fn gradients_on_candles_tape_equal_the_published_implementations() {
     for (file, golden) in goldens(|name| name.contains("-grads-")) {
         let (net, input) = network(&golden);
         let outputs = net.outputs(&input, Mode::Train).unwrap();
-        let main = &net.graph().main_output().name;
-        let mut loss = cross_entropy(&outputs[main]);
-        for (name, weight) in golden.loss_weights.iter().filter(|(name, _)| *name != main) {
-            loss = (loss + (cross_entropy(&outputs[name]) * *weight).unwrap()).unwrap();
-        }
-        for (name, values) in &golden.outputs {
-            values.check(&format!("{file}: {name}"), &outputs[name]);
-        }
-        let expected = golden.loss.unwrap();
-        let ours = f64::from(loss.to_scalar::<f32>().unwrap());
-        assert!((ours - expected).abs() <= TOLERANCE * expected, "{file}: loss {ours}, not {expected}");
-        let gradients = loss.backward().unwrap();
-        let mut checked = 0;
-        let greatest = golden.gradients.values().map(|values| values.max_abs).fold(0.0, f64::max);
-        for (param, tensor) in net.tensors() {
-            let what = format!("{file}: {}", param.name);
-            if let Some(values) = golden.running.get(&param.name) {
-                values.check(&what, tensor);
-                checked += 1;
-            }
-            if golden.vanishing.contains(&param.name) {
-                let gradient = gradients.get(tensor).unwrap().abs().unwrap().max_all().unwrap();
-                let gradient = gradient.to_scalar::<f32>().unwrap();
-                assert!(f64::from(gradient) <= TOLERANCE * greatest, "{what}: {gradient}, not 0");
-                checked += 1;
-            } else if let Some(values) = golden.gradients.get(&param.name) {
-                values.check(&what, gradients.get(tensor).unwrap());
-                checked += 1;
-            }
-        }
-        assert_eq!(checked, net.graph().params().count(), "{file}: parameters without a golden");
+        let loss = loss(&golden, &net.graph().main_output().name, &outputs);
+        check_step(&file, &golden, &net, &outputs, &loss.backward().unwrap());
+    }
+}
+
+#[test]
+fn gradients_of_a_pass_equal_the_published_implementations() {
+    for (file, golden) in goldens(|name| name.contains("-grads-")) {
+        let (net, input) = network(&golden);
+        let pass = net.train_pass(&input).unwrap();
+        let outputs = pass.outputs().clone();
+        let loss = loss(&golden, &net.graph().main_output().name, &outputs);
+        let gradients = pass.backward(&loss.backward().unwrap()).unwrap();
+        check_step(&file, &golden, &net, &outputs, &gradients);
     }
 }

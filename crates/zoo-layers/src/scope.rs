@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use crate::{
-    Activation, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Conv2d, Linear, MaxPool2d, Node, Op, Result,
+    Activation, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Conv2d, Error, Linear, MaxPool2d, Node, Op, Result,
     Shape, When,
     graph::Builder,
     ops::{Add, Concat, Dropout, Flatten, ScaleChannels},
@@ -46,6 +46,12 @@ impl<'g> Scope<'g> {
             true => name.into(),
             false => format!("{}.{name}", self.path),
         }
+    }
+
+    /// The error of a part `name` of this one whose options do not fit: `reason` says both values, and what
+    /// would fit.
+    pub fn misfit(&self, name: impl Display, op: &'static str, reason: impl Into<String>) -> Error {
+        Error::Misfit { node: self.full(&name.to_string()), op, reason: reason.into() }
     }
 
     /// What a node yields.

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::{Call, Operation, ParamSpec, Result, composed, first, param, single_map};
 use crate::{
-    Init, Padding, Shape,
+    Fan, Init, Padding, Shape,
     geometry::{Rounding, Window},
 };
 
@@ -104,6 +104,11 @@ impl Conv2d {
     pub fn weight_init(mut self, init: Init) -> Self {
         self.weight_init = init;
         self
+    }
+
+    /// Fresh weights with variance 2 / fan-out (He et al. 2015), as torchvision draws them in front of a norm.
+    pub fn kaiming(self) -> Self {
+        self.weight_init(Init::KaimingNormal(Fan::Out))
     }
 
     /// How fresh biases are drawn.

@@ -1,0 +1,4 @@
+//! What must hold for the whole zoo.
+
+mod generated;
+mod goldens;

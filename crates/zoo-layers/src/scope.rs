@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use crate::{
-    Activation, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Conv2d, Error, Linear, MaxPool2d, Node, Op, Result,
-    Shape, When,
+    Activation, AdaptiveAvgPool2d, Align, AvgPool2d, BatchNorm2d, Conv2d, ConvTranspose2d, Crop, Error,
+    Linear, MaxPool2d, Node, Op, Result, Shape, Upsample, When,
     graph::Builder,
     ops::{Add, Concat, Dropout, Flatten, ScaleChannels},
 };
@@ -107,6 +107,11 @@ impl<'g> Scope<'g> {
         self.add_op(conv, &[x], name)
     }
 
+    /// Transposed convolution.
+    pub fn conv_transpose(&mut self, x: Node, conv: ConvTranspose2d, name: impl Display) -> Result<Node> {
+        self.add_op(conv, &[x], name)
+    }
+
     /// Batch norm.
     pub fn norm(&mut self, x: Node, name: impl Display) -> Result<Node> {
         self.add_op(self.norm.clone(), &[x], name)
@@ -197,6 +202,16 @@ impl<'g> Scope<'g> {
     /// The sum of two equal shapes.
     pub fn add(&mut self, x: Node, y: Node) -> Result<Node> {
         self.add_unnamed(Add, &[x, y], "add")
+    }
+
+    /// `x` interpolated bilinearly to the height and width of `reference`.
+    pub fn upsample_like(&mut self, x: Node, reference: Node, align: Align) -> Result<Node> {
+        self.add_unnamed(Upsample { align }, &[x, reference], "upsample")
+    }
+
+    /// The pixels of `x` from `offset` on, down and to the right, as many as `reference` has.
+    pub fn crop_like(&mut self, x: Node, reference: Node, offset: usize) -> Result<Node> {
+        self.add_unnamed(Crop { offset: [offset; 2] }, &[x, reference], "crop")
     }
 
     /// Channels side by side.

@@ -71,10 +71,6 @@ impl MobileNetV2 {
     /// 1.4 of the width.
     pub const MOBILENET_V2_140: Self = Self { name: "mobilenet_v2_140", width: 140, ..Self::MOBILENET_V2 };
     /// What Keras computes: TensorFlow's "same" padding, and its eps.
-    pub const MOBILENET_V2_KERAS: Self = Self {
-        name: "mobilenet_v2_keras",
-        strided_padding: Padding::Same,
-        eps: 1e-3,
-        ..Self::MOBILENET_V2
-    };
+    pub const MOBILENET_V2_KERAS: Self =
+        Self { name: "mobilenet_v2_keras", strided_padding: Padding::Same, eps: 1e-3, ..Self::MOBILENET_V2 };
 }

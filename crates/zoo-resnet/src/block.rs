@@ -39,12 +39,7 @@ pub type Recalibrate<'a> = &'a dyn Fn(&mut Scope<'_>, Node) -> Result<Node>;
 ///
 /// # Errors
 /// What does not fit, by node.
-pub fn unit(
-    net: &mut Scope<'_>,
-    x: Node,
-    unit: Unit,
-    recalibrate: Option<Recalibrate<'_>>,
-) -> Result<Node> {
+pub fn unit(net: &mut Scope<'_>, x: Node, unit: Unit, recalibrate: Option<Recalibrate<'_>>) -> Result<Node> {
     let mut residual = match unit.block {
         Block::Basic => basic(net, x, unit)?,
         Block::Bottleneck(stride_in) => bottleneck(net, x, unit, stride_in)?,

@@ -31,11 +31,8 @@ impl ResNet {
         recalibrate: Option<Recalibrate<'_>>,
     ) -> Result<[Node; 4]> {
         let x = stem(net, picture, self.stem)?;
-        let plan = Stages {
-            units: self.units,
-            stem_stride: self.stem.stride(),
-            output_stride: self.output_stride,
-        };
+        let plan =
+            Stages { units: self.units, stem_stride: self.stem.stride(), output_stride: self.output_stride };
         stages(net, x, plan, recalibrate, |width| self.unit(width))
     }
 

@@ -24,11 +24,8 @@ impl SeNet {
     /// Options that do not fit, by node.
     pub fn backbone(&self, net: &mut Scope<'_>, picture: Node) -> Result<[Node; 4]> {
         let x = self.stem(net, picture)?;
-        let plan = Stages {
-            units: self.units,
-            stem_stride: self.stem.stride(),
-            output_stride: self.output_stride,
-        };
+        let plan =
+            Stages { units: self.units, stem_stride: self.stem.stride(), output_stride: self.output_stride };
         let recalibrate = |net: &mut Scope<'_>, x: Node| match self.residual {
             Residual::Signed => squeeze_excite(net, x, self.reduction),
             Residual::Rectified => {

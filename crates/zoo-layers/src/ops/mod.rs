@@ -13,6 +13,8 @@ mod batch_norm;
 mod channels;
 pub(crate) mod composed;
 mod conv2d;
+mod conv_transpose2d;
+mod crop;
 mod dropout;
 mod linear;
 mod local_response_norm;
@@ -21,12 +23,17 @@ mod merge;
 mod rbf;
 mod softmax;
 mod spatial;
+#[cfg(test)]
+pub(crate) mod testing;
+mod upsample;
 
 pub use activation::Activation;
 pub use avg_pool::{AdaptiveAvgPool2d, AvgPool2d, Divisor};
 pub use batch_norm::BatchNorm2d;
 pub use channels::{ChannelAffine, PadChannels, SelectChannels};
+pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
+pub use crop::Crop;
 pub use dropout::Dropout;
 pub use linear::Linear;
 pub use local_response_norm::LocalResponseNorm;
@@ -35,6 +42,7 @@ pub use merge::{Add, Concat, ScaleChannels};
 pub use rbf::Rbf;
 pub use softmax::Softmax;
 pub use spatial::{Flatten, Subsample};
+pub use upsample::{Align, Upsample};
 
 /// What computing gives; a shape that does not fit is a sentence instead of candle's error.
 pub(crate) type Result<T, E = candle_core::Error> = std::result::Result<T, E>;
@@ -142,6 +150,8 @@ pub enum Op {
     Input(Input),
     /// Convolution.
     Conv2d(Conv2d),
+    /// Transposed convolution.
+    ConvTranspose2d(ConvTranspose2d),
     /// Batch normalisation.
     BatchNorm2d(BatchNorm2d),
     /// Fully connected layer.
@@ -172,6 +182,10 @@ pub enum Op {
     PadChannels(PadChannels),
     /// Every k-th pixel.
     Subsample(Subsample),
+    /// A piece as large as another map.
+    Crop(Crop),
+    /// Bilinear interpolation to another map's size.
+    Upsample(Upsample),
     /// A learned scale and shift for each channel.
     ChannelAffine(ChannelAffine),
     /// Radial basis output.
@@ -188,6 +202,7 @@ impl Op {
         match self {
             Self::Input(op) => op,
             Self::Conv2d(op) => op,
+            Self::ConvTranspose2d(op) => op,
             Self::BatchNorm2d(op) => op,
             Self::Linear(op) => op,
             Self::Activation(op) => op,
@@ -203,6 +218,8 @@ impl Op {
             Self::SelectChannels(op) => op,
             Self::PadChannels(op) => op,
             Self::Subsample(op) => op,
+            Self::Crop(op) => op,
+            Self::Upsample(op) => op,
             Self::ChannelAffine(op) => op,
             Self::Rbf(op) => op,
             Self::Softmax(op) => op,
@@ -224,6 +241,7 @@ macro_rules! into_op {
 into_op!(
     Input,
     Conv2d,
+    ConvTranspose2d,
     BatchNorm2d,
     Linear,
     Activation,
@@ -239,6 +257,8 @@ into_op!(
     SelectChannels,
     PadChannels,
     Subsample,
+    Crop,
+    Upsample,
     ChannelAffine,
     Rbf,
     Softmax,
@@ -301,5 +321,21 @@ pub(crate) fn single_map(inputs: &[Shape]) -> Result<(usize, [usize; 2]), String
         vector @ Shape::Vector { .. } => {
             Err(format!("it takes a map (channels x height x width), got a vector of {vector}"))
         }
+    }
+}
+
+/// The two tensors of an operation that takes two.
+pub(crate) fn pair(inputs: &[Tensor]) -> Result<[&Tensor; 2]> {
+    match inputs {
+        [first, second] => Ok([first, second]),
+        _ => candle_core::bail!("an operation that takes two inputs was given {}", inputs.len()),
+    }
+}
+
+/// Channels and sizes of both inputs, which must be maps.
+pub(crate) fn two_maps(inputs: &[Shape]) -> Result<[(usize, [usize; 2]); 2], String> {
+    match inputs {
+        [first, second] => Ok([single_map(&[*first])?, single_map(&[*second])?]),
+        _ => Err(format!("it takes a map and another of the size that is wanted, got {}", inputs.len())),
     }
 }

@@ -246,22 +246,32 @@ impl Graph {
         (alone && matches!(layer.op, Op::Activation(_))).then_some(reader)
     }
 
+    /// The same network with operations exchanged: `exchange` gives each layer's new one. Names and inputs stay;
+    /// shapes, parameters and costs are inferred again.
+    ///
+    /// # Errors
+    /// What does not fit any more, by node.
+    pub fn with_ops(&self, exchange: impl Fn(&Layer) -> Op) -> Result<Self> {
+        let mut builder = Builder::new(self.name.clone());
+        for layer in &self.layers {
+            builder.push(layer.name.clone(), exchange(layer), layer.inputs.clone())?;
+        }
+        builder.outputs = self.outputs.clone();
+        builder.finish()
+    }
+
     /// The same network with every shape inferred again for another picture.
     ///
     /// # Errors
     /// A picture too small for a node, or one for which a node would need other parameters.
     pub fn at(&self, input: Shape) -> Result<Self> {
-        let mut builder = Builder::new(self.name.clone());
-        for layer in &self.layers {
-            let op = match &layer.op {
-                Op::Input(_) => Op::Input(Input { shape: input }),
-                op => op.clone(),
-            };
-            let node = builder.push(layer.name.clone(), op, layer.inputs.clone())?;
-            let params = &builder.layers[node.0].params;
-            if let Some((old, new)) =
-                layer.params.iter().zip(params).find(|(old, new)| old.shape != new.shape)
-            {
+        let moved = self.with_ops(|layer| match &layer.op {
+            Op::Input(_) => Op::Input(Input { shape: input }),
+            op => op.clone(),
+        })?;
+        for (layer, moved) in self.layers.iter().zip(&moved.layers) {
+            let mut params = layer.params.iter().zip(&moved.params);
+            if let Some((old, new)) = params.find(|(old, new)| old.shape != new.shape) {
                 return Err(Error::FixedSize {
                     node: layer.name.clone(),
                     op: layer.op.operation().kind(),
@@ -273,8 +283,7 @@ impl Graph {
                 });
             }
         }
-        builder.outputs = self.outputs.clone();
-        builder.finish()
+        Ok(moved)
     }
 
     /// The same network at another height and width.

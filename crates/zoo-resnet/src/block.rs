@@ -94,7 +94,7 @@ pub(crate) fn cifar_unit(net: &mut Scope<'_>, x: Node, width: usize, stride: usi
     }
     let new = width.saturating_sub(net.shape(x).channels());
     if new > 0 {
-        let zeros = PadChannels { before: new / 2, after: new - new / 2 };
+        let zeros = PadChannels { before: 0, after: new };
         shortcut = net.add_unnamed(zeros, &[shortcut], "pad")?;
     }
     let sum = net.add(residual, shortcut)?;

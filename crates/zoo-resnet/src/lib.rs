@@ -48,8 +48,8 @@
 //! * The stride of a bottleneck is in its 3×3, as in torchvision, whose checkpoints these are: it costs 6 %
 //!   more arithmetic and gains half a point. [`resnet50_v1`] has it in the first 1×1, as the paper.
 //! * A shortcut whose shape changes is a projection (option B) in the ImageNet networks and has no parameters
-//!   (option A) in the CIFAR ones, as the paper's. The paper says nothing of where option A's zeros lie: half
-//!   before and half after, as in the best known reimplementation.
+//!   (option A) in the CIFAR ones, as the paper's. The paper does not say where option A's zeros lie: here they
+//!   are the last channels, as in the Torch code that Facebook published beside it.
 //! * Convolutions are drawn with variance 2 / fan-out, not fan-in (torchvision).
 //!
 //! # Parameter names

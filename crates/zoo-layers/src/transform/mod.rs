@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use candle_core::Tensor;
 
-use crate::{Graph, Layer, Op, Result, graph::Builder};
+use crate::Result;
 
 /// How the weights of a network become those of its transform.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,17 +71,5 @@ impl Carry {
     /// Whether any tensor changes.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
-    }
-}
-
-impl Graph {
-    /// The same nodes, names and outputs with some operations replaced; shapes and parameters are inferred again.
-    fn with_ops(&self, mut replace: impl FnMut(usize, &Layer) -> Op) -> Result<Self> {
-        let mut builder = Builder::new(self.name.clone());
-        for (index, layer) in self.layers.iter().enumerate() {
-            builder.push(layer.name.clone(), replace(index, layer), layer.inputs.clone())?;
-        }
-        builder.outputs = self.outputs.clone();
-        builder.finish()
     }
 }

@@ -1,0 +1,132 @@
+//! What can go wrong with data, each in a sentence that names the thing, both values and the way out.
+
+use std::path::PathBuf;
+
+/// The crate's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong with data.
+///
+/// `name` is what the caller called the file: its path, or a word such as `standard input`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or folder could not be read at all.
+    #[error("{name}: {source}; check the path and that it may be read")]
+    Io {
+        /// The file or folder.
+        name: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+
+    /// A folder without the files that MNIST consists of.
+    #[error(
+        "{}: holds no {wanted}; put MNIST's IDX file there, plain or gzipped (`.gz`), under that name", folder.display()
+    )]
+    NoIdxFile {
+        /// The folder searched.
+        folder: PathBuf,
+        /// The first name looked for.
+        wanted: String,
+    },
+
+    /// The gzip stream around an IDX file is broken.
+    #[error("{name}: the gzip stream is damaged ({source}); fetch or copy the file again")]
+    Gzip {
+        /// The file.
+        name: String,
+        /// What the decompressor said.
+        source: std::io::Error,
+    },
+
+    /// An IDX file ends inside its header.
+    #[error(
+        "{name}: {found} bytes, but the header of an IDX file of {what} has {expected}; fetch or copy the file again"
+    )]
+    IdxHeader {
+        /// The file.
+        name: String,
+        /// Images or labels.
+        what: &'static str,
+        /// Bytes of such a header.
+        expected: usize,
+        /// Bytes found.
+        found: usize,
+    },
+
+    /// Not an IDX file of the wanted kind.
+    #[error(
+        "{name}: starts with {found:#010x}, but an IDX file of {what} starts with {expected:#010x}; \
+         check that it is MNIST's own file and that images and labels are not swapped"
+    )]
+    IdxMagic {
+        /// The file.
+        name: String,
+        /// Images or labels.
+        what: &'static str,
+        /// The magic number of that kind.
+        expected: u32,
+        /// The magic number found.
+        found: u32,
+    },
+
+    /// An IDX header that promises another number of bytes than follow.
+    #[error(
+        "{name}: the header promises {promised} bytes of {what}, but {found} follow it; fetch or copy the file again"
+    )]
+    IdxLength {
+        /// The file.
+        name: String,
+        /// Images or labels.
+        what: &'static str,
+        /// What the header promises.
+        promised: u64,
+        /// What there is, in words: a count, perhaps with "more than".
+        found: String,
+    },
+
+    /// An IDX file without a single picture, or with pictures of no height or width.
+    #[error(
+        "{name}: the header promises {count} pictures of {height}x{width} pixels; at least one of 1x1 is needed"
+    )]
+    IdxEmpty {
+        /// The file.
+        name: String,
+        /// Number of pictures.
+        count: usize,
+        /// Their height.
+        height: usize,
+        /// Their width.
+        width: usize,
+    },
+
+    /// Images and labels that don't belong together.
+    #[error(
+        "{images_name} has {images} pictures, but {labels_name} has {labels} labels; \
+         take both files from the same data set"
+    )]
+    CountsDiffer {
+        /// The file of images.
+        images_name: String,
+        /// The file of labels.
+        labels_name: String,
+        /// How many images.
+        images: usize,
+        /// How many labels.
+        labels: usize,
+    },
+
+    /// A label that is no digit.
+    #[error(
+        "{name}: label {index} is {label}, but a digit's label is 0 to 9; take MNIST's own file of labels"
+    )]
+    LabelRange {
+        /// The file.
+        name: String,
+        /// Which label, from 0.
+        index: usize,
+        /// Its value.
+        label: u8,
+    },
+}

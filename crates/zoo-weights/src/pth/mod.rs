@@ -1,0 +1,175 @@
+//! Reading what `torch.save` writes: since PyTorch 1.6 a zip archive, before that pickles and raw storages
+//! one after another.
+
+mod global;
+mod pickle;
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use pickle::{Pickle, Storage, Strided, Value, broken};
+
+use crate::Tensor;
+use crate::error::Fault;
+use crate::file::{Contents, Data, Entry};
+
+/// The older format starts with the pickle of a magic number.
+const LEGACY_MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+
+/// Keys under which training programs keep the state dict, the likeliest first.
+const STATE_DICT_KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
+
+/// What PyTorch's data-parallel wrapper puts before every name.
+const WRAPPER: &str = "module.";
+
+/// Whether the bytes begin as a file of the older format.
+pub(crate) fn is_legacy(bytes: &[u8]) -> bool {
+    bytes.starts_with(LEGACY_MAGIC)
+}
+
+/// Reads a `.pth` file in the zip format, given where its members lie.
+pub(crate) fn read_zip(bytes: &[u8], members: &HashMap<&str, Range<usize>>) -> Result<Contents, Fault> {
+    const PROGRAM: &str = "/data.pkl";
+    let program = members.iter().find(|(name, _)| name.ends_with(PROGRAM));
+    let (name, range) = program.ok_or_else(|| Fault::malformed("the archive has no member data.pkl"))?;
+    let folder = &name[..name.len() - PROGRAM.len()];
+    if let Some(order) = members.get(format!("{folder}/byteorder").as_str())
+        && &bytes[order.clone()] != b"little"
+    {
+        return Err(big_endian());
+    }
+    let pickle = Pickle::load(&bytes[range.clone()])?;
+    contents(&pickle, |storage| members.get(format!("{folder}/data/{}", storage.key).as_str()).cloned())
+}
+
+/// Reads a `.pth` file in the format before the zip archives: the pickles of a magic number, a protocol
+/// version, the machine's properties, the object, and the keys of the storages; then these, each with its
+/// number of elements before it.
+pub(crate) fn read_legacy(bytes: &[u8]) -> Result<Contents, Fault> {
+    let mut at = LEGACY_MAGIC.len();
+    let mut next = || -> Result<Pickle<'_>, Fault> {
+        let pickle = Pickle::load(&bytes[at..])?;
+        at += pickle.len;
+        Ok(pickle)
+    };
+    let _version = next()?;
+    let machine = next()?;
+    if let Value::Dict(dict) = machine.root
+        && machine.entry(dict, "little_endian") == Some(Value::Bool(false))
+    {
+        return Err(big_endian());
+    }
+    let object = next()?;
+    let keys = next()?;
+    let element_sizes: HashMap<_, _> = object.storages.iter().map(|s| (s.key, s.dtype.size())).collect();
+    let mut storages = HashMap::new();
+    for &key in keys.sequence(keys.root).ok_or_else(|| broken("has no list of storages"))? {
+        let Value::Str(key) = key else { return Err(broken("numbers a storage by no text")) };
+        let cut = || Fault::malformed(format!("it ends before storage {}", key.escape_debug()));
+        let size = element_sizes.get(key).ok_or_else(|| broken("has a storage that no tensor uses"))?;
+        let count =
+            bytes.get(at..).and_then(<[u8]>::first_chunk).copied().map(u64::from_le_bytes).ok_or_else(cut)?;
+        let len = usize::try_from(count).ok().and_then(|count| count.checked_mul(*size)).ok_or_else(cut)?;
+        let start = at + size_of::<u64>();
+        let end = start.checked_add(len).filter(|&end| end <= bytes.len()).ok_or_else(cut)?;
+        storages.insert(key, start..end);
+        at = end;
+    }
+    contents(&object, |storage| storages.get(storage.key).cloned())
+}
+
+fn contents<'a>(
+    pickle: &Pickle<'a>,
+    place: impl Fn(&Storage<'a>) -> Option<Range<usize>>,
+) -> Result<Contents, Fault> {
+    let named = state_dict(pickle)?;
+    let wrapped = named.iter().all(|(name, _)| name.starts_with(WRAPPER));
+    let mut entries = Vec::with_capacity(named.len());
+    for (name, tensor) in named {
+        let storage = &tensor.storage;
+        let data = place(storage).and_then(|bytes| locate(tensor, bytes)).ok_or_else(|| {
+            Fault::malformed(format!("tensor `{}` is not wholly in the file", name.escape_debug()))
+        })?;
+        let name = if wrapped { &name[WRAPPER.len()..] } else { name };
+        entries.push(Entry {
+            name: name.to_string(),
+            dtype: storage.dtype,
+            shape: tensor.shape.clone(),
+            data,
+        });
+    }
+    Ok(Contents { entries, ..Contents::default() })
+}
+
+/// Where a tensor's elements lie, given the bytes of its storage; `None` if they don't lie in it.
+fn locate(tensor: &Strided<'_>, storage: Range<usize>) -> Option<Data> {
+    let Strided { storage: Storage { dtype, start, len, .. }, offset, shape, strides } = tensor;
+    let size = dtype.size();
+    let byte_len = Tensor::byte_len(*dtype, shape)?;
+    let first = storage.start.checked_add(start.checked_add(*offset)?.checked_mul(size)?)?;
+    if byte_len == 0 {
+        return Some(Data::InFile(storage.start..storage.start));
+    }
+    let reach =
+        |from: usize, (&dim, &stride): (&usize, &usize)| from.checked_add((dim - 1).checked_mul(stride)?);
+    let last = shape.iter().zip(strides).try_fold(*offset, reach)?;
+    // A tensor of more elements than its storage repeats some; that is a view, never a weight.
+    if last >= *len || byte_len / size > *len || start.checked_add(*len)?.checked_mul(size)? > storage.len() {
+        return None;
+    }
+    let mut expected = 1;
+    let row_by_row = shape.iter().zip(strides).rev().all(|(&dim, &stride)| {
+        let fits = dim == 1 || stride == expected;
+        expected *= dim;
+        fits
+    });
+    Some(if row_by_row {
+        Data::InFile(first..first + byte_len)
+    } else {
+        // The step along an axis of one element is never taken, and may be any number.
+        let strides = shape.iter().zip(strides).map(|(&dim, &stride)| if dim == 1 { 0 } else { stride });
+        Data::Strided { first, strides: strides.collect() }
+    })
+}
+
+/// The named tensors of the object that was saved: the dict itself, or the one it keeps under a known key,
+/// or the only one it keeps.
+fn state_dict<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<Vec<(&'a str, &'p Strided<'a>)>, Fault> {
+    let Value::Dict(root) = pickle.root else {
+        return Err(Fault::Refused("it holds no dict of named tensors; save model.state_dict()".into()));
+    };
+    let tensors = |dict: usize| -> Vec<_> {
+        let named = pickle.dicts[dict].iter().filter_map(|&(key, value)| match (key, value) {
+            (Value::Str(name), Value::Tensor(tensor)) => Some((name, &pickle.tensors[tensor])),
+            _ => None,
+        });
+        named.collect()
+    };
+    let direct = tensors(root);
+    if !direct.is_empty() {
+        return Ok(direct);
+    }
+    let nested: Vec<_> = pickle.dicts[root]
+        .iter()
+        .filter_map(|&(key, value)| match (key, value) {
+            (Value::Str(key), Value::Dict(dict)) => Some((key, dict)),
+            _ => None,
+        })
+        .filter(|&(_, dict)| pickle.dicts[dict].iter().any(|(_, value)| matches!(value, Value::Tensor(_))))
+        .collect();
+    let known = STATE_DICT_KEYS.iter().find_map(|key| nested.iter().find(|(name, _)| name == key));
+    match (known, nested.as_slice()) {
+        (Some(&(_, dict)), _) | (None, &[(_, dict)]) => Ok(tensors(dict)),
+        (None, []) => {
+            Err(Fault::Refused("it holds no dict of named tensors; save model.state_dict()".into()))
+        }
+        (None, several) => Err(Fault::Refused(format!(
+            "it holds several dicts of tensors ({}); save the one that is meant",
+            several.iter().map(|(key, _)| key.escape_debug().to_string()).collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
+fn big_endian() -> Fault {
+    Fault::Refused("it was written on a big-endian machine; save it again on a little-endian one".into())
+}

@@ -1,0 +1,147 @@
+//! A tensor as this crate knows it: a type, a shape and bytes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use half::{bf16, f16};
+
+use crate::{Error, Result};
+
+/// The type of a tensor's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dtype {
+    /// Half precision.
+    F16,
+    /// Brain floating point: the upper half of an f32.
+    Bf16,
+    /// Single precision.
+    F32,
+    /// Double precision.
+    F64,
+    /// Signed byte.
+    I8,
+    /// Signed, 16 bits.
+    I16,
+    /// Signed, 32 bits.
+    I32,
+    /// Signed, 64 bits.
+    I64,
+    /// Unsigned byte.
+    U8,
+    /// Unsigned, 16 bits.
+    U16,
+    /// Unsigned, 32 bits.
+    U32,
+    /// Unsigned, 64 bits.
+    U64,
+    /// One byte, zero or one.
+    Bool,
+}
+
+impl Dtype {
+    /// Bytes of one element.
+    pub const fn size(self) -> usize {
+        match self {
+            Self::I8 | Self::U8 | Self::Bool => 1,
+            Self::F16 | Self::Bf16 | Self::I16 | Self::U16 => 2,
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::F64 | Self::I64 | Self::U64 => 8,
+        }
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::I8 => "i8",
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::U8 => "u8",
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+            Self::U64 => "u64",
+            Self::Bool => "bool",
+        })
+    }
+}
+
+/// A tensor: its elements lie row by row, little-endian.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor<'a> {
+    /// Type of the elements.
+    pub dtype: Dtype,
+    /// Shape; empty for a single value.
+    pub shape: Cow<'a, [usize]>,
+    /// `shape.product() * dtype.size()` bytes.
+    pub bytes: Cow<'a, [u8]>,
+}
+
+impl<'a> Tensor<'a> {
+    /// A tensor of f32 values; borrows them where the machine's byte order is the file's.
+    pub fn from_f32(shape: &'a [usize], values: &'a [f32]) -> Self {
+        let bytes = if cfg!(target_endian = "little") {
+            Cow::Borrowed(bytemuck::cast_slice(values))
+        } else {
+            Cow::Owned(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        };
+        Self { dtype: Dtype::F32, shape: Cow::Borrowed(shape), bytes }
+    }
+
+    /// The values as f32: exact for f16, bf16 and f32, rounded for f64.
+    ///
+    /// # Errors
+    /// [`Error::NotFloat`] for integers and booleans.
+    pub fn to_f32(&self) -> Result<Vec<f32>> {
+        let bytes = self.bytes.as_ref();
+        Ok(match self.dtype {
+            Dtype::F16 => decode(bytes, |raw| f16::from_le_bytes(raw).to_f32()),
+            Dtype::Bf16 => decode(bytes, |raw| bf16::from_le_bytes(raw).to_f32()),
+            Dtype::F32 => decode(bytes, f32::from_le_bytes),
+            Dtype::F64 => decode(bytes, |raw| f64::from_le_bytes(raw) as f32),
+            dtype => return Err(Error::NotFloat { dtype }),
+        })
+    }
+
+    /// The bytes that a shape of this type asks for, if they can be counted.
+    pub(crate) fn byte_len(dtype: Dtype, shape: &[usize]) -> Option<usize> {
+        shape.iter().try_fold(dtype.size(), |len, &dim| len.checked_mul(dim))
+    }
+}
+
+fn decode<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    let (elements, _) = bytes.as_chunks::<N>();
+    elements.iter().map(|&raw| value(raw)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(dtype: Dtype, bytes: Vec<u8>) -> Tensor<'static> {
+        let shape = vec![bytes.len() / dtype.size()];
+        Tensor { dtype, shape: Cow::Owned(shape), bytes: Cow::Owned(bytes) }
+    }
+
+    #[test]
+    fn every_float_converts() {
+        let values = [1.5f32, -0.25, 65504.0, 0.0];
+        let f16s = values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect();
+        let bf16s = [1.5f32, -0.25].iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect();
+        let f64s = values.iter().flat_map(|&v| f64::from(v).to_le_bytes()).collect();
+        assert_eq!(tensor(Dtype::F16, f16s).to_f32().unwrap(), values);
+        assert_eq!(tensor(Dtype::Bf16, bf16s).to_f32().unwrap(), [1.5, -0.25]);
+        assert_eq!(tensor(Dtype::F64, f64s).to_f32().unwrap(), values);
+        assert_eq!(Tensor::from_f32(&[4], &values).to_f32().unwrap(), values);
+    }
+
+    #[test]
+    fn integers_are_no_weights() {
+        let error = tensor(Dtype::I64, vec![0; 8]).to_f32().unwrap_err();
+        assert!(error.to_string().contains("i64"), "{error}");
+    }
+}

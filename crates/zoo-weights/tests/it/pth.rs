@@ -1,0 +1,86 @@
+//! Files that PyTorch wrote (`tests/scripts/make_pth.py`), in both of its formats.
+
+use std::fs;
+use std::path::PathBuf;
+
+use zoo_weights::{Dtype, Error, Format, TensorFile};
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pth").join(name)
+}
+
+#[test]
+fn both_formats_equal_their_safetensors_twin() {
+    let twin = TensorFile::open(fixture("twin.safetensors")).unwrap();
+    for name in ["zip.pth", "legacy.pth", "nested.pth"] {
+        let file = TensorFile::open(fixture(name)).unwrap();
+        assert_eq!(file.format(), Format::Pth);
+        assert_eq!(file.len(), 17, "{name}");
+        for (tensor_name, tensor) in file.tensors() {
+            let expected = twin.get(tensor_name).unwrap();
+            assert_eq!(tensor, expected, "{name}: {tensor_name}");
+        }
+    }
+}
+
+#[test]
+fn types_and_order_are_kept() {
+    let file = TensorFile::open(fixture("zip.pth")).unwrap();
+    let types: Vec<_> = file.tensors().map(|(_, tensor)| tensor.dtype).take(10).collect();
+    let expected = [
+        Dtype::F32,
+        Dtype::F16,
+        Dtype::Bf16,
+        Dtype::F64,
+        Dtype::I64,
+        Dtype::I32,
+        Dtype::I16,
+        Dtype::I8,
+        Dtype::U8,
+        Dtype::Bool,
+    ];
+    assert_eq!(types, expected);
+    assert_eq!(file.get("f16").unwrap().to_f32().unwrap(), file.get("f32").unwrap().to_f32().unwrap());
+}
+
+#[test]
+fn the_wrapper_of_data_parallel_is_taken_off() {
+    let file = TensorFile::open(fixture("wrapped.pth")).unwrap();
+    let names: Vec<_> = file.shapes().map(|(name, _)| name).take(2).collect();
+    assert_eq!(names, ["0.weight", "0.bias"]);
+    assert_eq!(file.get("0.bias").unwrap().to_f32().unwrap(), [0.125, 0.125]);
+}
+
+#[test]
+fn a_pickle_that_wants_to_run_a_program_is_refused() {
+    for name in ["evil.pth", "evil_legacy.pth"] {
+        let error = TensorFile::open(fixture(name)).unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{error}");
+        let sentence = error.to_string();
+        assert!(sentence.contains("asks for `posix.system`"), "{sentence}");
+        assert!(sentence.contains("torch.save(model.state_dict(), path)"), "{sentence}");
+    }
+}
+
+#[test]
+fn what_is_no_state_dict_is_refused() {
+    for (name, why) in [
+        ("module.pth", "`torch.nn.modules.container.Sequential`"),
+        ("tensor.pth", "no dict of named tensors"),
+        ("compressed.pth", "is compressed"),
+    ] {
+        let error = TensorFile::open(fixture(name)).unwrap_err().to_string();
+        assert!(error.contains("is refused") && error.contains(why), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_file_cut_anywhere_is_an_error() {
+    for name in ["zip.pth", "legacy.pth"] {
+        let whole = fs::read(fixture(name)).unwrap();
+        for len in 0..whole.len() {
+            let cut = TensorFile::from_bytes(name, whole[..len].to_vec());
+            assert!(cut.is_err(), "{name} cut to {len} of {} bytes", whole.len());
+        }
+    }
+}

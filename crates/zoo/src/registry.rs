@@ -1,0 +1,186 @@
+//! The list of architectures: the only one. Everything else about a network is read from its graph.
+
+use zoo_layers::{Graph, Result};
+
+/// The paper a family of networks comes from.
+#[derive(Debug)]
+pub struct Family {
+    /// `ResNet`.
+    pub name: &'static str,
+    /// Year of the first version.
+    pub year: u16,
+    /// First authors.
+    pub authors: &'static str,
+    /// The paper's title.
+    pub title: &'static str,
+    /// Where it is.
+    pub link: &'static str,
+    /// What it introduced, in a sentence.
+    pub idea: &'static str,
+}
+
+/// An accuracy that somebody published.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Accuracy {
+    /// Top-1, in percent.
+    pub top1: f64,
+    /// Of what, and by whom.
+    pub source: &'static str,
+}
+
+/// One variant of an architecture.
+#[derive(Debug)]
+pub struct Architecture {
+    /// What it is called everywhere: `resnet50`.
+    pub name: &'static str,
+    /// Its paper.
+    pub family: &'static Family,
+    /// Published accuracy, if any.
+    pub accuracy: Option<Accuracy>,
+    build: fn() -> Result<Graph>,
+}
+
+impl Architecture {
+    /// The network as a graph.
+    ///
+    /// # Errors
+    /// None: a test builds every one.
+    pub fn graph(&self) -> Result<Graph> {
+        (self.build)()
+    }
+}
+
+const LENET: Family = Family {
+    name: "LeNet",
+    year: 1998,
+    authors: "LeCun, Bottou, Bengio, Haffner",
+    title: "Gradient-Based Learning Applied to Document Recognition",
+    link: "https://doi.org/10.1109/5.726791",
+    idea: "shared weights, local fields and subsampling, learned end to end",
+};
+
+const ALEXNET: Family = Family {
+    name: "AlexNet",
+    year: 2012,
+    authors: "Krizhevsky, Sutskever, Hinton",
+    title: "ImageNet Classification with Deep Convolutional Neural Networks",
+    link: "https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks",
+    idea: "ReLUs, dropout and two GPUs: features learned from pixels beat designed ones",
+};
+
+const VGG: Family = Family {
+    name: "VGG",
+    year: 2014,
+    authors: "Simonyan, Zisserman",
+    title: "Very Deep Convolutional Networks for Large-Scale Image Recognition",
+    link: "https://arxiv.org/abs/1409.1556",
+    idea: "depth from 3x3 convolutions alone",
+};
+
+const GOOGLENET: Family = Family {
+    name: "GoogLeNet",
+    year: 2014,
+    authors: "Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke, Rabinovich",
+    title: "Going Deeper with Convolutions",
+    link: "https://arxiv.org/abs/1409.4842",
+    idea: "windows of several sizes side by side, cheap 1x1 convolutions in front",
+};
+
+const INCEPTION: Family = Family {
+    name: "Inception",
+    year: 2015,
+    authors: "Szegedy, Vanhoucke, Ioffe, Shlens, Wojna",
+    title: "Rethinking the Inception Architecture for Computer Vision",
+    link: "https://arxiv.org/abs/1512.00567",
+    idea: "large windows taken apart into small ones, rows and columns",
+};
+
+const RESNET: Family = Family {
+    name: "ResNet",
+    year: 2015,
+    authors: "He, Zhang, Ren, Sun",
+    title: "Deep Residual Learning for Image Recognition",
+    link: "https://arxiv.org/abs/1512.03385",
+    idea: "shortcuts: a unit learns what to add to its input",
+};
+
+const WIDE_RESNET: Family = Family {
+    name: "Wide ResNet",
+    year: 2016,
+    authors: "Zagoruyko, Komodakis",
+    title: "Wide Residual Networks",
+    link: "https://arxiv.org/abs/1605.07146",
+    idea: "wider residual units instead of more of them",
+};
+
+const RESNEXT: Family = Family {
+    name: "ResNeXt",
+    year: 2016,
+    authors: "Xie, Girshick, Dollár, Tu, He",
+    title: "Aggregated Residual Transformations for Deep Neural Networks",
+    link: "https://arxiv.org/abs/1611.05431",
+    idea: "many narrow groups in a residual unit: cardinality",
+};
+
+const EXAMPLE: Family = Family {
+    name: "Example",
+    year: 2026,
+    authors: "this project",
+    title: "A network of one's own",
+    link: "https://docs.rs/zoo",
+    idea: "three convolutions whose memory one can work out by hand",
+};
+
+const TORCHVISION: &str = "ImageNet, torchvision IMAGENET1K_V1";
+const PAPER_CIFAR: &str = "CIFAR-10, He et al. 2015, table 6";
+
+const fn line(
+    name: &'static str,
+    family: &'static Family,
+    build: fn() -> Result<Graph>,
+    accuracy: Option<Accuracy>,
+) -> Architecture {
+    Architecture { name, family, accuracy, build }
+}
+
+const fn top1(top1: f64, source: &'static str) -> Option<Accuracy> {
+    Some(Accuracy { top1, source })
+}
+
+/// All architectures, by year, then as their papers order them.
+#[rustfmt::skip]
+pub static ARCHITECTURES: &[Architecture] = &[
+    line("lenet5", &LENET, zoo_lenet::lenet5, None),
+    line("lenet5_paper", &LENET, zoo_lenet::lenet5_paper, top1(99.05, "MNIST, LeCun et al. 1998, section III.B")),
+    line("mnist_convnet", &LENET, zoo_lenet::mnist_convnet, None),
+    line("alexnet", &ALEXNET, zoo_alexnet::alexnet, top1(56.522, TORCHVISION)),
+    line("alexnet_paper", &ALEXNET, zoo_alexnet::alexnet_paper, top1(59.3, "ImageNet, Krizhevsky et al. 2012, table 2")),
+    line("vgg11", &VGG, zoo_vgg::vgg11, top1(69.020, TORCHVISION)),
+    line("vgg13", &VGG, zoo_vgg::vgg13, top1(69.928, TORCHVISION)),
+    line("vgg16", &VGG, zoo_vgg::vgg16, top1(71.592, TORCHVISION)),
+    line("vgg19", &VGG, zoo_vgg::vgg19, top1(72.376, TORCHVISION)),
+    line("vgg11_bn", &VGG, zoo_vgg::vgg11_bn, top1(70.370, TORCHVISION)),
+    line("vgg13_bn", &VGG, zoo_vgg::vgg13_bn, top1(71.586, TORCHVISION)),
+    line("vgg16_bn", &VGG, zoo_vgg::vgg16_bn, top1(73.360, TORCHVISION)),
+    line("vgg19_bn", &VGG, zoo_vgg::vgg19_bn, top1(74.218, TORCHVISION)),
+    line("googlenet", &GOOGLENET, zoo_googlenet::googlenet, top1(69.778, TORCHVISION)),
+    line("googlenet_paper", &GOOGLENET, zoo_googlenet::googlenet_paper, None),
+    line("inception_v3", &INCEPTION, zoo_inception::inception_v3, top1(77.294, TORCHVISION)),
+    line("resnet18", &RESNET, zoo_resnet::resnet18, top1(69.758, TORCHVISION)),
+    line("resnet34", &RESNET, zoo_resnet::resnet34, top1(73.314, TORCHVISION)),
+    line("resnet50", &RESNET, zoo_resnet::resnet50, top1(76.130, TORCHVISION)),
+    line("resnet50_v1", &RESNET, zoo_resnet::resnet50_v1, None),
+    line("resnet101", &RESNET, zoo_resnet::resnet101, top1(77.374, TORCHVISION)),
+    line("resnet152", &RESNET, zoo_resnet::resnet152, top1(78.312, TORCHVISION)),
+    line("resnet20_cifar", &RESNET, zoo_resnet::resnet20_cifar, top1(91.25, PAPER_CIFAR)),
+    line("resnet32_cifar", &RESNET, zoo_resnet::resnet32_cifar, top1(92.49, PAPER_CIFAR)),
+    line("resnet44_cifar", &RESNET, zoo_resnet::resnet44_cifar, top1(92.83, PAPER_CIFAR)),
+    line("resnet56_cifar", &RESNET, zoo_resnet::resnet56_cifar, top1(93.03, PAPER_CIFAR)),
+    line("resnet110_cifar", &RESNET, zoo_resnet::resnet110_cifar, top1(93.57, PAPER_CIFAR)),
+    line("wide_resnet50_2", &WIDE_RESNET, zoo_resnet::wide_resnet50_2, top1(78.468, TORCHVISION)),
+    line("wide_resnet101_2", &WIDE_RESNET, zoo_resnet::wide_resnet101_2, top1(78.848, TORCHVISION)),
+    line("resnext50_32x4d", &RESNEXT, zoo_resnet::resnext50_32x4d, top1(77.618, TORCHVISION)),
+    line("resnext101_32x8d", &RESNEXT, zoo_resnet::resnext101_32x8d, top1(79.312, TORCHVISION)),
+    line("resnext101_64x4d", &RESNEXT, zoo_resnet::resnext101_64x4d, top1(83.246, TORCHVISION)),
+    line("three_convs", &EXAMPLE, crate::three_convs, None),
+];

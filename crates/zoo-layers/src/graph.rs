@@ -326,7 +326,7 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    fn new(name: String) -> Self {
+    pub(crate) fn new(name: String) -> Self {
         Self { name, layers: Vec::new(), outputs: Vec::new(), names: HashSet::new() }
     }
 
@@ -366,7 +366,7 @@ impl Builder {
         Ok(())
     }
 
-    fn finish(self) -> Result<Graph> {
+    pub(crate) fn finish(self) -> Result<Graph> {
         match self.outputs.is_empty() {
             true => Err(Error::NoOutput { graph: self.name }),
             false => Ok(Graph { name: self.name, layers: self.layers, outputs: self.outputs }),

@@ -38,6 +38,7 @@ mod ops;
 pub mod rng;
 mod scope;
 mod shape;
+mod transform;
 
 pub use error::{Error, Result};
 pub use geometry::{Padding, Rounding};
@@ -46,13 +47,14 @@ pub use head::Head;
 pub use init::{Fan, Init};
 pub use net::{Net, Outputs};
 pub use ops::{
-    Activation, AdaptiveAvgPool2d, Add, Align, AvgPool2d, BatchNorm2d, Call, ChannelAffine, Concat, Conv2d,
-    ConvTranspose2d, Crop, Divisor, Dropout, Flatten, Input, Linear, LocalResponseNorm, MaxPool2d, Mode, Op,
-    Operation, PadChannels, ParamSpec, Rbf, Role, ScaleChannels, SelectChannels, Softmax, Subsample,
-    Upsample,
+    Activation, AdaptiveAvgPool2d, Add, Align, AvgPool2d, BatchNorm2d, Call, ChannelAffine,
+    ChannelScaleShift, Concat, Conv2d, ConvTranspose2d, Crop, Divisor, Dropout, Flatten, Input, Linear,
+    LocalResponseNorm, MaxPool2d, Mode, Op, Operation, PadChannels, ParamSpec, Rbf, Role, ScaleChannels,
+    SelectChannels, Softmax, Subsample, Upsample,
 };
 pub use scope::Scope;
 pub use shape::Shape;
+pub use transform::Carry;
 
 /// The names nearest to a mistyped one, as `; the nearest are …`, or nothing.
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {

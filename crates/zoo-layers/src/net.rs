@@ -208,7 +208,7 @@ impl Net {
     /// # Errors
     /// As [`Net::forward`].
     pub fn run(&self, pictures: &Tensor, mode: Mode, targets: &[Node]) -> Result<HashMap<Node, Tensor>> {
-        self.check_input(pictures)?;
+        self.check_input(pictures, targets)?;
         let needed = self.graph.ancestors(targets.iter().copied());
         let targets: HashSet<Node> = targets.iter().copied().collect();
         let mut last_reader = HashMap::new();
@@ -298,7 +298,9 @@ impl Net {
         Ok(value)
     }
 
-    fn check_input(&self, pictures: &Tensor) -> Result<()> {
+    /// Whether the pictures fit the network, as far as the targets need it: an auxiliary head that is not
+    /// computed may be too large for them.
+    fn check_input(&self, pictures: &Tensor, targets: &[Node]) -> Result<()> {
         let nominal = self.graph.input();
         let fits = match (nominal, pictures.dims()) {
             (Shape::Map { channels, .. }, &[n, c, h, w]) => c == channels && n * h * w > 0,
@@ -316,7 +318,9 @@ impl Net {
         if let &[_, _, h, w] = pictures.dims()
             && nominal.size() != [h, w]
         {
-            self.graph.at_size(h, w)?;
+            let names: BTreeSet<&str> =
+                targets.iter().map(|target| self.graph.get(*target).name.as_str()).collect();
+            self.graph.cut(&names.into_iter().collect::<Vec<_>>())?.at_size(h, w)?;
         }
         Ok(())
     }

@@ -59,6 +59,42 @@ const LENET: Family = Family {
     idea: "shared weights, local fields and subsampling, learned end to end",
 };
 
+const ALEXNET: Family = Family {
+    name: "AlexNet",
+    year: 2012,
+    authors: "Krizhevsky, Sutskever, Hinton",
+    title: "ImageNet Classification with Deep Convolutional Neural Networks",
+    link: "https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks",
+    idea: "ReLUs, dropout and two GPUs: features learned from pixels beat designed ones",
+};
+
+const VGG: Family = Family {
+    name: "VGG",
+    year: 2014,
+    authors: "Simonyan, Zisserman",
+    title: "Very Deep Convolutional Networks for Large-Scale Image Recognition",
+    link: "https://arxiv.org/abs/1409.1556",
+    idea: "depth from 3x3 convolutions alone",
+};
+
+const GOOGLENET: Family = Family {
+    name: "GoogLeNet",
+    year: 2014,
+    authors: "Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke, Rabinovich",
+    title: "Going Deeper with Convolutions",
+    link: "https://arxiv.org/abs/1409.4842",
+    idea: "windows of several sizes side by side, cheap 1x1 convolutions in front",
+};
+
+const INCEPTION: Family = Family {
+    name: "Inception",
+    year: 2015,
+    authors: "Szegedy, Vanhoucke, Ioffe, Shlens, Wojna",
+    title: "Rethinking the Inception Architecture for Computer Vision",
+    link: "https://arxiv.org/abs/1512.00567",
+    idea: "large windows taken apart into small ones, rows and columns",
+};
+
 const RESNET: Family = Family {
     name: "ResNet",
     year: 2015,
@@ -117,6 +153,19 @@ pub static ARCHITECTURES: &[Architecture] = &[
     line("lenet5", &LENET, zoo_lenet::lenet5, None),
     line("lenet5_paper", &LENET, zoo_lenet::lenet5_paper, top1(99.05, "MNIST, LeCun et al. 1998, section III.B")),
     line("mnist_convnet", &LENET, zoo_lenet::mnist_convnet, None),
+    line("alexnet", &ALEXNET, zoo_alexnet::alexnet, top1(56.522, TORCHVISION)),
+    line("alexnet_paper", &ALEXNET, zoo_alexnet::alexnet_paper, top1(59.3, "ImageNet, Krizhevsky et al. 2012, table 2")),
+    line("vgg11", &VGG, zoo_vgg::vgg11, top1(69.020, TORCHVISION)),
+    line("vgg13", &VGG, zoo_vgg::vgg13, top1(69.928, TORCHVISION)),
+    line("vgg16", &VGG, zoo_vgg::vgg16, top1(71.592, TORCHVISION)),
+    line("vgg19", &VGG, zoo_vgg::vgg19, top1(72.376, TORCHVISION)),
+    line("vgg11_bn", &VGG, zoo_vgg::vgg11_bn, top1(70.370, TORCHVISION)),
+    line("vgg13_bn", &VGG, zoo_vgg::vgg13_bn, top1(71.586, TORCHVISION)),
+    line("vgg16_bn", &VGG, zoo_vgg::vgg16_bn, top1(73.360, TORCHVISION)),
+    line("vgg19_bn", &VGG, zoo_vgg::vgg19_bn, top1(74.218, TORCHVISION)),
+    line("googlenet", &GOOGLENET, zoo_googlenet::googlenet, top1(69.778, TORCHVISION)),
+    line("googlenet_paper", &GOOGLENET, zoo_googlenet::googlenet_paper, None),
+    line("inception_v3", &INCEPTION, zoo_inception::inception_v3, top1(77.294, TORCHVISION)),
     line("resnet18", &RESNET, zoo_resnet::resnet18, top1(69.758, TORCHVISION)),
     line("resnet34", &RESNET, zoo_resnet::resnet34, top1(73.314, TORCHVISION)),
     line("resnet50", &RESNET, zoo_resnet::resnet50, top1(76.130, TORCHVISION)),

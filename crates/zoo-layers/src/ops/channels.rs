@@ -1,4 +1,5 @@
-//! Operations on channels as a whole: choosing some, adding empty ones, a learned scale and shift for each.
+//! Operations on channels as a whole: choosing some, adding empty ones, a learned or a given scale and shift for
+//! each.
 
 use candle_core::Tensor;
 
@@ -103,5 +104,86 @@ impl Operation for ChannelAffine {
         let scale = param(call.params, 0)?.reshape((1, (), 1, 1))?;
         let shift = param(call.params, 1)?.reshape((1, (), 1, 1))?;
         first(call.inputs)?.broadcast_mul(&scale)?.broadcast_add(&shift)
+    }
+}
+
+/// Each channel times a given number plus another, nothing learned: a picture normalised in one way becomes one
+/// normalised in another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelScaleShift {
+    /// What each channel is multiplied by.
+    pub scale: Vec<f64>,
+    /// What is added after that.
+    pub shift: Vec<f64>,
+}
+
+impl ChannelScaleShift {
+    /// From pixels less `from`'s mean and divided by its standard deviation to the same with `to`'s: pairs of
+    /// mean and standard deviation, one pair for each channel.
+    pub fn renormalize<const C: usize>(from: [(f64, f64); C], to: [(f64, f64); C]) -> Self {
+        let pairs = || from.iter().zip(&to);
+        Self {
+            scale: pairs().map(|((_, std), (_, new_std))| std / new_std).collect(),
+            shift: pairs().map(|((mean, _), (new_mean, new_std))| (mean - new_mean) / new_std).collect(),
+        }
+    }
+}
+
+impl Operation for ChannelScaleShift {
+    fn kind(&self) -> &'static str {
+        "ChannelScaleShift"
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let (channels, _) = single_map(inputs)?;
+        match self.scale.len() == channels && self.shift.len() == channels {
+            true => single(inputs),
+            false => Err(format!(
+                "it has {} scales and {} shifts for an input of {channels} channels; give one of each for each",
+                self.scale.len(),
+                self.shift.len()
+            )),
+        }
+    }
+
+    fn is_elementwise(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, call: Call<'_>) -> Result<Tensor> {
+        let x = first(call.inputs)?;
+        let row = |values: &[f64]| {
+            Tensor::from_slice(values, (1, values.len(), 1, 1), x.device())?.to_dtype(x.dtype())
+        };
+        x.broadcast_mul(&row(&self.scale)?)?.broadcast_add(&row(&self.shift)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::{Mode, rng::Stream};
+
+    #[test]
+    fn renormalized_pixels_are_those_of_the_other_normalisation() {
+        let (imagenet, half) = ([(0.485, 0.229), (0.456, 0.224)], [(0.5, 0.5); 2]);
+        let op = ChannelScaleShift::renormalize(imagenet, half);
+        let pixels = [[0.0, 0.25, 1.0], [0.1, 0.5, 0.9]];
+        let normalized = |by: [(f64, f64); 2]| {
+            let values: Vec<f64> = pixels
+                .iter()
+                .zip(by)
+                .flat_map(|(row, (mean, std))| row.map(|pixel| (pixel - mean) / std))
+                .collect();
+            Tensor::from_vec(values, (1, 2, 1, 3), &Device::Cpu).unwrap()
+        };
+        let random = Stream::new(0, "");
+        let inputs = [normalized(imagenet)];
+        let y = op.forward(Call { inputs: &inputs, params: &[], mode: Mode::Eval, random }).unwrap();
+        let error = (y - normalized(half)).unwrap().abs().unwrap().max_all().unwrap();
+        assert!(error.to_dtype(DType::F64).unwrap().to_scalar::<f64>().unwrap() < 1e-12);
+        assert!(op.output(&[Shape::map(3, 1, 3)]).unwrap_err().contains("3 channels"));
     }
 }

@@ -30,7 +30,7 @@ mod upsample;
 pub use activation::Activation;
 pub use avg_pool::{AdaptiveAvgPool2d, AvgPool2d, Divisor};
 pub use batch_norm::BatchNorm2d;
-pub use channels::{ChannelAffine, PadChannels, SelectChannels};
+pub use channels::{ChannelAffine, ChannelScaleShift, PadChannels, SelectChannels};
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
 pub use crop::Crop;
@@ -188,6 +188,8 @@ pub enum Op {
     Upsample(Upsample),
     /// A learned scale and shift for each channel.
     ChannelAffine(ChannelAffine),
+    /// A given scale and shift for each channel.
+    ChannelScaleShift(ChannelScaleShift),
     /// Radial basis output.
     Rbf(Rbf),
     /// Probabilities from logits.
@@ -221,6 +223,7 @@ impl Op {
             Self::Crop(op) => op,
             Self::Upsample(op) => op,
             Self::ChannelAffine(op) => op,
+            Self::ChannelScaleShift(op) => op,
             Self::Rbf(op) => op,
             Self::Softmax(op) => op,
             Self::Custom(op) => op.as_ref(),
@@ -260,6 +263,7 @@ into_op!(
     Crop,
     Upsample,
     ChannelAffine,
+    ChannelScaleShift,
     Rbf,
     Softmax,
 );

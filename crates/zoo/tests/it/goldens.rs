@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
-use zoo_layers::{Dropout, Graph, Mode, Net, Op, Shape};
+use zoo_layers::{Dropout, Graph, Mode, Net, Op};
 
 use crate::generated;
 
@@ -17,6 +17,7 @@ const TOLERANCE: f64 = 1e-4;
 struct Golden {
     model: String,
     mode: String,
+    transform_input: bool,
     input: Input,
     outputs: BTreeMap<String, Values>,
     loss: Option<f64>,
@@ -88,14 +89,25 @@ fn goldens(wanted: impl Fn(&str) -> bool) -> Vec<(String, Golden)> {
     names.into_iter().map(read).collect()
 }
 
-/// The golden's network at its size with generated weights, dropout switched off as it was there.
+/// The golden's network as it is described.
+fn described(golden: &Golden) -> Graph {
+    match (golden.model.as_str(), golden.transform_input) {
+        (model, false) => zoo::find(model).unwrap().graph().unwrap(),
+        ("googlenet", true) => {
+            let pixels = zoo_googlenet::Pixels::Imagenet;
+            zoo_googlenet::GoogLeNet { pixels, ..zoo_googlenet::GoogLeNet::GOOGLENET }.graph().unwrap()
+        }
+        ("inception_v3", true) => {
+            let pixels = zoo_inception::Pixels::Imagenet;
+            zoo_inception::InceptionV3 { pixels, ..zoo_inception::InceptionV3::INCEPTION_V3 }.graph().unwrap()
+        }
+        (model, true) => panic!("{model} renormalises nothing"),
+    }
+}
+
+/// The golden's network with generated weights, dropout switched off as it was there.
 fn network(golden: &Golden) -> (Net, Tensor) {
-    let graph = zoo::find(&golden.model).unwrap().graph().unwrap();
-    let (channels, height, width) = match golden.input.shape[..] {
-        [_, c, h, w] => (c, h, w),
-        _ => panic!("{:?}", golden.input.shape),
-    };
-    let graph: Graph = graph.at(Shape::map(channels, height, width)).unwrap();
+    let graph = described(golden);
     let graph = graph
         .with_ops(|layer| match &layer.op {
             Op::Dropout(_) => Dropout { probability: 0.0 }.into(),

@@ -2,3 +2,5 @@
 
 mod generated;
 mod goldens;
+mod published;
+mod transforms;

@@ -34,6 +34,13 @@ impl MobileNetV2 {
     /// # Errors
     /// Options that do not fit, by node.
     pub fn backbone(&self, net: &mut Scope<'_>, picture: Node) -> Result<Node> {
+        if self.width == 0 {
+            return Err(net.misfit(
+                "features",
+                "stage",
+                "a width of 0 % leaves no channels; give at least 1 %",
+            ));
+        }
         let mut features = net.enter("features");
         features.set_norm(features.norm_options().eps(self.eps));
         let stem = Conv2d::k3(self.channels(self.stem)).stride(2).padding(self.strided_padding);

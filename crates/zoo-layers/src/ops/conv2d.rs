@@ -182,7 +182,7 @@ impl Operation for Conv2d {
     fn macs(&self, inputs: &[Shape], output: &Shape) -> u64 {
         let channels = inputs.first().map_or(0, Shape::channels) / self.groups.max(1);
         let taps = channels * self.kernel_size[0] * self.kernel_size[1];
-        output.elements() as u64 * taps as u64
+        (output.elements() as u64).saturating_mul(taps as u64)
     }
 
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {

@@ -33,8 +33,10 @@ mod geometry;
 mod graph;
 mod head;
 mod init;
+mod kernel;
 mod net;
 mod ops;
+mod pass;
 pub mod rng;
 mod scope;
 mod shape;
@@ -52,6 +54,7 @@ pub use ops::{
     LocalResponseNorm, MaxPool2d, Mode, Op, Operation, PadChannels, ParamSpec, Rbf, Role, ScaleChannels,
     SelectChannels, Softmax, Subsample, Upsample,
 };
+pub use pass::Pass;
 pub use scope::Scope;
 pub use shape::Shape;
 pub use transform::Carry;

@@ -1,13 +1,21 @@
 //! Transposed convolution, a convolution run backwards: it makes maps larger.
 
 use candle_core::Tensor;
+use zoo_kernels::{
+    Element, KernelError,
+    conv::{Padding, Transposed},
+};
 
 use super::{
     Call, Operation, ParamSpec, Result,
     composed::{conv_transpose2d, dilated},
     first, param, single_map,
 };
-use crate::{Init, Shape, geometry::reach};
+use crate::{
+    Init, Shape,
+    geometry::reach,
+    kernel::{Arg, CpuKernel},
+};
 
 /// Every input pixel writes its filter, scaled by itself, into the output; what overlaps is added. In the field
 /// also "deconvolution", which it isn't.
@@ -124,11 +132,10 @@ impl Operation for ConvTranspose2d {
         }
         let mut output = [0; 2];
         for axis in 0..2 {
-            let most = self.stride[axis].max(self.dilation[axis]);
-            if self.output_padding[axis] >= most {
+            if self.output_padding[axis] >= self.stride[axis] {
                 return Err(format!(
-                    "its output padding of {} is not smaller than its stride or dilation of {most}",
-                    self.output_padding[axis]
+                    "its output padding of {} is not smaller than its stride of {}",
+                    self.output_padding[axis], self.stride[axis]
                 ));
             }
             output[axis] = self.length(axis, size[axis]).ok_or_else(|| {
@@ -175,6 +182,63 @@ impl Operation for ConvTranspose2d {
         match self.bias {
             true => y.broadcast_add(&param(call.params, 1)?.reshape((1, (), 1, 1))?),
             false => y.contiguous(),
+        }
+    }
+}
+
+impl ConvTranspose2d {
+    /// What the kernels call it, for inputs of these dimensions.
+    fn spec(&self, dims: &[usize]) -> Transposed {
+        let [rows, columns] = self.padding;
+        Transposed {
+            in_channels: dims.get(1).copied().unwrap_or(0),
+            out_channels: self.out_channels,
+            kernel_size: self.kernel_size,
+            stride: self.stride,
+            padding: Padding::symmetric(rows, columns),
+            output_padding: self.output_padding,
+            dilation: self.dilation,
+            groups: self.groups,
+        }
+    }
+}
+
+impl CpuKernel for ConvTranspose2d {
+    fn name(&self) -> &'static str {
+        "conv_transpose2d"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        let [n, c, h, w] = *args[0] else { return Ok(Vec::new()) };
+        Ok(self.spec(args[0]).output_shape([n, c, h, w])?.to_vec())
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        let bias = args.get(2).map(|bias| bias.data);
+        self.spec(args[0].dims).forward(args[0].shape(), args[0].data, args[1].data, bias, out)
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        let (spec, shape) = (self.spec(args[0].dims), args[0].shape());
+        let (input, rest) = grads.split_at_mut(1);
+        if let Some(input) = &mut input[0] {
+            spec.grad_input(shape, grad, args[1].data, input)?;
+        }
+        let (weight, bias) = rest.split_at_mut(1);
+        let bias = bias.first_mut().and_then(Option::as_deref_mut);
+        match (&mut weight[0], bias) {
+            (None, None) => Ok(()),
+            (Some(weight), bias) => spec.grad_weight(shape, args[0].data, grad, weight, bias),
+            (None, bias) => {
+                let mut unwanted = vec![T::ZERO; args[1].data.len()];
+                spec.grad_weight(shape, args[0].data, grad, &mut unwanted, bias)
+            }
         }
     }
 }
@@ -247,7 +311,7 @@ mod tests {
             let params: Vec<Tensor> =
                 specs.iter().zip(10..).map(|(spec, seed)| random(&spec.shape, seed)).collect();
             let expected = naive(&op, &x, &params[0], params.get(1));
-            check_gradients(&op, &[x], &params, |y| assert_close(y, &expected, 1e-12));
+            check_gradients(op.clone(), &[x], &params, |y| assert_close(y, &expected, 1e-12));
         }
     }
 

@@ -1,9 +1,13 @@
 //! A piece of a map, as large as another map.
 
 use candle_core::Tensor;
+use zoo_kernels::{Element, KernelError};
 
-use super::{Call, Operation, Result, pair, two_maps};
-use crate::Shape;
+use super::{Call, Operation, Result, pair, resized, two_maps};
+use crate::{
+    Shape,
+    kernel::{Arg, CpuKernel},
+};
 
 /// The first input's pixels from `offset` on, as many as the second has, whose values are not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,50 @@ impl Operation for Crop {
     }
 }
 
+impl Crop {
+    /// Calls `each` with the start of an output row and of the part of an input row that it is, and their length.
+    fn rows<T>(&self, args: &[Arg<'_, T>], mut each: impl FnMut(usize, usize, usize)) {
+        let ([n, c, h, w], [_, _, height, width]) = (args[0].shape(), args[1].shape());
+        for (row, plane) in (0..n * c).flat_map(|plane| (0..height).map(move |row| (row, plane))) {
+            let from = (plane * h + row + self.offset[0]) * w + self.offset[1];
+            each((plane * height + row) * width, from, width);
+        }
+    }
+}
+
+impl CpuKernel for Crop {
+    fn name(&self) -> &'static str {
+        "crop"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        Ok(resized(args[0], args[1]))
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        self.rows(args, |to, from, length| {
+            out[to..to + length].copy_from_slice(&args[0].data[from..from + length]);
+        });
+        Ok(())
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        grads[1] = None; // It is read for its size alone.
+        if let Some(into) = &mut grads[0] {
+            self.rows(args, |to, from, length| {
+                into[from..from + length].copy_from_slice(&grad[to..to + length]);
+            });
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,7 +100,7 @@ mod tests {
         let reference = random(&[2, 1, 4, 3], 2);
         let expected = x.narrow(2, 2, 4).unwrap().narrow(3, 3, 3).unwrap();
         let call = |y: &Tensor| assert_close(y, &expected, 0.0);
-        check_gradients(&Crop { offset: [2, 3] }, &[x.clone(), reference], &[], call);
+        check_gradients(Crop { offset: [2, 3] }, &[x.clone(), reference], &[], call);
     }
 
     #[test]

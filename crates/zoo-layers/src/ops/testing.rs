@@ -1,9 +1,11 @@
 //! What the operations' tests share: random inputs, comparison, gradients against finite differences in f64.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor, Var};
 
-use super::{Call, Mode, Operation};
-use crate::rng::Stream;
+use super::{Call, Mode, Op};
+use crate::{kernel::taped, rng::Stream};
 
 /// Normal values in f64.
 pub(crate) fn random(shape: &[usize], seed: u64) -> Tensor {
@@ -24,20 +26,29 @@ pub(crate) fn assert_close(a: &Tensor, b: &Tensor, tolerance: f64) {
     }
 }
 
-/// Runs `op`, shows its output to `check`, and compares the gradient of a random weighting of it with central
-/// differences, at every value of every input and parameter.
+/// Runs `op` composed of candle's operations and, if it has one, by its kernel on candle's tape. Shows each output
+/// to `check`, and compares the gradient of a random weighting of it with central differences, at every value of
+/// every input and parameter.
 pub(crate) fn check_gradients(
-    op: &dyn Operation,
+    op: impl Into<Op>,
     inputs: &[Tensor],
     params: &[Tensor],
     check: impl Fn(&Tensor),
 ) {
-    let run = |tensors: &[Tensor]| {
-        let (inputs, params) = tensors.split_at(inputs.len());
-        op.forward(Call { inputs, params, mode: Mode::Train, random: Stream::from_key(0) }).unwrap()
-    };
+    let op = op.into();
     let tensors: Vec<Tensor> = inputs.iter().chain(params).cloned().collect();
-    let y = run(&tensors);
+    let random = Stream::from_key(0);
+    check_way(&tensors, &check, |tensors| {
+        let (inputs, params) = tensors.split_at(inputs.len());
+        op.operation().forward(Call { inputs, params, mode: Mode::Train, random: random.clone() }).unwrap()
+    });
+    if let Some(kernel) = op.kernel(Mode::Train, None, &random) {
+        check_way(&tensors, &check, |tensors| taped(Arc::clone(&kernel), tensors).unwrap());
+    }
+}
+
+fn check_way(tensors: &[Tensor], check: impl Fn(&Tensor), run: impl Fn(&[Tensor]) -> Tensor) {
+    let y = run(tensors);
     check(&y);
     let weighting = random(y.dims(), 99);
     let weighted = |tensors: &[Tensor]| (run(tensors) * &weighting).unwrap().sum_all().unwrap();
@@ -51,15 +62,13 @@ pub(crate) fn check_gradients(
             let moved = |by: f64| {
                 let mut moved = values(&tensors[index]);
                 moved[place] += by;
-                let mut tensors = tensors.clone();
+                let mut tensors = tensors.to_vec();
                 tensors[index] = Tensor::from_vec(moved, variable.shape(), &Device::Cpu).unwrap();
                 weighted(&tensors).to_scalar::<f64>().unwrap()
             };
             let expected = (moved(step) - moved(-step)) / (2.0 * step);
-            assert!(
-                (ours - expected).abs() <= 1e-6 * (1.0 + expected.abs()),
-                "{index}, {place}: {ours}, {expected}"
-            );
+            let near = (ours - expected).abs() <= 1e-6 * (1.0 + expected.abs());
+            assert!(near, "argument {index}, value {place}: {ours}, not {expected}");
         }
     }
 }

@@ -4,14 +4,27 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var, backprop::GradStore};
+use candle_nn::VarBuilder;
 use serde::Deserialize;
-use zoo_layers::{Dropout, Graph, Mode, Net, Node, Op, Param, Role};
+use zoo_layers::{Dropout, Graph, Mode, Net, Node, Op, Outputs, Param, Role};
 
 use crate::generated;
 
 /// max |a - b| / max |b| must stay below this.
 const TOLERANCE: f64 = 1e-4;
+
+/// Whose training steps nobody meets in f32, PyTorch no more than others: the statistics of two small pictures
+/// amplify rounding, and where a ReLU or a max pool then decides otherwise, a gradient jumps.
+const SHAKY: [&str; 7] = [
+    "googlenet",
+    "googlenet_paper",
+    "inception_v3",
+    "xception_keras",
+    "mobilenet_v2",
+    "mobilenet_v2_keras",
+    "fcn_resnet50",
+];
 
 #[derive(Deserialize)]
 struct Golden {
@@ -54,6 +67,12 @@ impl Golden {
             "eval" => Mode::Eval,
             other => panic!("{other}"),
         }
+    }
+
+    /// What a step is computed in.
+    fn dtype(&self) -> DType {
+        let shaky = self.mode() == Mode::Train && SHAKY.contains(&self.model.as_str());
+        if shaky { DType::F64 } else { DType::F32 }
     }
 }
 
@@ -115,8 +134,8 @@ fn described(golden: &Golden) -> Graph {
     }
 }
 
-/// The golden's network with generated weights, dropout switched off as it was there.
-fn network(golden: &Golden) -> (Net, Tensor) {
+/// The golden's network with generated weights, dropout switched off as it was there, and its pictures.
+fn network(golden: &Golden, dtype: DType) -> (Net, Tensor) {
     let graph = described(golden);
     let graph = graph
         .with_ops(|_, layer| match &layer.op {
@@ -124,9 +143,15 @@ fn network(golden: &Golden) -> (Net, Tensor) {
             op => op.clone(),
         })
         .unwrap();
-    let net = graph.load_tensors(&generated::weights(&graph), &Device::Cpu).unwrap();
+    let variable = |(name, tensor): (String, Tensor)| {
+        (name, Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap().into_inner())
+    };
+    let weights = generated::weights(&graph);
+    graph.check_weights(weights.iter().map(|(name, tensor)| (name.as_str(), tensor.dims()))).unwrap();
+    let weights = weights.into_iter().map(variable).collect();
+    let net = graph.load(VarBuilder::from_tensors(weights, dtype, &Device::Cpu)).unwrap();
     let input = generated::input(&golden.input.name, &golden.input.shape, golden.input.scale);
-    (net, input)
+    (net, input.to_dtype(dtype).unwrap())
 }
 
 #[test]
@@ -157,25 +182,22 @@ fn the_generator_is_the_scripts() {
     }
 }
 
-/// All the outputs that the golden holds, compared with it.
-fn outputs(file: &str, golden: &Golden, net: &Net, input: &Tensor) -> BTreeMap<String, Tensor> {
-    let node = |name: &String| (name.clone(), net.graph().find(name).unwrap());
-    let nodes: BTreeMap<String, Node> = golden.outputs.keys().map(node).collect();
-    let targets: Vec<Node> = nodes.values().copied().collect();
-    let values = net.run(input, golden.mode(), &targets).unwrap();
-    let outputs: BTreeMap<String, Tensor> =
-        nodes.into_iter().map(|(name, node)| (name, values[&node].clone())).collect();
-    for (name, values) in &golden.outputs {
-        values.check(&format!("{file}: {name}"), &outputs[name]);
-    }
-    outputs
+/// All the outputs that the golden holds, by name.
+fn outputs(golden: &Golden, net: &Net, input: &Tensor) -> Outputs {
+    let names = golden.outputs.keys();
+    let nodes: Vec<Node> = names.clone().map(|name| net.graph().find(name).unwrap()).collect();
+    let values = net.run(input, golden.mode(), &nodes).unwrap();
+    names.cloned().zip(nodes).map(|(name, node)| (name, values[&node].clone())).collect()
 }
 
 #[test]
 fn outputs_equal_the_published_implementations() {
     for (file, golden) in goldens(|name| !name.contains("grads-")) {
-        let (net, input) = network(&golden);
-        outputs(&file, &golden, &net, &input);
+        let (net, input) = network(&golden, DType::F32);
+        let outputs = outputs(&golden, &net, &input);
+        for (name, values) in &golden.outputs {
+            values.check(&format!("{file}: {name}"), &outputs[name]);
+        }
     }
 }
 
@@ -193,43 +215,67 @@ fn cross_entropy(logits: &Tensor) -> Tensor {
     candle_nn::loss::cross_entropy(&logits, &targets).unwrap()
 }
 
+/// The loss of the golden from outputs by name.
+fn loss(golden: &Golden, main: &str, outputs: &Outputs) -> Tensor {
+    let mut loss = cross_entropy(&outputs[main]);
+    for (name, weight) in golden.loss_weights.iter().filter(|(name, _)| *name != main) {
+        loss = (loss + (cross_entropy(&outputs[name]) * *weight).unwrap()).unwrap();
+    }
+    let ours = loss.to_dtype(DType::F64).unwrap().to_scalar::<f64>().unwrap();
+    let expected = golden.loss.unwrap();
+    assert!((ours - expected).abs() <= TOLERANCE * expected, "{}: loss {ours}, not {expected}", golden.model);
+    loss
+}
+
+/// Compares everything that one step computed with the golden.
+fn check_step(what: &str, golden: &Golden, net: &Net, outputs: &Outputs, gradients: &GradStore) {
+    for (name, values) in &golden.outputs {
+        values.check(&format!("{what}: {name}"), &outputs[name]);
+    }
+    let mut checked = 0;
+    let greatest = golden.gradients.values().map(|values| values.max_abs).fold(0.0, f64::max);
+    for (param, tensor) in net.tensors() {
+        let what = format!("{what}: {}", param.name);
+        if let Some(values) = golden.running.get(&param.name) {
+            values.check(&what, tensor);
+            checked += 1;
+        }
+        if golden.vanishing.contains(&param.name) {
+            let gradient = gradients.get(tensor).unwrap().abs().unwrap().max_all().unwrap();
+            let gradient = gradient.to_dtype(DType::F64).unwrap().to_scalar::<f64>().unwrap();
+            assert!(gradient <= TOLERANCE * greatest, "{what}: {gradient}, not 0");
+            checked += 1;
+        } else if let Some(values) = golden.gradients.get(&param.name) {
+            values.check(&what, gradients.get(tensor).unwrap());
+            checked += 1;
+        }
+    }
+    // A step in evaluation mode moves no running statistics.
+    let moves = |param: &&Param| golden.mode() == Mode::Train || param.role == Role::Trainable;
+    let reached = net.graph().ancestors(outputs.keys().map(|name| net.graph().find(name).unwrap()));
+    let layers = net.graph().nodes().filter(|(node, _)| reached.contains(node));
+    let expected = layers.flat_map(|(_, layer)| &layer.params).filter(moves).count();
+    assert_eq!(checked, expected, "{what}: parameters without a golden");
+}
+
 #[test]
-fn gradients_equal_the_published_implementations() {
+fn gradients_on_candles_tape_equal_the_published_implementations() {
     for (file, golden) in goldens(|name| name.contains("grads-")) {
-        let (net, input) = network(&golden);
-        let outputs = outputs(&file, &golden, &net, &input);
-        let main = &net.graph().main_output().name;
-        let mut loss = cross_entropy(&outputs[main]);
-        for (name, weight) in golden.loss_weights.iter().filter(|(name, _)| *name != main) {
-            loss = (loss + (cross_entropy(&outputs[name]) * *weight).unwrap()).unwrap();
-        }
-        let expected = golden.loss.unwrap();
-        let ours = f64::from(loss.to_scalar::<f32>().unwrap());
-        assert!((ours - expected).abs() <= TOLERANCE * expected, "{file}: loss {ours}, not {expected}");
-        let gradients = loss.backward().unwrap();
-        let mut checked = 0;
-        let greatest = golden.gradients.values().map(|values| values.max_abs).fold(0.0, f64::max);
-        for (param, tensor) in net.tensors() {
-            let what = format!("{file}: {}", param.name);
-            if let Some(values) = golden.running.get(&param.name) {
-                values.check(&what, tensor);
-                checked += 1;
-            }
-            if golden.vanishing.contains(&param.name) {
-                let gradient = gradients.get(tensor).unwrap().abs().unwrap().max_all().unwrap();
-                let gradient = gradient.to_scalar::<f32>().unwrap();
-                assert!(f64::from(gradient) <= TOLERANCE * greatest, "{what}: {gradient}, not 0");
-                checked += 1;
-            } else if let Some(values) = golden.gradients.get(&param.name) {
-                values.check(&what, gradients.get(tensor).unwrap());
-                checked += 1;
-            }
-        }
-        // A step in evaluation mode moves no running statistics, and reaches no auxiliary head.
-        let reached = net.graph().active(golden.mode());
-        let layers = net.graph().nodes().filter(|(node, _)| reached.contains(node));
-        let moves = |param: &&Param| golden.mode() == Mode::Train || param.role == Role::Trainable;
-        let expected = layers.flat_map(|(_, layer)| &layer.params).filter(moves).count();
-        assert!(checked >= expected, "{file}: {checked} of {expected} parameters have a golden");
+        let (net, input) = network(&golden, golden.dtype());
+        let outputs = outputs(&golden, &net, &input);
+        let loss = loss(&golden, &net.graph().main_output().name, &outputs);
+        check_step(&file, &golden, &net, &outputs, &loss.backward().unwrap());
+    }
+}
+
+#[test]
+fn gradients_of_a_pass_equal_the_published_implementations() {
+    for (file, golden) in goldens(|name| name.contains("-grads-")) {
+        let (net, input) = network(&golden, golden.dtype());
+        let pass = net.train_pass(&input).unwrap();
+        let outputs = pass.outputs().clone();
+        let loss = loss(&golden, &net.graph().main_output().name, &outputs);
+        let gradients = pass.backward(&loss.backward().unwrap()).unwrap();
+        check_step(&file, &golden, &net, &outputs, &gradients);
     }
 }

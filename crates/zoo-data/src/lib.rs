@@ -7,9 +7,22 @@
 //! Nothing here knows a network. Everything that is random is drawn from a seed, and the same seed gives the
 //! same bits on every machine.
 
+pub mod augment;
+pub mod classes;
 pub mod digits;
 mod error;
+pub mod folder;
+pub mod handwriting;
 pub mod idx;
+mod jpeg;
+pub mod picture;
+pub mod preprocess;
+pub mod random;
+pub mod resize;
 
 pub use digits::{Digits, Part};
 pub use error::{Error, Result};
+pub use folder::{ImageFolder, Item};
+pub use picture::{Channels, Picture};
+pub use preprocess::{Input, Preprocess};
+pub use resize::Filter;

@@ -251,10 +251,10 @@ impl Graph {
     ///
     /// # Errors
     /// What does not fit any more, by node.
-    pub fn with_ops(&self, exchange: impl Fn(&Layer) -> Op) -> Result<Self> {
+    pub fn with_ops(&self, mut exchange: impl FnMut(Node, &Layer) -> Op) -> Result<Self> {
         let mut builder = Builder::new(self.name.clone());
-        for layer in &self.layers {
-            builder.push(layer.name.clone(), exchange(layer), layer.inputs.clone())?;
+        for (node, layer) in self.nodes() {
+            builder.push(layer.name.clone(), exchange(node, layer), layer.inputs.clone())?;
         }
         builder.outputs = self.outputs.clone();
         builder.finish()
@@ -265,7 +265,7 @@ impl Graph {
     /// # Errors
     /// A picture too small for a node, or one for which a node would need other parameters.
     pub fn at(&self, input: Shape) -> Result<Self> {
-        let moved = self.with_ops(|layer| match &layer.op {
+        let moved = self.with_ops(|_, layer| match &layer.op {
             Op::Input(_) => Op::Input(Input { shape: input }),
             op => op.clone(),
         })?;

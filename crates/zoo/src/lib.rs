@@ -10,10 +10,12 @@
 mod error;
 mod registry;
 mod three_convs;
+mod weights;
 
 pub use error::{Error, Result};
 pub use registry::{ARCHITECTURES, Accuracy, Architecture, Family};
 pub use three_convs::three_convs;
+pub use weights::{KnownWeights, weights_of};
 
 /// The architecture of that name.
 ///

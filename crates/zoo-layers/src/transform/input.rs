@@ -21,9 +21,9 @@ impl Graph {
             });
         };
         let picture = Op::from(Input { shape: Shape::map(channels, height, width) });
-        let graph = self.with_ops(|layer| match &layer.op {
-            Op::Input(_) => picture.clone(),
-            op => op.clone(),
+        let graph = self.with_ops(|node, layer| match node.index() {
+            0 => picture.clone(),
+            _ => layer.op.clone(),
         })?;
         let mut carry = Carry::default();
         for (old, new) in self.layers.iter().zip(&graph.layers) {

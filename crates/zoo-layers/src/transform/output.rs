@@ -12,17 +12,14 @@ impl Graph {
     /// No classes; an output without a classifier, that is a linear layer or convolution with nothing after it
     /// but pools, dropout, flattening, softmax or resizing.
     pub fn with_num_classes(&self, classes: usize) -> Result<Self> {
-        let classifiers: HashSet<&str> = self
-            .outputs
-            .iter()
-            .map(|output| Ok(self.get(self.classifier(output.node)?).name.as_str()))
-            .collect::<Result<_>>()?;
-        self.with_ops(|layer| match layer.op.clone() {
-            Op::Linear(mut linear) if classifiers.contains(layer.name.as_str()) => {
+        let classifiers: HashSet<Node> =
+            self.outputs.iter().map(|output| self.classifier(output.node)).collect::<Result<_>>()?;
+        self.with_ops(|node, layer| match layer.op.clone() {
+            Op::Linear(mut linear) if classifiers.contains(&node) => {
                 linear.out_features = classes;
                 linear.into()
             }
-            Op::Conv2d(mut conv) if classifiers.contains(layer.name.as_str()) => {
+            Op::Conv2d(mut conv) if classifiers.contains(&node) => {
                 conv.out_channels = classes;
                 conv.into()
             }

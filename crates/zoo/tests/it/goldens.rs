@@ -109,7 +109,7 @@ fn described(golden: &Golden) -> Graph {
 fn network(golden: &Golden) -> (Net, Tensor) {
     let graph = described(golden);
     let graph = graph
-        .with_ops(|layer| match &layer.op {
+        .with_ops(|_, layer| match &layer.op {
             Op::Dropout(_) => Dropout { probability: 0.0 }.into(),
             op => op.clone(),
         })

@@ -1,0 +1,56 @@
+//! The command line as clap sees it.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use zoo_report::Format;
+
+use crate::commands;
+
+/// The convolutional networks that made deep vision: what they cost, what they see.
+#[derive(Debug, Parser)]
+#[command(name = "zoo", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    List(commands::list::Arguments),
+    Summary(commands::summary::Arguments),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> anyhow::Result<String> {
+        match self {
+            Self::List(arguments) => arguments.run(),
+            Self::Summary(arguments) => arguments.run(),
+        }
+    }
+}
+
+/// How tables are printed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatName {
+    Table,
+    Json,
+    Csv,
+    Markdown,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct FormatArgument {
+    /// How to print
+    #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]
+    format: FormatName,
+}
+
+impl From<FormatArgument> for Format {
+    fn from(argument: FormatArgument) -> Self {
+        match argument.format {
+            FormatName::Table => Self::Table,
+            FormatName::Json => Self::Json,
+            FormatName::Csv => Self::Csv,
+            FormatName::Markdown => Self::Markdown,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Why a command stops, and with which exit code.
+
+use std::fmt;
+
+/// The call itself was wrong: an unknown model, flag or value, an impossible size. Exit code 2.
+///
+/// Every other error is work that failed: files, weights, network, data. Exit code 1.
+#[derive(Debug)]
+pub(crate) struct WrongCall(pub(crate) anyhow::Error);
+
+impl fmt::Display for WrongCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl std::error::Error for WrongCall {}
+
+/// Marks an error as the caller's.
+pub(crate) trait OrWrongCall<T> {
+    fn or_wrong_call(self) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrWrongCall<T> for Result<T, E> {
+    fn or_wrong_call(self) -> anyhow::Result<T> {
+        self.map_err(|error| WrongCall(error.into()).into())
+    }
+}
+
+/// The work was done in part: what was done is printed, and the exit code is 1 all the same.
+#[derive(Debug)]
+pub(crate) struct InPart {
+    pub(crate) printed: String,
+    pub(crate) error: anyhow::Error,
+}
+
+impl fmt::Display for InPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}
+
+impl std::error::Error for InPart {}

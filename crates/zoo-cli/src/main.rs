@@ -1,0 +1,21 @@
+//! `zoo`, the architecture zoo on the command line.
+//!
+//! A command is a file in `commands`: its arguments, and a function that does the work and returns what to
+//! print. Only this file and `output` print.
+
+mod arguments;
+mod commands;
+mod failure;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = match arguments::Cli::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return output::usage(&error),
+    };
+    output::finish(arguments.command.run())
+}

@@ -1,0 +1,167 @@
+//! Distorted digits for training: a digit turned, scaled, slanted, moved and bent a little is still that digit.
+//!
+//! The affine part is what every reader of MNIST does; the elastic part is Simard, Steinkraus and Platt, *Best
+//! Practices for Convolutional Neural Networks Applied to Visual Document Analysis* (2003): a random field of
+//! displacements, smoothed until it is a hand's wobble.
+//!
+//! Only additions, multiplications, divisions and square roots are used, which every machine rounds alike.
+
+use crate::random::Stream;
+
+/// How far digits are distorted, each draw evenly between the bounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Distortion {
+    /// Turned by up to so many radians either way.
+    pub rotation: f32,
+    /// Each side scaled by up to this fraction up or down.
+    pub scale: f32,
+    /// Slanted by up to so many pixels for each pixel of height.
+    pub shear: f32,
+    /// Moved by up to so many pixels along each side.
+    pub shift: f32,
+    /// Bent by so many pixels in the root mean square.
+    pub bend: f32,
+    /// Half the side of the square over which displacements are smoothed, three times, in pixels.
+    pub smoothness: usize,
+}
+
+impl Distortion {
+    /// Nothing changes.
+    pub const NONE: Distortion =
+        Distortion { rotation: 0.0, scale: 0.0, shear: 0.0, shift: 0.0, bend: 0.0, smoothness: 0 };
+
+    /// What suits MNIST's digits of 28x28.
+    pub const MNIST: Distortion =
+        Distortion { rotation: 0.2, scale: 0.12, shear: 0.15, shift: 2.0, bend: 0.8, smoothness: 4 };
+
+    /// A distorted copy of a grey picture of `width` columns, drawn from `stream`; paper is 0.
+    ///
+    /// Every pixel is taken, by linear interpolation, from where the distortion came from.
+    pub fn apply(&self, image: &[u8], width: usize, stream: &mut Stream) -> Vec<u8> {
+        let height = image.len().checked_div(width).unwrap_or(0);
+        let matrix = self.matrix(stream);
+        let shift = [stream.within(self.shift), stream.within(self.shift)];
+        let bends = [self.field(width, height, stream), self.field(width, height, stream)];
+        let centre = [(width as f32 - 1.0) / 2.0, (height as f32 - 1.0) / 2.0];
+        let mut result = Vec::with_capacity(image.len());
+        for y in 0..height {
+            for x in 0..width {
+                let [u, v] = [x as f32 - centre[0] - shift[0], y as f32 - centre[1] - shift[1]];
+                let bend = bends.each_ref().map(|field| field.get(y * width + x).copied().unwrap_or(0.0));
+                let from_x = matrix[0] * u + matrix[1] * v + centre[0] + bend[0];
+                let from_y = matrix[2] * u + matrix[3] * v + centre[1] + bend[1];
+                result.push(interpolate(image, width, height, from_x, from_y));
+            }
+        }
+        result
+    }
+
+    /// Rotation, scale and slant as one matrix, row by row.
+    fn matrix(&self, stream: &mut Stream) -> [f32; 4] {
+        // Half-angle formulas spare the sine, which machines round differently: t is half the angle,
+        // and for the small angles meant here its tangent as well.
+        let t = 0.5 * stream.within(self.rotation);
+        let (cos, sin) = ((1.0 - t * t) / (1.0 + t * t), 2.0 * t / (1.0 + t * t));
+        let (wide, tall) = (1.0 + stream.within(self.scale), 1.0 + stream.within(self.scale));
+        let slant = stream.within(self.shear);
+        [cos / wide, (slant * cos - sin) / wide, sin / tall, (slant * sin + cos) / tall]
+    }
+
+    /// A smooth field of displacements along one axis, or none.
+    fn field(&self, width: usize, height: usize, stream: &mut Stream) -> Vec<f32> {
+        if self.bend == 0.0 {
+            return Vec::new();
+        }
+        let mut field: Vec<f32> = (0..width * height).map(|_| stream.within(1.0)).collect();
+        // Three box blurs are near enough to a Gaussian.
+        for _ in 0..3 {
+            field = blur_rows(&field, width, self.smoothness);
+            field = transpose(&field, width, height);
+            field = blur_rows(&field, height, self.smoothness);
+            field = transpose(&field, height, width);
+        }
+        let square = field.iter().map(|x| x * x).sum::<f32>() / field.len().max(1) as f32;
+        let gain = if square > 0.0 { self.bend / square.sqrt() } else { 0.0 };
+        field.iter_mut().for_each(|x| *x *= gain);
+        field
+    }
+}
+
+/// The mean over `reach` neighbours on either side within a row; beyond the edge lies 0.
+fn blur_rows(field: &[f32], width: usize, reach: usize) -> Vec<f32> {
+    let mut result = Vec::with_capacity(field.len());
+    for row in field.chunks_exact(width.max(1)) {
+        for x in 0..row.len() {
+            let near = &row[x.saturating_sub(reach)..(x + reach + 1).min(row.len())];
+            result.push(near.iter().sum::<f32>() / (2 * reach + 1) as f32);
+        }
+    }
+    result
+}
+
+fn transpose(field: &[f32], width: usize, height: usize) -> Vec<f32> {
+    (0..width).flat_map(|x| (0..height).map(move |y| field[y * width + x])).collect()
+}
+
+/// The value between four pixels; beyond the edge lies paper.
+fn interpolate(image: &[u8], width: usize, height: usize, x: f32, y: f32) -> u8 {
+    let (left, top) = (x.floor(), y.floor());
+    let (right_share, lower_share) = (x - left, y - top);
+    let at = |x: f32, y: f32| {
+        let inside = x >= 0.0 && y >= 0.0 && x < width as f32 && y < height as f32;
+        if inside { f32::from(image[y as usize * width + x as usize]) } else { 0.0 }
+    };
+    let upper = at(left, top) * (1.0 - right_share) + at(left + 1.0, top) * right_share;
+    let lower = at(left, top + 1.0) * (1.0 - right_share) + at(left + 1.0, top + 1.0) * right_share;
+    (upper * (1.0 - lower_share) + lower * lower_share + 0.5) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seven() -> Vec<u8> {
+        crate::digits::bundled().unwrap().1.image(0).to_vec()
+    }
+
+    #[test]
+    fn no_distortion_changes_nothing() {
+        assert_eq!(Distortion::NONE.apply(&seven(), 28, &mut Stream::new(1, 1)), seven());
+    }
+
+    #[test]
+    fn the_same_stream_gives_the_same_digit_and_another_another() {
+        let digit = |seed| Distortion::MNIST.apply(&seven(), 28, &mut Stream::new(seed, 0));
+        assert_eq!(digit(1), digit(1));
+        assert_ne!(digit(1), digit(2));
+        let ink = |image: &[u8]| image.iter().map(|&v| u64::from(v)).sum::<u64>() as f64;
+        let ratio = ink(&digit(1)) / ink(&seven());
+        assert!((0.7..1.4).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn a_turn_turns_and_a_shift_shifts() {
+        let mut dot = vec![0; 81];
+        dot[4 * 9 + 7] = 200; // three to the right of the centre
+        let quarter = Distortion { rotation: 2.0, ..Distortion::NONE };
+        let mut stream = Stream::new(0, 0);
+        while (stream.clone().within(2.0).abs() - 2.0).abs() > 0.01 {
+            stream.bits();
+        }
+        let turned = quarter.apply(&dot, 9, &mut stream);
+        let at = turned.iter().position(|&v| v > 100).unwrap();
+        assert!([9 + 4, 7 * 9 + 4].contains(&at), "half an angle of 1 is a quarter turn: {at}");
+
+        let moved = Distortion { shift: 3.0, ..Distortion::NONE }.apply(&dot, 9, &mut Stream::new(0, 4));
+        assert_eq!(moved.iter().map(|&v| u32::from(v)).sum::<u32>().abs_diff(200) < 4, true);
+        assert_ne!(moved, dot);
+    }
+
+    #[test]
+    fn odd_pictures_are_survived() {
+        for width in [0, 1, 5] {
+            let image = vec![9; width];
+            assert_eq!(Distortion::MNIST.apply(&image, width, &mut Stream::new(1, 1)).len(), width);
+        }
+    }
+}

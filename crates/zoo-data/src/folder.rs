@@ -1,0 +1,153 @@
+//! Pictures in folders, a folder for each class: the form in which most data sets of one's own come.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result, random};
+
+/// The endings of the files that count as pictures, in lower case.
+const ENDINGS: [&str; 14] =
+    ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff", "pbm", "pgm", "ppm", "pnm"];
+
+/// A data set of pictures, each with its class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageFolder {
+    /// The names of the classes, sorted: those of the sub-folders that hold pictures.
+    pub classes: Vec<String>,
+    /// The pictures, class by class, sorted by path within each.
+    pub items: Vec<Item>,
+}
+
+/// A picture and its class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The picture's file.
+    pub path: PathBuf,
+    /// The index of its class.
+    pub class: usize,
+}
+
+impl ImageFolder {
+    /// Lists a folder with a sub-folder for each class. Pictures may lie deeper in a class's folder; what is
+    /// no picture by its ending, and what is hidden (`.…`), is left out. Nothing is opened yet.
+    ///
+    /// # Errors
+    /// A folder that can't be read, or with pictures of fewer than two classes.
+    pub fn read(folder: &Path) -> Result<ImageFolder> {
+        let mut found = ImageFolder { classes: Vec::new(), items: Vec::new() };
+        for entry in entries(folder)?.into_iter().filter(|entry| entry.is_dir()) {
+            let class = found.classes.len();
+            let before = found.items.len();
+            collect(&entry, &mut Vec::new(), &mut |path| found.items.push(Item { path, class }))?;
+            if found.items.len() > before {
+                found.classes.push(name_of(&entry));
+            }
+        }
+        if found.classes.len() < 2 {
+            return Err(Error::TooFewClasses { folder: folder.into(), found: found.classes.len() });
+        }
+        Ok(found)
+    }
+
+    /// Splits the data into a part to learn from and a part of about `share` to be tested on, by `seed`.
+    ///
+    /// Items of the same key go to the same side, so that a network isn't tested on what it has all but seen:
+    /// another shot of the same scene, another drawing of the same thing. Of each class, the same share is
+    /// held out, to the nearest whole group, and never all of it. Which side a group goes to depends on the
+    /// seed and its key alone as far as the share allows, so that adding pictures moves few others.
+    ///
+    /// ```no_run
+    /// # use zoo_data::ImageFolder;
+    /// let data = ImageFolder::read("emoji".as_ref())?;
+    /// // `google-1f600.png` and `twitter-1f600.png` show the same face.
+    /// let face = |path: &std::path::Path| {
+    ///     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    ///     name.split_once('-').map_or(name.clone(), |(_, face)| face.to_string())
+    /// };
+    /// let (train, test) = data.split(0.2, 7, face);
+    /// # Ok::<(), zoo_data::Error>(())
+    /// ```
+    pub fn split(&self, share: f64, seed: u64, key: impl Fn(&Path) -> String) -> (ImageFolder, ImageFolder) {
+        let mut parts = [Vec::new(), Vec::new()];
+        for class in 0..self.classes.len() {
+            let keyed = self.items.iter().filter(|item| item.class == class);
+            let keyed: Vec<(u64, String, &Item)> = keyed
+                .map(|item| (key(&item.path), item))
+                .map(|(key, item)| (hash(seed, key.as_bytes()), key, item))
+                .collect();
+            // Groups in the order of their hashes: the first ones are held out.
+            let mut groups: Vec<(u64, &str)> = keyed.iter().map(|(hash, key, _)| (*hash, key.as_str())).collect();
+            groups.sort_unstable();
+            groups.dedup();
+            let wanted = (groups.len() as f64 * share.clamp(0.0, 1.0)).round() as usize;
+            let held_out = &groups[..wanted.min(groups.len().saturating_sub(1))];
+            for (hash, key, item) in &keyed {
+                let side = usize::from(held_out.binary_search(&(*hash, key.as_str())).is_ok());
+                parts[side].push((*item).clone());
+            }
+        }
+        let [train, test] = parts.map(|items| ImageFolder { classes: self.classes.clone(), items });
+        (train, test)
+    }
+}
+
+/// Every picture in a folder and the folders in it, by its ending, sorted by path.
+///
+/// # Errors
+/// A folder that can't be read.
+pub fn pictures(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    collect(folder, &mut Vec::new(), &mut |path| found.push(path))?;
+    found.sort();
+    Ok(found)
+}
+
+/// Whether a file counts as a picture by its ending.
+pub fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+}
+
+/// Hands every picture in a folder to `found`. A link back to one of the folders `within` which this one
+/// lies would lead round for ever, and is left out.
+fn collect(folder: &Path, within: &mut Vec<PathBuf>, found: &mut impl FnMut(PathBuf)) -> Result<()> {
+    let unreadable = |source| Error::Io { name: folder.display().to_string(), source };
+    let place = folder.canonicalize().map_err(unreadable)?;
+    if within.contains(&place) {
+        return Ok(());
+    }
+    within.push(place);
+    for path in entries(folder)? {
+        if path.is_dir() {
+            collect(&path, within, found)?;
+        } else if is_picture(&path) {
+            found(path);
+        }
+    }
+    within.pop();
+    Ok(())
+}
+
+/// What lies in a folder and isn't hidden, sorted.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let unreadable = |source| Error::Io { name: folder.display().to_string(), source };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if !name_of(&path).starts_with('.') {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// FNV-1a over the bytes, scattered, under a seed.
+fn hash(seed: u64, bytes: &[u8]) -> u64 {
+    let start = 0xcbf2_9ce4_8422_2325 ^ random::mix(seed);
+    random::mix(bytes.iter().fold(start, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
+}

@@ -1,0 +1,241 @@
+//! Pictures: any file that shows one becomes grey or RGB bytes, upright and on white, within limits.
+//!
+//! The rules, in their order:
+//! 1. The header is read and judged before memory is taken: at most [`MAX_PIXELS`], and no more than so many
+//!    bytes can hold.
+//! 2. 16-bit values are divided by 257 and rounded.
+//! 3. The orientation that a camera wrote (EXIF) is applied, so that a portrait stands upright.
+//! 4. What is transparent shows white paper.
+//!
+//! Of an animation the first frame counts. Colour profiles are ignored, as everybody's training did.
+
+use std::fs::File;
+use std::io::{Cursor, Read};
+use std::path::Path;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+
+use crate::{Error, Result, jpeg};
+
+/// The most pixels of a picture that is read: 2^27, a camera's 134 megapixels.
+pub const MAX_PIXELS: u64 = 1 << 27;
+
+/// The most bytes of a picture's file.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// Up to so many pixels, any file is believed. Beyond them, its size must make the promise plausible.
+const ALWAYS_BELIEVED: u64 = 1 << 24;
+
+/// More pixels than this for each byte occur in no honest large picture: deflate, the strongest of the usual
+/// compressors, makes 1,032 bytes of one, which are 8,256 pixels of one bit.
+const PIXELS_PER_BYTE: u64 = 8256;
+
+/// What a decoder may take beside the pixels themselves.
+const DECODER_BYTES: u64 = 64 << 20;
+
+/// Grey or RGB, 8 bits for each value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channels {
+    /// One value for each pixel.
+    Grey,
+    /// Red, green, blue.
+    Rgb,
+}
+
+impl Channels {
+    /// Values for each pixel: 1 or 3.
+    pub const fn count(self) -> usize {
+        match self {
+            Channels::Grey => 1,
+            Channels::Rgb => 3,
+        }
+    }
+}
+
+/// A picture: at least one pixel, row by row, the channels of a pixel side by side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    width: usize,
+    height: usize,
+    channels: Channels,
+    pixels: Vec<u8>,
+}
+
+impl Picture {
+    /// A picture of pixels at hand.
+    ///
+    /// # Errors
+    /// If there is no pixel, or the number of values isn't `width * height * channels`.
+    pub fn new(width: usize, height: usize, channels: Channels, pixels: Vec<u8>) -> Result<Picture> {
+        let expected = width.saturating_mul(height).saturating_mul(channels.count());
+        if expected == 0 || pixels.len() != expected {
+            let (channels, found) = (channels.count(), pixels.len());
+            return Err(Error::PixelCount { width, height, channels, expected, found });
+        }
+        Ok(Picture { width, height, channels, pixels })
+    }
+
+    /// Reads a picture's file.
+    ///
+    /// # Errors
+    /// A file that can't be read, or as [`decode`](Self::decode).
+    pub fn open(path: &Path) -> Result<Picture> {
+        let name = path.display().to_string();
+        let unreadable = |source| Error::Io { name: name.clone(), source };
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(unreadable)?;
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        Picture::decode(&bytes, &name)
+    }
+
+    /// Decodes a picture's bytes, whatever its format. `name` is what errors call it.
+    ///
+    /// # Errors
+    /// Bytes that are no picture, a broken one, or one that is too large or a single pixel.
+    pub fn decode(bytes: &[u8], name: &str) -> Result<Picture> {
+        if bytes.is_empty() {
+            return Err(Error::EmptyPicture { name: name.into() });
+        }
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(Error::FileTooLarge {
+                name: name.into(),
+                bytes: bytes.len() as u64,
+                limit: MAX_FILE_BYTES,
+            });
+        }
+        let Ok(format) = image::guess_format(bytes) else {
+            return Err(Error::UnknownFormat { name: name.into() });
+        };
+        let check_size = |size| check_size(size, bytes.len(), name);
+        let (mut image, orientation) = match format {
+            ImageFormat::Jpeg => jpeg::decode(bytes, name, check_size)?,
+            _ => decode(bytes, name, format, check_size)?,
+        };
+        image.apply_orientation(orientation);
+        Ok(on_white(image))
+    }
+
+    /// Columns.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Grey or RGB.
+    pub fn channels(&self) -> Channels {
+        self.channels
+    }
+
+    /// The values: row by row, the channels of a pixel side by side.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// The picture in RGB: a grey one with its value three times.
+    #[must_use]
+    pub fn into_rgb(self) -> Picture {
+        match self.channels {
+            Channels::Rgb => self,
+            Channels::Grey => Picture {
+                channels: Channels::Rgb,
+                pixels: self.pixels.iter().flat_map(|&value| [value; 3]).collect(),
+                ..self
+            },
+        }
+    }
+
+    /// The picture in grey: the luma of ITU-R 601, in 16-bit fixed point as Pillow has it.
+    #[must_use]
+    pub fn into_grey(self) -> Picture {
+        let luma = |rgb: &[u8]| {
+            let weighted = rgb.iter().zip([19_595, 38_470, 7_471]).map(|(&v, weight)| u32::from(v) * weight);
+            ((weighted.sum::<u32>() + 0x8000) >> 16) as u8
+        };
+        match self.channels {
+            Channels::Grey => self,
+            Channels::Rgb => Picture {
+                channels: Channels::Grey,
+                pixels: self.pixels.chunks_exact(3).map(luma).collect(),
+                ..self
+            },
+        }
+    }
+}
+
+/// Decodes everything but JPEG.
+fn decode(
+    bytes: &[u8],
+    name: &str,
+    format: ImageFormat,
+    check_size: impl FnOnce((u32, u32)) -> Result<()>,
+) -> Result<(DynamicImage, Orientation)> {
+    let undecodable = |source: ImageError| Error::Undecodable {
+        name: name.into(),
+        format: format_name(format),
+        source: source.into(),
+    };
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(8 * MAX_PIXELS + DECODER_BYTES);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(undecodable)?;
+    check_size(decoder.dimensions())?;
+    let orientation = decoder.orientation().map_err(undecodable)?;
+    Ok((DynamicImage::from_decoder(decoder).map_err(undecodable)?, orientation))
+}
+
+/// Judges a header before a decoder takes memory for what it promises.
+fn check_size((width, height): (u32, u32), bytes: usize, name: &str) -> Result<()> {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > MAX_PIXELS {
+        return Err(Error::TooManyPixels { name: name.into(), width, height, limit: MAX_PIXELS });
+    }
+    if pixels > ALWAYS_BELIEVED.max(PIXELS_PER_BYTE * bytes as u64) {
+        return Err(Error::Implausible { name: name.into(), width, height, bytes });
+    }
+    if pixels <= 1 {
+        let (width, height) = (width as usize, height as usize);
+        return Err(Error::TooFewPixels { name: name.into(), width, height });
+    }
+    Ok(())
+}
+
+/// 8 bits, grey or RGB, on white paper where it is transparent.
+fn on_white(image: DynamicImage) -> Picture {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let (channels, pixels) = match (image.color().has_color(), image.color().has_alpha()) {
+        (false, false) => (Channels::Grey, image.into_luma8().into_raw()),
+        (false, true) => (Channels::Grey, blend::<2>(&image.into_luma_alpha8())),
+        (true, false) => (Channels::Rgb, image.into_rgb8().into_raw()),
+        (true, true) => (Channels::Rgb, blend::<4>(&image.into_rgba8())),
+    };
+    Picture { width, height, channels, pixels }
+}
+
+/// Lays pixels, whose last channel says how opaque they are, over white, rounded to the nearest.
+fn blend<const N: usize>(pixels: &[u8]) -> Vec<u8> {
+    let over = |value: u8, alpha: u8| {
+        let (value, alpha) = (u32::from(value), u32::from(alpha));
+        ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+    };
+    let (pixels, _) = pixels.as_chunks::<N>();
+    pixels.iter().flat_map(|pixel| pixel[..N - 1].iter().map(|&value| over(value, pixel[N - 1]))).collect()
+}
+
+fn format_name(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Png => "PNG",
+        ImageFormat::Jpeg => "JPEG",
+        ImageFormat::WebP => "WebP",
+        ImageFormat::Gif => "GIF",
+        ImageFormat::Bmp => "BMP",
+        ImageFormat::Tiff => "TIFF",
+        ImageFormat::Pnm => "PNM",
+        _ => "a kind that isn't read here",
+    }
+}

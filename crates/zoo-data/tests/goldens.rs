@@ -1,0 +1,156 @@
+//! Decoding, resampling and preprocessing against Pillow and torchvision: `goldens/make.py` made the expected
+//! hashes, and equal means equal in every bit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use zoo_data::preprocess::{IMAGENET_MEAN, IMAGENET_STD, Order, Resize};
+use zoo_data::resize::resize;
+use zoo_data::{Filter, Picture, Preprocess};
+
+struct Case {
+    what: String,
+    file: PathBuf,
+    width: usize,
+    height: usize,
+    hash: String,
+}
+
+fn cases() -> Vec<Case> {
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    let photos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/photos");
+    let case = |line: &str| {
+        let [what, name, width, height, hash] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("five words are expected: {line}");
+        };
+        let file = [&goldens, &photos].map(|folder| folder.join(name)).into_iter().find(|path| path.is_file());
+        Case {
+            what: what.into(),
+            file: file.unwrap_or_else(|| panic!("{name} is in neither folder")),
+            width: width.parse().unwrap(),
+            height: height.parse().unwrap(),
+            hash: hash.into(),
+        }
+    };
+    fs::read_to_string(goldens.join("expected.txt")).unwrap().lines().map(case).collect()
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn filter(name: &str) -> Option<Filter> {
+    Some(match name {
+        "nearest" => Filter::Nearest,
+        "box" => Filter::Box,
+        "bilinear" => Filter::Bilinear,
+        "bicubic" => Filter::Bicubic,
+        "lanczos" => Filter::Lanczos,
+        _ => return None,
+    })
+}
+
+/// `input-FILTER-RESIZE-CROP`, where 0 is none; Xception's 299 goes with its own mean and deviation.
+fn preprocess(name: &str) -> Preprocess {
+    let parts: Vec<&str> = name.split('-').collect();
+    let (side, crop): (usize, usize) = (parts[2].parse().unwrap(), parts[3].parse().unwrap());
+    let (mean, std) = if crop == 299 { ([0.5; 3], [0.5; 3]) } else { (IMAGENET_MEAN, IMAGENET_STD) };
+    Preprocess {
+        resize: if side == 0 { Resize::Keep } else { Resize::ShortSide(side) },
+        filter: filter(parts[1]).unwrap(),
+        crop: (crop != 0).then_some((crop, crop)),
+        divisor: 255.0,
+        mean,
+        std,
+        order: Order::Rgb,
+    }
+}
+
+#[test]
+fn every_case_is_equal_in_every_bit() {
+    let mut wrong = Vec::new();
+    let mut last: Option<(PathBuf, Picture)> = None;
+    let cases = cases();
+    assert!(cases.len() > 1000, "{} cases", cases.len());
+    for case in &cases {
+        let picture = match &last {
+            Some((file, picture)) if *file == case.file => picture.clone(),
+            _ => Picture::open(&case.file).unwrap(),
+        };
+        last = Some((case.file.clone(), picture.clone()));
+        let (width, height, hash) = match (filter(&case.what), case.what.as_str()) {
+            (None, "decode") => (picture.width(), picture.height(), hash(picture.into_rgb().pixels())),
+            (Some(filter), _) => {
+                let picture = resize(&picture, case.width, case.height, filter).unwrap();
+                (picture.width(), picture.height(), hash(picture.into_rgb().pixels()))
+            }
+            (None, name) => {
+                let input = preprocess(name).apply(&picture).unwrap();
+                let bytes: Vec<u8> = input.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                (input.width, input.height, hash(&bytes))
+            }
+        };
+        if (width, height, &hash) != (case.width, case.height, &case.hash) {
+            wrong.push(format!("{} {} {width}x{height}", case.what, case.file.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+#[test]
+fn other_orders_and_sizes_are_arithmetic() {
+    let picture = Picture::new(2, 1, zoo_data::Channels::Rgb, vec![10, 20, 30, 40, 50, 60]).unwrap();
+    let caffe = Preprocess {
+        resize: Resize::Keep,
+        filter: Filter::Bilinear,
+        crop: None,
+        divisor: 1.0,
+        mean: [103.939, 116.779, 123.68],
+        std: [1.0; 3],
+        order: Order::Bgr,
+    };
+    let expected = [30.0 - 103.939, 60.0 - 103.939, 20.0 - 116.779, 50.0 - 116.779, 10.0 - 123.68, 40.0 - 123.68];
+    assert_eq!(caffe.apply(&picture).unwrap().values, expected);
+    let exact = Preprocess { resize: Resize::Exact { height: 3, width: 5 }, ..caffe };
+    let input = exact.apply(&picture).unwrap();
+    assert_eq!((input.height, input.width, input.values.len()), (3, 5, 45));
+}
+
+#[test]
+fn a_crop_is_computed_alone_and_equals_the_crop_of_the_whole() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    for file in ["444.jpg", "alpha.png"] {
+        let picture = Picture::open(&folder.join(file)).unwrap();
+        for name in ["nearest", "box", "bilinear", "bicubic", "lanczos"] {
+            let whole = Preprocess {
+                filter: filter(name).unwrap(),
+                resize: Resize::Exact { height: 71, width: 90 },
+                crop: None,
+                ..Preprocess::imagenet(1, 1)
+            };
+            let part = Preprocess { crop: Some((20, 31)), ..whole };
+            let (whole, part) = (whole.picture(&picture).unwrap(), part.picture(&picture).unwrap());
+            // (71 - 20) / 2 = 25.5 goes to the even 26, (90 - 31) / 2 = 29.5 to 30.
+            for (row, line) in part.pixels().chunks_exact(31 * 3).enumerate() {
+                let start = ((row + 26) * 90 + 30) * 3;
+                assert_eq!(line, &whole.pixels()[start..start + 31 * 3], "{file} {name} row {row}");
+            }
+        }
+    }
+}
+
+#[test]
+fn sizes_beyond_reason_are_refused() {
+    let ribbon = Picture::new(1, 1_000_000, zoo_data::Channels::Grey, vec![7; 1_000_000]).unwrap();
+    let input = Preprocess::imagenet(100, 50).apply(&ribbon).unwrap();
+    assert_eq!((input.height, input.width), (50, 50), "the crop alone is computed");
+    let uncut = Preprocess { crop: None, ..Preprocess::imagenet(520, 1) };
+    let message = uncut.apply(&ribbon).unwrap_err().to_string();
+    assert!(message.contains("520x520000000"), "{message}");
+    for side in [0, usize::MAX] {
+        assert!(Preprocess::imagenet(side, 50).apply(&ribbon).is_err());
+        assert!(Preprocess::imagenet(100, side).apply(&ribbon).is_err());
+        assert!(resize(&ribbon, side, 5, Filter::Nearest).is_err());
+    }
+}

@@ -1,0 +1,185 @@
+//! Tables for people, spreadsheets and documents.
+
+use std::fmt::Write;
+
+/// How a table is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Columns for a terminal.
+    #[default]
+    Table,
+    /// One JSON value.
+    Json,
+    /// Comma-separated values (RFC 4180).
+    Csv,
+    /// A Markdown table.
+    Markdown,
+}
+
+/// On which side a column's cells stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// Rows of cells under a header.
+#[derive(Clone, Debug)]
+pub struct Table {
+    columns: Vec<(String, Align)>,
+    rows: Vec<Vec<String>>,
+    shrinks: usize,
+}
+
+impl Table {
+    /// An empty table; column `shrinks` gives way where the terminal is narrow.
+    pub fn new(columns: &[(&str, Align)], shrinks: usize) -> Self {
+        let columns = columns.iter().map(|(name, align)| ((*name).into(), *align)).collect();
+        Self { columns, rows: Vec::new(), shrinks }
+    }
+
+    /// Adds a row; missing cells are empty.
+    pub fn push(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
+        let mut row: Vec<String> = cells.into_iter().map(Into::into).collect();
+        row.resize(self.columns.len(), String::new());
+        self.rows.push(row);
+    }
+
+    /// Columns for a terminal `width` characters wide; nothing is cut if `width` is `None`.
+    pub fn text(&self, width: Option<usize>) -> String {
+        let mut widths: Vec<usize> = self.columns.iter().map(|(name, _)| length(name)).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(length(cell));
+            }
+        }
+        let total = |widths: &[usize]| widths.iter().sum::<usize>() + 2 * (widths.len().saturating_sub(1));
+        if let Some(limit) = width {
+            // The column that may shrink gives way first, then the first one: it holds names.
+            for column in [self.shrinks, 0] {
+                let excess = total(&widths).saturating_sub(limit);
+                widths[column] = widths[column].saturating_sub(excess).max(8.min(widths[column]));
+            }
+        }
+        let mut text = String::new();
+        let header: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
+        self.line(&mut text, &header, &widths);
+        let _ = writeln!(text, "{}", "─".repeat(total(&widths)));
+        for row in &self.rows {
+            self.line(&mut text, row, &widths);
+        }
+        text
+    }
+
+    fn line(&self, text: &mut String, cells: &[String], widths: &[usize]) {
+        let mut line = String::new();
+        for (i, (cell, width)) in cells.iter().zip(widths).enumerate() {
+            let cell = shortened(cell, *width);
+            let gap = " ".repeat(width - length(&cell));
+            let _ = match self.columns[i].1 {
+                Align::Left => write!(line, "{cell}{gap}"),
+                Align::Right => write!(line, "{gap}{cell}"),
+            };
+            if i + 1 < cells.len() {
+                line.push_str("  ");
+            }
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+
+    /// Comma-separated values, header first.
+    pub fn csv(&self) -> String {
+        let quoted = |cell: &String| match cell.contains([',', '"', '\n', '\r']) {
+            true => format!("\"{}\"", cell.replace('"', "\"\"")),
+            false => cell.clone(),
+        };
+        let header: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
+        let lines = std::iter::once(&header).chain(&self.rows);
+        lines.map(|row| row.iter().map(quoted).collect::<Vec<_>>().join(",") + "\n").collect()
+    }
+
+    /// A Markdown table.
+    pub fn markdown(&self) -> String {
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let mut text = line(self.columns.iter().map(|(name, _)| name.clone()).collect());
+        let rule = |(_, align): &(String, Align)| match align {
+            Align::Left => "---".to_string(),
+            Align::Right => "---:".to_string(),
+        };
+        text += &line(self.columns.iter().map(rule).collect());
+        for row in &self.rows {
+            text += &line(row.iter().map(|cell| cell.replace('|', "\\|")).collect());
+        }
+        text
+    }
+}
+
+fn length(cell: &str) -> usize {
+    cell.chars().count()
+}
+
+/// The cell, cut to `width` with an ellipsis if it is longer.
+fn shortened(cell: &str, width: usize) -> String {
+    match length(cell) <= width {
+        true => cell.into(),
+        false => cell.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+/// `25,557,032`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `4.089 G`: a count with three decimals and its power of a thousand.
+pub fn count(number: u64) -> String {
+    match number {
+        0..1_000 => number.to_string(),
+        1_000..1_000_000 => format!("{:.3} k", number as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.3} M", number as f64 / 1e6),
+        _ => format!("{:.3} G", number as f64 / 1e9),
+    }
+}
+
+/// `102.4 MB`: bytes with one decimal, powers of a thousand.
+pub fn bytes(number: u64) -> String {
+    match number {
+        0..1_000 => format!("{number} B"),
+        1_000..1_000_000 => format!("{:.1} kB", number as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", number as f64 / 1e6),
+        _ => format!("{:.2} GB", number as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_read_as_people_write_them() {
+        assert_eq!(thousands(25_557_032), "25,557,032");
+        assert_eq!(thousands(128), "128");
+        assert_eq!(count(4_089_184_256), "4.089 G");
+        assert_eq!(bytes(3_613_600), "3.6 MB");
+    }
+
+    #[test]
+    fn a_narrow_terminal_shortens_one_column() {
+        let mut table = Table::new(&[("name", Align::Left), ("detail", Align::Left), ("n", Align::Right)], 1);
+        table.push(["conv1", "a very long description", "1,000"]);
+        let text = table.text(Some(30));
+        assert!(text.lines().all(|line| line.chars().count() <= 30), "{text}");
+        assert!(text.contains('…') && text.contains("1,000"), "{text}");
+        assert_eq!(table.csv(), "name,detail,n\nconv1,a very long description,\"1,000\"\n");
+    }
+}

@@ -17,6 +17,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     List(commands::list::Arguments),
     Summary(commands::summary::Arguments),
+    Predict(commands::predict::Arguments),
+    Features(commands::features::Arguments),
 }
 
 impl Command {
@@ -24,6 +26,8 @@ impl Command {
         match self {
             Self::List(arguments) => arguments.run(),
             Self::Summary(arguments) => arguments.run(),
+            Self::Predict(arguments) => arguments.run(),
+            Self::Features(arguments) => arguments.run(),
         }
     }
 }

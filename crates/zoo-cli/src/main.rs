@@ -7,6 +7,8 @@ mod arguments;
 mod commands;
 mod failure;
 mod output;
+mod pictures;
+mod running;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
 use zoo_report::{Format, Table};
 
 use crate::failure::{InPart, WrongCall};
@@ -55,6 +56,16 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         Ok(()) => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// A bar for work that may take longer than a second; it shows on a terminal only.
+pub(crate) fn bar(length: u64, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(length);
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {eta} left");
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar.with_message(what)
 }
 
 fn print(text: &str) -> ExitCode {

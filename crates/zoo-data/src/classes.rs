@@ -13,7 +13,8 @@ use std::sync::LazyLock;
 /// The digits, for the networks of MNIST.
 pub const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
-static IMAGENET: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("../assets/classes/imagenet.txt")));
+static IMAGENET: LazyLock<Vec<&str>> =
+    LazyLock::new(|| lines(include_str!("../assets/classes/imagenet.txt")));
 
 static VOC: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("../assets/classes/voc.txt")));
 

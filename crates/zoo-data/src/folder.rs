@@ -76,7 +76,8 @@ impl ImageFolder {
                 .map(|(key, item)| (hash(seed, key.as_bytes()), key, item))
                 .collect();
             // Groups in the order of their hashes: the first ones are held out.
-            let mut groups: Vec<(u64, &str)> = keyed.iter().map(|(hash, key, _)| (*hash, key.as_str())).collect();
+            let mut groups: Vec<(u64, &str)> =
+                keyed.iter().map(|(hash, key, _)| (*hash, key.as_str())).collect();
             groups.sort_unstable();
             groups.dedup();
             let wanted = (groups.len() as f64 * share.clamp(0.0, 1.0)).round() as usize;
@@ -149,5 +150,7 @@ fn name_of(path: &Path) -> String {
 /// FNV-1a over the bytes, scattered, under a seed.
 fn hash(seed: u64, bytes: &[u8]) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325 ^ random::mix(seed);
-    random::mix(bytes.iter().fold(start, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
+    random::mix(
+        bytes.iter().fold(start, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)),
+    )
 }

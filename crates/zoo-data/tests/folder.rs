@@ -33,7 +33,16 @@ fn drawings() -> (tempfile::TempDir, ImageFolder) {
 #[test]
 fn classes_and_items_are_sorted_and_only_pictures_count() {
     let folder = tempfile::tempdir().unwrap();
-    let names = ["b/2.JPG", "b/1.png", "b/deeper/0.webp", "b/notes.txt", "a/x.tiff", "empty/readme.md", ".git/y.png", "z.png"];
+    let names = [
+        "b/2.JPG",
+        "b/1.png",
+        "b/deeper/0.webp",
+        "b/notes.txt",
+        "a/x.tiff",
+        "empty/readme.md",
+        ".git/y.png",
+        "z.png",
+    ];
     touch(folder.path(), &names.map(String::from));
     let data = ImageFolder::read(folder.path()).unwrap();
     assert_eq!(data.classes, ["a", "b"]);

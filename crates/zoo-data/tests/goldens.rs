@@ -24,7 +24,8 @@ fn cases() -> Vec<Case> {
         let [what, name, width, height, hash] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("five words are expected: {line}");
         };
-        let file = [&goldens, &photos].map(|folder| folder.join(name)).into_iter().find(|path| path.is_file());
+        let file =
+            [&goldens, &photos].map(|folder| folder.join(name)).into_iter().find(|path| path.is_file());
         Case {
             what: what.into(),
             file: file.unwrap_or_else(|| panic!("{name} is in neither folder")),
@@ -110,7 +111,8 @@ fn other_orders_and_sizes_are_arithmetic() {
         std: [1.0; 3],
         order: Order::Bgr,
     };
-    let expected = [30.0 - 103.939, 60.0 - 103.939, 20.0 - 116.779, 50.0 - 116.779, 10.0 - 123.68, 40.0 - 123.68];
+    let expected =
+        [30.0 - 103.939, 60.0 - 103.939, 20.0 - 116.779, 50.0 - 116.779, 10.0 - 123.68, 40.0 - 123.68];
     assert_eq!(caffe.apply(&picture).unwrap().values, expected);
     let exact = Preprocess { resize: Resize::Exact { height: 3, width: 5 }, ..caffe };
     let input = exact.apply(&picture).unwrap();

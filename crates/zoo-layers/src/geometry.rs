@@ -102,6 +102,17 @@ impl Window {
     }
 }
 
+/// The four sides of a window's padding over a picture, as kernels want it.
+pub(crate) fn sides(window: &Window, [height, width]: [usize; 2]) -> zoo_kernels::conv::Padding {
+    let (rows, columns) = (window.axis(0, height), window.axis(1, width));
+    zoo_kernels::conv::Padding {
+        top: rows.before,
+        bottom: rows.after,
+        left: columns.before,
+        right: columns.after,
+    }
+}
+
 impl Axis {
     /// How many windows fit over `size` pixels.
     pub(crate) fn output(&self, size: usize, rounding: Rounding) -> Option<usize> {

@@ -33,8 +33,10 @@ mod geometry;
 mod graph;
 mod head;
 mod init;
+mod kernel;
 mod net;
 mod ops;
+mod pass;
 pub mod rng;
 mod scope;
 mod shape;
@@ -51,6 +53,7 @@ pub use ops::{
     Concat, Conv2d, Divisor, Dropout, Flatten, Input, Linear, LocalResponseNorm, MaxPool2d, Mode, Op,
     Operation, PadChannels, ParamSpec, Rbf, Role, ScaleChannels, SelectChannels, Softmax, Subsample,
 };
+pub use pass::Pass;
 pub use scope::Scope;
 pub use shape::Shape;
 pub use transform::Carry;

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use candle_core::{DType, Device, Tensor, Var};
@@ -10,7 +13,8 @@ use candle_nn::{ModuleT, VarBuilder};
 
 use crate::{
     Call, Error, Graph, Mode, Node, Op, Param, Result, Role, Shape,
-    ops::{Activation, BatchNorm2d},
+    kernel::{self, Kernel},
+    ops::{Activation, BatchNorm2d, BatchStatistics, NormKernel},
     rng::Stream,
 };
 
@@ -215,10 +219,7 @@ impl Net {
         for (node, layer) in self.graph.nodes().filter(|(node, _)| needed.contains(node)) {
             last_reader.extend(layer.inputs.iter().map(|input| (*input, node)));
         }
-        let random = match mode {
-            Mode::Train => self.random.fork(self.steps.fetch_add(1, Ordering::Relaxed)),
-            Mode::Eval => self.random.clone(),
-        };
+        let random = self.next_random(mode);
         let mut values: HashMap<Node, Tensor> = HashMap::new();
         for (node, layer) in self.graph.nodes().filter(|(node, _)| needed.contains(node)) {
             if values.contains_key(&node) {
@@ -253,6 +254,19 @@ impl Net {
         Ok(values)
     }
 
+    /// The random numbers of one forward pass: another sequence at each training step.
+    pub(crate) fn next_random(&self, mode: Mode) -> Stream {
+        match mode {
+            Mode::Train => self.random.fork(self.steps.fetch_add(1, Ordering::Relaxed)),
+            Mode::Eval => self.random.clone(),
+        }
+    }
+
+    /// The parameters of a node, in its operation's order.
+    pub(crate) fn params_of(&self, node: Node) -> &[Tensor] {
+        &self.params[node.0]
+    }
+
     /// One node, together with the activation that only it feeds.
     fn step(&self, node: Node, fused: Option<Node>, call: Call<'_>) -> candle_core::Result<Tensor> {
         let activation = fused.and_then(|reader| match self.graph.get(reader).op {
@@ -264,9 +278,15 @@ impl Net {
             (Op::BatchNorm2d(norm), Mode::Eval) => {
                 norm.eval(crate::ops::first(call.inputs)?, call.params, activation)
             }
-            (op, _) => {
-                let value = op.operation().forward(call)?;
-                activation.map_or(Ok(value.clone()), |activation| activation.apply(&value))
+            (op, mode) => {
+                let args = [call.inputs, call.params].concat();
+                match op.kernel(mode, activation, &call.random) {
+                    Some(kernel) if args.len() <= 3 && kernel::takes(&args) => kernel::taped(kernel, &args),
+                    _ => {
+                        let value = op.operation().forward(call)?;
+                        activation.map_or(Ok(value.clone()), |activation| activation.apply(&value))
+                    }
+                }
             }
         }
     }
@@ -279,7 +299,27 @@ impl Net {
         call: Call<'_>,
         activation: Option<Activation>,
     ) -> candle_core::Result<Tensor> {
-        let (value, batch) = norm.train(crate::ops::first(call.inputs)?, call.params, activation)?;
+        let x = crate::ops::first(call.inputs)?;
+        let args: Vec<Tensor> = call.inputs.iter().chain(call.params.iter().take(2)).cloned().collect();
+        let kernel = NormKernel::new(norm, activation).filter(|_| kernel::takes(&args)).map(Arc::new);
+        let (value, batch) = match kernel {
+            Some(kernel) => {
+                let value = kernel::taped(Arc::clone(&kernel) as Arc<dyn Kernel>, &args)?;
+                (value, kernel.batch(x.elem_count() / x.dim(1)?.max(1), x)?)
+            }
+            None => norm.train(x, call.params, activation)?,
+        };
+        self.move_statistics(node, norm, &batch)?;
+        Ok(value)
+    }
+
+    /// The running statistics move towards a batch's.
+    pub(crate) fn move_statistics(
+        &self,
+        node: Node,
+        norm: &BatchNorm2d,
+        batch: &BatchStatistics,
+    ) -> candle_core::Result<()> {
         let layer = self.graph.get(node);
         for (param, running) in layer.params.iter().zip(&self.params[node.0]) {
             let seen = match param.name.rsplit('.').next() {
@@ -295,12 +335,10 @@ impl Net {
             }
             Var::from_tensor(running)?.set(&moved)?;
         }
-        Ok(value)
+        Ok(())
     }
 
-    /// Whether the pictures fit the network, as far as the targets need it: an auxiliary head that is not
-    /// computed may be too large for them.
-    fn check_input(&self, pictures: &Tensor, targets: &[Node]) -> Result<()> {
+    pub(crate) fn check_input(&self, pictures: &Tensor, targets: &[Node]) -> Result<()> {
         let nominal = self.graph.input();
         let fits = match (nominal, pictures.dims()) {
             (Shape::Map { channels, .. }, &[n, c, h, w]) => c == channels && n * h * w > 0,

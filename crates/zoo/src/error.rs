@@ -1,5 +1,7 @@
 //! What can go wrong between a name and an answer.
 
+use std::path::PathBuf;
+
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -15,6 +17,64 @@ pub enum Error {
         /// The nearest names, as a sentence, or nothing.
         hint: String,
     },
+    /// Nobody's weights are here.
+    #[error(
+        "there are no weights for `{model}` here; give a file with `--weights FILE`, or train your own with \
+         `zoo train {model}`"
+    )]
+    NoWeights {
+        /// The network.
+        model: String,
+    },
+    /// A file given instead of a model's name does not say whose weights it holds.
+    #[error(
+        "{}: its metadata does not name its architecture; give the model's name and `--weights` with this file",
+        file.display()
+    )]
+    NoCard {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A file's metadata that is not as this program writes it.
+    #[error("{}: its metadata under `zoo` can't be read ({source}); was it written by another program?", file.display())]
+    Card {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// A file that says it holds another network's weights.
+    #[error("{} holds the weights of `{theirs}`, not of `{wanted}`; give the other name or another file", file.display())]
+    OtherModel {
+        /// The file.
+        file: PathBuf,
+        /// Whose weights it says it holds.
+        theirs: String,
+        /// Whose were wanted.
+        wanted: String,
+    },
+    /// A file whose tensors are not the network's.
+    #[error("{}: {source}; is it another network's file?", file.display())]
+    Unfit {
+        /// The file.
+        file: PathBuf,
+        /// What does not fit, by name.
+        source: zoo_layers::Error,
+    },
+    /// A network for whose pictures there is no usual preparation.
+    #[error("`{model}` takes {input}, for which no preparation of pictures is known; give prepared tensors")]
+    NoPreparation {
+        /// The network.
+        model: String,
+        /// Its input.
+        input: String,
+    },
+    /// A picture or data set that can't be used.
+    #[error(transparent)]
+    Data(#[from] zoo_data::Error),
+    /// A file of weights that can't be read.
+    #[error(transparent)]
+    Weights(#[from] zoo_weights::Error),
     /// A graph that can't be built, loaded or run.
     #[error(transparent)]
     Layers(#[from] zoo_layers::Error),

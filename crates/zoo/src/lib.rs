@@ -1,21 +1,32 @@
 //! The architecture zoo: convolutional networks by name.
 //!
 //! ```
-//! let architecture = zoo::find("resnet50")?;
-//! let graph = architecture.graph()?;
-//! assert_eq!(graph.input().to_string(), "3x224x224");
+//! # let image = zoo::Picture::open(std::path::Path::new("../../assets/digits/7.png"))?;
+//! let net = zoo::model("lenet5")?.pretrained()?;
+//! let answer = net.classify(&image)?;
+//! # assert_eq!(answer.top[0].label, "7");
 //! # Ok::<(), zoo::Error>(())
 //! ```
+//!
+//! [`ARCHITECTURES`] lists what there is. A [`Model`] is one of them chosen, a [`Network`] one with weights. The
+//! graph behind it, with shapes, parameters and costs, is `zoo_layers`'.
 
+mod builtin;
+mod card;
 mod error;
+mod model;
+mod prepare;
 mod registry;
 mod three_convs;
 mod weights;
 
 pub use error::{Error, Result};
+pub use model::{Answer, Cut, Guess, Model, Network, model};
+pub use prepare::Prepare;
 pub use registry::{ARCHITECTURES, Accuracy, Architecture, Family};
 pub use three_convs::three_convs;
 pub use weights::{KnownWeights, weights_of};
+pub use zoo_data::Picture;
 
 /// The architecture of that name.
 ///

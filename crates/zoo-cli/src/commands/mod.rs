@@ -1,4 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod features;
 pub(crate) mod list;
+pub(crate) mod predict;
 pub(crate) mod summary;

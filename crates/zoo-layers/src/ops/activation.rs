@@ -1,9 +1,13 @@
 //! Element-wise non-linearities.
 
 use candle_core::Tensor;
+use zoo_kernels::{Element, KernelError, activation};
 
 use super::{Call, Operation, Result, composed, first, single};
-use crate::Shape;
+use crate::{
+    Shape,
+    kernel::{Arg, CpuKernel},
+};
 
 /// A non-linearity, applied to each value by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,4 +69,62 @@ impl Operation for Activation {
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         self.apply(first(call.inputs)?)
     }
+}
+
+impl Activation {
+    /// What the kernels call it; a scaled tanh they don't know.
+    pub(crate) const fn in_kernels(self) -> Option<zoo_kernels::Activation> {
+        match self {
+            Self::Relu => Some(zoo_kernels::Activation::Relu),
+            Self::Relu6 => Some(zoo_kernels::Activation::Relu6),
+            Self::Sigmoid => Some(zoo_kernels::Activation::Sigmoid),
+            Self::Tanh => Some(zoo_kernels::Activation::Tanh),
+            Self::ScaledTanh => None,
+        }
+    }
+}
+
+impl CpuKernel for Activation {
+    fn name(&self) -> &'static str {
+        "activation"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        Ok(args[0].to_vec())
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        if let Some(activation) = self.in_kernels() {
+            return activation::forward(activation, args[0].data, out);
+        }
+        let (amplitude, slope) = (T::from_f64(SCALED_TANH.0), T::from_f64(SCALED_TANH.1));
+        for (out, x) in out.iter_mut().zip(args[0].data) {
+            *out = amplitude * (*x * slope).tanh();
+        }
+        Ok(())
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        _args: &[Arg<'_, T>],
+        out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        let Some(into) = &mut grads[0] else { return Ok(()) };
+        if let Some(activation) = self.in_kernels() {
+            return activation::backward(activation, out, grad, into);
+        }
+        // With y = A tanh(S x), dy/dx = S (A - y² / A).
+        let (amplitude, slope) = (T::from_f64(SCALED_TANH.0), T::from_f64(SCALED_TANH.1));
+        for (into, (y, grad)) in into.iter_mut().zip(out.iter().zip(grad)) {
+            *into = *grad * slope * (amplitude - *y * *y / amplitude);
+        }
+        Ok(())
+    }
+}
+
+/// What the kernels call the activation that follows an operation, if any follows; nothing if they don't know it.
+pub(super) fn known(following: Option<Activation>) -> Option<zoo_kernels::Activation> {
+    following.map_or(Some(zoo_kernels::Activation::Identity), Activation::in_kernels)
 }

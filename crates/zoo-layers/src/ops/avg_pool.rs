@@ -1,17 +1,19 @@
 //! Means over windows and over regions.
 
 use candle_core::Tensor;
+use zoo_kernels::{Element, KernelError, pool};
 
 use super::{
     Call, Operation, Result,
     composed::{self, Matrix},
     first,
-    max_pool::{pool_detail, pool_output},
+    max_pool::{pool_detail, pool_output, pool_spec},
     single_map,
 };
 use crate::{
     Padding, Shape,
     geometry::{Rounding, Window},
+    kernel::{Arg, CpuKernel},
 };
 
 /// What a window's sum is divided by.
@@ -161,5 +163,70 @@ impl Operation for AdaptiveAvgPool2d {
         let (_, _, h, w) = x.dims4()?;
         let [oh, ow] = self.output_size;
         composed::separable(x, Self::axis(h, oh), Self::axis(w, ow))
+    }
+}
+
+impl AvgPool2d {
+    /// What the kernels call it, for inputs of this size.
+    fn spec(&self, [_, _, height, width]: [usize; 4]) -> pool::Pool2d {
+        pool_spec(&self.window(), self.rounding, self.divisor == Divisor::Window, [height, width])
+    }
+}
+
+impl CpuKernel for AvgPool2d {
+    fn name(&self) -> &'static str {
+        "avg_pool2d"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        let [n, c, h, w] = *args[0] else { return Ok(Vec::new()) };
+        Ok(self.spec([n, c, h, w]).output_shape([n, c, h, w])?.to_vec())
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        let shape = args[0].shape();
+        pool::average_forward(&self.spec(shape), shape, args[0].data, out)
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        let shape = args[0].shape();
+        match &mut grads[0] {
+            Some(input) => pool::average_backward(&self.spec(shape), shape, grad, input),
+            None => Ok(()),
+        }
+    }
+}
+
+impl CpuKernel for AdaptiveAvgPool2d {
+    fn name(&self) -> &'static str {
+        "adaptive_avg_pool2d"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        let [height, width] = self.output_size;
+        Ok(vec![args[0][0], args[0][1], height, width])
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        pool::adaptive_average_forward(self.output_size, args[0].shape(), args[0].data, out)
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        match &mut grads[0] {
+            Some(input) => pool::adaptive_average_backward(self.output_size, args[0].shape(), grad, input),
+            None => Ok(()),
+        }
     }
 }

@@ -2,9 +2,13 @@
 //! each.
 
 use candle_core::Tensor;
+use zoo_kernels::{Element, KernelError};
 
 use super::{Call, Operation, ParamSpec, Result, first, param, single, single_map};
-use crate::{Init, Shape};
+use crate::{
+    Init, Shape,
+    kernel::{Arg, CpuKernel},
+};
 
 /// The channels with the given numbers, in the given order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,9 +105,7 @@ impl Operation for ChannelAffine {
     }
 
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
-        let scale = param(call.params, 0)?.reshape((1, (), 1, 1))?;
-        let shift = param(call.params, 1)?.reshape((1, (), 1, 1))?;
-        first(call.inputs)?.broadcast_mul(&scale)?.broadcast_add(&shift)
+        super::batch_norm::affine(first(call.inputs)?, param(call.params, 0)?, param(call.params, 1)?, None)
     }
 }
 
@@ -156,6 +158,127 @@ impl Operation for ChannelScaleShift {
             Tensor::from_slice(values, (1, values.len(), 1, 1), x.device())?.to_dtype(x.dtype())
         };
         x.broadcast_mul(&row(&self.scale)?)?.broadcast_add(&row(&self.shift)?)
+    }
+}
+
+impl CpuKernel for SelectChannels {
+    fn name(&self) -> &'static str {
+        "select_channels"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        let mut dims = args[0].to_vec();
+        dims[1] = self.channels.len();
+        Ok(dims)
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        let [_, c, h, w] = args[0].shape();
+        for (place, plane) in out.chunks_exact_mut(h * w).enumerate() {
+            let (n, channel) = (place / self.channels.len(), self.channels[place % self.channels.len()]);
+            let start = (n * c + channel) * h * w;
+            plane.copy_from_slice(&args[0].data[start..start + h * w]);
+        }
+        Ok(())
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        let [_, c, h, w] = args[0].shape();
+        let Some(into) = &mut grads[0] else { return Ok(()) };
+        for (place, plane) in grad.chunks_exact(h * w).enumerate() {
+            let (n, channel) = (place / self.channels.len(), self.channels[place % self.channels.len()]);
+            let start = (n * c + channel) * h * w;
+            // A channel may be selected twice.
+            for (into, grad) in into[start..start + h * w].iter_mut().zip(plane) {
+                *into += *grad;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CpuKernel for PadChannels {
+    fn name(&self) -> &'static str {
+        "pad_channels"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        let mut dims = args[0].to_vec();
+        dims[1] += self.before + self.after;
+        Ok(dims)
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        let [_, c, h, w] = args[0].shape();
+        let (old, new) = (c * h * w, (self.before + c + self.after) * h * w);
+        for (into, from) in out.chunks_exact_mut(new).zip(args[0].data.chunks_exact(old)) {
+            into[self.before * h * w..][..old].copy_from_slice(from);
+        }
+        Ok(())
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        let [_, c, h, w] = args[0].shape();
+        let (old, new) = (c * h * w, (self.before + c + self.after) * h * w);
+        let Some(into) = &mut grads[0] else { return Ok(()) };
+        for (into, from) in into.chunks_exact_mut(old).zip(grad.chunks_exact(new)) {
+            into.copy_from_slice(&from[self.before * h * w..][..old]);
+        }
+        Ok(())
+    }
+}
+
+impl CpuKernel for ChannelScaleShift {
+    fn name(&self) -> &'static str {
+        "channel_scale_shift"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        Ok(args[0].to_vec())
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        self.planes(args[0].shape(), args[0].data, out, |scale, shift, x| scale * x + shift);
+        Ok(())
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        if let Some(into) = &mut grads[0] {
+            self.planes(args[0].shape(), grad, into, |scale, _, grad| scale * grad);
+        }
+        Ok(())
+    }
+}
+
+impl ChannelScaleShift {
+    /// Writes `of(scale, shift, value)` for every value.
+    fn planes<T: Element>(&self, shape: [usize; 4], from: &[T], into: &mut [T], of: impl Fn(T, T, T) -> T) {
+        let [_, _, h, w] = shape;
+        for (place, (from, into)) in from.chunks_exact(h * w).zip(into.chunks_exact_mut(h * w)).enumerate() {
+            let channel = place % self.scale.len();
+            let (scale, shift) = (T::from_f64(self.scale[channel]), T::from_f64(self.shift[channel]));
+            for (into, from) in into.iter_mut().zip(from) {
+                *into = of(scale, shift, *from);
+            }
+        }
     }
 }
 

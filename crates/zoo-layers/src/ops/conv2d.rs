@@ -1,11 +1,13 @@
 //! Two-dimensional convolution: grouped, strided, dilated, with any padding.
 
 use candle_core::Tensor;
+use zoo_kernels::{Element, KernelError, conv};
 
 use super::{Call, Operation, ParamSpec, Result, composed, first, param, single_map};
 use crate::{
     Init, Padding, Shape,
-    geometry::{Rounding, Window},
+    geometry::{Rounding, Window, sides},
+    kernel::{Arg, CpuKernel},
 };
 
 /// A convolution (in truth a cross-correlation, as everywhere in the field) of `out_channels` filters.
@@ -185,6 +187,62 @@ impl Operation for Conv2d {
         match self.bias {
             true => y.broadcast_add(&param(call.params, 1)?.reshape((1, (), 1, 1))?),
             false => Ok(y),
+        }
+    }
+}
+
+impl Conv2d {
+    /// What the kernels call it, for inputs of these dimensions.
+    fn spec(&self, dims: &[usize]) -> conv::Conv2d {
+        let [_, channels, height, width] = *dims else { return conv::Conv2d::new(0, 0, 0) };
+        conv::Conv2d {
+            in_channels: channels,
+            out_channels: self.out_channels,
+            kernel_size: self.kernel_size,
+            stride: self.stride,
+            padding: sides(&self.window(), [height, width]),
+            dilation: self.dilation,
+            groups: self.groups,
+        }
+    }
+}
+
+impl CpuKernel for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        let [n, c, h, w] = *args[0] else { return Ok(Vec::new()) };
+        Ok(self.spec(args[0]).output_shape([n, c, h, w])?.to_vec())
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        let bias = args.get(2).map(|bias| bias.data);
+        conv::forward(&self.spec(args[0].dims), args[0].shape(), args[0].data, args[1].data, bias, out)
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        let (spec, shape) = (self.spec(args[0].dims), args[0].shape());
+        let (input, rest) = grads.split_at_mut(1);
+        if let Some(input) = &mut input[0] {
+            conv::grad_input(&spec, shape, grad, args[1].data, input)?;
+        }
+        let (weight, bias) = rest.split_at_mut(1);
+        let bias = bias.first_mut().and_then(Option::as_deref_mut);
+        match (&mut weight[0], bias) {
+            (None, None) => Ok(()),
+            (Some(weight), bias) => conv::grad_weight(&spec, shape, args[0].data, grad, weight, bias),
+            (None, bias) => {
+                let mut unwanted = vec![T::ZERO; args[1].data.len()];
+                conv::grad_weight(&spec, shape, args[0].data, grad, &mut unwanted, bias)
+            }
         }
     }
 }

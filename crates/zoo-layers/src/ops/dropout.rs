@@ -1,9 +1,14 @@
 //! Dropout (Srivastava et al. 2014).
 
 use candle_core::Tensor;
+use zoo_kernels::{Element, KernelError};
 
 use super::{Call, Mode, Operation, Result, first, single};
-use crate::Shape;
+use crate::{
+    Shape,
+    kernel::{Arg, CpuKernel},
+    rng::Stream,
+};
 
 /// In training, each value is set to zero with `probability`, and the others are divided by `1 - probability`;
 /// else nothing happens. The mask is a function of the network's seed, the step and the node.
@@ -47,5 +52,50 @@ impl Operation for Dropout {
         };
         let mask: Vec<f32> = (0..x.elem_count()).map(|_| draw()).collect();
         x * Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?
+    }
+}
+
+/// Dropout for one node and step: the mask is drawn again backward, so that it needs no memory between.
+#[derive(Clone, Debug)]
+pub(crate) struct DropoutKernel {
+    pub(crate) probability: f64,
+    pub(crate) random: Stream,
+}
+
+impl DropoutKernel {
+    fn mask<T: Element>(&self, from: &[T], into: &mut [T]) {
+        let mut random = self.random.clone();
+        let keep = T::from_f64(1.0 / (1.0 - self.probability));
+        for (into, from) in into.iter_mut().zip(from) {
+            *into = if random.uniform() < self.probability { T::ZERO } else { *from * keep };
+        }
+    }
+}
+
+impl CpuKernel for DropoutKernel {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        Ok(args[0].to_vec())
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        self.mask(args[0].data, out);
+        Ok(())
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        _args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        if let Some(into) = &mut grads[0] {
+            self.mask(grad, into);
+        }
+        Ok(())
     }
 }

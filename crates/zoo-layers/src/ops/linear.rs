@@ -1,9 +1,13 @@
 //! Fully connected layer.
 
 use candle_core::Tensor;
+use zoo_kernels::{Element, KernelError, gemm};
 
 use super::{Call, Operation, ParamSpec, Result, first, param, single};
-use crate::{Init, Shape};
+use crate::{
+    Init, Shape,
+    kernel::{Arg, CpuKernel},
+};
 
 /// `x · weightᵀ + bias` for x `(n, in_features)`, weight `(out_features, in_features)`, bias `(out_features)`.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,5 +81,47 @@ impl Operation for Linear {
             true => y.broadcast_add(param(call.params, 1)?),
             false => Ok(y),
         }
+    }
+}
+
+impl CpuKernel for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        Ok(vec![args[0][0], self.out_features])
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        let bias = args.get(2).map(|bias| bias.data);
+        gemm::linear(self.sizes(args), args[0].data, args[1].data, bias, out)
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        let sizes = self.sizes(args);
+        for (place, into) in grads.iter_mut().enumerate() {
+            match (place, into) {
+                (_, None) => {}
+                (0, Some(input)) => gemm::linear_grad_input(sizes, grad, args[1].data, input)?,
+                (1, Some(weight)) => gemm::linear_grad_weight(sizes, args[0].data, grad, weight)?,
+                (_, Some(bias)) => gemm::linear_grad_bias(sizes[0], sizes[2], grad, bias)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Linear {
+    /// Rows, inputs, outputs.
+    fn sizes<T>(&self, args: &[Arg<'_, T>]) -> [usize; 3] {
+        let [rows, features, _, _] = args[0].shape();
+        [rows, features, self.out_features]
     }
 }

@@ -1,9 +1,13 @@
 //! Local response normalisation (Krizhevsky et al. 2012, section 3.3).
 
 use candle_core::Tensor;
+use zoo_kernels::{Element, KernelError, lrn};
 
 use super::{Call, Operation, Result, composed::Matrix, first, single_map};
-use crate::Shape;
+use crate::{
+    Shape,
+    kernel::{Arg, CpuKernel},
+};
 
 /// Each value divided by `(k + alpha · Σ x²)^beta`, the sum running over the `size` channels around its own, of
 /// those that exist.
@@ -52,5 +56,38 @@ impl Operation for LocalResponseNorm {
         let sums = band.tensor(x.dtype(), x.device())?.matmul(&squares)?;
         let sums = sums.reshape((c, n, h, w))?.transpose(0, 1)?;
         x / sums.affine(self.alpha, self.k)?.powf(self.beta)?
+    }
+}
+
+impl LocalResponseNorm {
+    const fn spec(&self) -> lrn::Lrn {
+        lrn::Lrn { size: self.size, alpha: self.alpha, beta: self.beta, k: self.k, form: lrn::LrnForm::Sum }
+    }
+}
+
+impl CpuKernel for LocalResponseNorm {
+    fn name(&self) -> &'static str {
+        "local_response_norm"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        Ok(args[0].to_vec())
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        lrn::forward(&self.spec(), args[0].shape(), args[0].data, out)
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        match &mut grads[0] {
+            Some(input) => lrn::backward(&self.spec(), args[0].shape(), args[0].data, grad, input),
+            None => Ok(()),
+        }
     }
 }

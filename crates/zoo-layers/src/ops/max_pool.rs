@@ -1,11 +1,13 @@
 //! Maximum over windows.
 
 use candle_core::Tensor;
+use zoo_kernels::{Element, KernelError, pool};
 
 use super::{Call, Operation, Result, composed, first, single_map};
 use crate::{
     Padding, Shape,
-    geometry::{Rounding, Window},
+    geometry::{Rounding, Window, reach, sides},
+    kernel::{Arg, CpuKernel},
 };
 
 /// The maximum over each window of `(n, c, h, w)`. Padding never wins; of equal pixels the first gets the
@@ -91,13 +93,66 @@ pub(super) fn pool_output(inputs: &[Shape], window: &Window, rounding: Rounding)
     let [height, width] = window.output(size, rounding)?;
     for (i, size) in size.into_iter().enumerate() {
         let axis = window.axis(i, size);
-        let reach = crate::geometry::reach(axis.kernel, axis.dilation);
-        if axis.before.max(axis.after) >= reach {
+        let (padding, reach) = (axis.before.max(axis.after), reach(axis.kernel, axis.dilation));
+        if padding > reach / 2 {
             return Err(format!(
-                "its padding of {} is not smaller than its window of {reach}: some windows would see no pixel",
-                axis.before.max(axis.after)
+                "its padding of {padding} is more than half of its window of {reach}: some windows would see no pixel"
             ));
         }
     }
     Ok(Shape::map(channels, height, width))
+}
+
+impl MaxPool2d {
+    /// What the kernels call it, for inputs of this size.
+    fn spec(&self, [_, _, height, width]: [usize; 4]) -> pool::Pool2d {
+        pool_spec(&self.window(), self.rounding, true, [height, width])
+    }
+}
+
+/// A pool as the kernels want it.
+pub(super) fn pool_spec(
+    window: &Window,
+    rounding: Rounding,
+    count_include_pad: bool,
+    size: [usize; 2],
+) -> pool::Pool2d {
+    pool::Pool2d {
+        kernel_size: window.kernel,
+        stride: window.stride,
+        padding: sides(window, size),
+        dilation: window.dilation,
+        ceil_mode: rounding == Rounding::Ceil,
+        count_include_pad,
+    }
+}
+
+impl CpuKernel for MaxPool2d {
+    fn name(&self) -> &'static str {
+        "max_pool2d"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        let [n, c, h, w] = *args[0] else { return Ok(Vec::new()) };
+        Ok(self.spec([n, c, h, w]).output_shape([n, c, h, w])?.to_vec())
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        let shape = args[0].shape();
+        pool::max_forward(&self.spec(shape), shape, args[0].data, out)
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        let shape = args[0].shape();
+        match &mut grads[0] {
+            Some(input) => pool::max_backward(&self.spec(shape), shape, args[0].data, out, grad, input),
+            None => Ok(()),
+        }
+    }
 }

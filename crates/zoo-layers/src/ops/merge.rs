@@ -1,9 +1,13 @@
 //! Operations on several inputs.
 
 use candle_core::Tensor;
+use zoo_kernels::{Element, KernelError, activation, scale};
 
-use super::{Call, Operation, Result, first};
-use crate::Shape;
+use super::{Call, Operation, Result, activation::known, first};
+use crate::{
+    Activation, Shape,
+    kernel::{Arg, CpuKernel},
+};
 
 /// The element-wise sum of two or more equal shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,5 +109,129 @@ impl Operation for ScaleChannels {
         };
         let (n, c, _, _) = map.dims4()?;
         map.broadcast_mul(&scale.reshape((n, c, 1, 1))?)
+    }
+}
+
+/// The sum of two tensors and the activation that follows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AddKernel {
+    pub(crate) activation: zoo_kernels::Activation,
+}
+
+impl AddKernel {
+    /// With the activation that only the sum feeds; nothing if the kernels don't know it.
+    pub(crate) fn new(activation: Option<Activation>) -> Option<Self> {
+        Some(Self { activation: known(activation)? })
+    }
+}
+
+impl CpuKernel for AddKernel {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        Ok(args[0].to_vec())
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        activation::add_forward(self.activation, args[0].data, args[1].data, out)
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        _args: &[Arg<'_, T>],
+        out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        let mut wanted = grads.iter_mut().flatten();
+        let Some(first) = wanted.next() else { return Ok(()) };
+        activation::backward(self.activation, out, grad, first)?;
+        wanted.for_each(|other| other.copy_from_slice(first));
+        Ok(())
+    }
+}
+
+impl CpuKernel for Concat {
+    fn name(&self) -> &'static str {
+        "concat"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        let mut dims = args[0].to_vec();
+        dims[1] = args.iter().map(|dims| dims[1]).sum();
+        Ok(dims)
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        let pictures = args[0].dims[0];
+        let mut rest = out;
+        for picture in 0..pictures {
+            for arg in args {
+                let part = arg.data.len() / pictures;
+                let (into, later) = rest.split_at_mut(part);
+                into.copy_from_slice(&arg.data[picture * part..(picture + 1) * part]);
+                rest = later;
+            }
+        }
+        Ok(())
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        let pictures = args[0].dims[0];
+        let mut rest = grad;
+        for picture in 0..pictures {
+            for (arg, into) in args.iter().zip(&mut *grads) {
+                let part = arg.data.len() / pictures;
+                let (from, later) = rest.split_at(part);
+                if let Some(into) = into {
+                    into[picture * part..(picture + 1) * part].copy_from_slice(from);
+                }
+                rest = later;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CpuKernel for ScaleChannels {
+    fn name(&self) -> &'static str {
+        "scale_channels"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        Ok(args[0].to_vec())
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        scale::forward(args[0].shape(), args[0].data, args[1].data, out)
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        let mut unwanted = [vec![T::ZERO; 0], vec![T::ZERO; 0]];
+        let (map, scales) = grads.split_at_mut(1);
+        let [spare_map, spare_scales] = &mut unwanted;
+        let map = map[0].as_mut().unwrap_or_else(|| {
+            spare_map.resize(args[0].data.len(), T::ZERO);
+            spare_map
+        });
+        let scales = scales[0].as_mut().unwrap_or_else(|| {
+            spare_scales.resize(args[1].data.len(), T::ZERO);
+            spare_scales
+        });
+        scale::backward(args[0].shape(), args[0].data, args[1].data, grad, map, scales)
     }
 }

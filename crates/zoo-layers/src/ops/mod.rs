@@ -5,7 +5,10 @@ use std::{fmt::Debug, sync::Arc};
 
 use candle_core::Tensor;
 
-use crate::{Init, Shape, rng::Stream};
+use crate::{Init, Shape, kernel::Kernel, rng::Stream};
+use batch_norm::AffineKernel;
+use dropout::DropoutKernel;
+use merge::AddKernel;
 
 mod activation;
 mod avg_pool;
@@ -25,6 +28,7 @@ mod spatial;
 pub use activation::Activation;
 pub use avg_pool::{AdaptiveAvgPool2d, AvgPool2d, Divisor};
 pub use batch_norm::BatchNorm2d;
+pub(crate) use batch_norm::{BatchStatistics, NormKernel};
 pub use channels::{ChannelAffine, ChannelScaleShift, PadChannels, SelectChannels};
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
@@ -212,6 +216,58 @@ impl Op {
             Self::Custom(op) => op.as_ref(),
         }
     }
+}
+
+impl Op {
+    /// The fast CPU path for inputs and parameters, in this order, together with the activation that only this
+    /// node feeds; nothing where candle's own operations serve. Batch norm by running statistics has none here:
+    /// it is an affine with a scale and shift of its own.
+    pub(crate) fn kernel(
+        &self,
+        mode: Mode,
+        following: Option<Activation>,
+        random: &Stream,
+    ) -> Option<Arc<dyn Kernel>> {
+        match self {
+            Self::BatchNorm2d(norm) if mode == Mode::Train => {
+                return shared(NormKernel::new(norm, following)?);
+            }
+            Self::Add(_) => return shared(AddKernel::new(following)?),
+            _ if following.is_some() => return None,
+            _ => {}
+        }
+        match self {
+            Self::Conv2d(op) => shared(op.clone()),
+            Self::Linear(op) => shared(op.clone()),
+            Self::Activation(op) => shared(*op),
+            Self::MaxPool2d(op) => shared(*op),
+            Self::AvgPool2d(op) => shared(*op),
+            Self::AdaptiveAvgPool2d(op) => shared(*op),
+            Self::Dropout(op) if mode == Mode::Train => {
+                shared(DropoutKernel { probability: op.probability, random: random.clone() })
+            }
+            Self::Concat(op) => shared(*op),
+            Self::ScaleChannels(op) => shared(*op),
+            Self::LocalResponseNorm(op) => shared(*op),
+            Self::SelectChannels(op) => shared(op.clone()),
+            Self::PadChannels(op) => shared(*op),
+            Self::Subsample(op) => shared(*op),
+            Self::ChannelAffine(_) => shared(AffineKernel::new(None)?),
+            Self::ChannelScaleShift(op) => shared(op.clone()),
+            Self::Input(_)
+            | Self::BatchNorm2d(_)
+            | Self::Dropout(_)
+            | Self::Flatten(_)
+            | Self::Add(_)
+            | Self::Rbf(_)
+            | Self::Softmax(_)
+            | Self::Custom(_) => None,
+        }
+    }
+}
+
+fn shared(kernel: impl Kernel + 'static) -> Option<Arc<dyn Kernel>> {
+    Some(Arc::new(kernel))
 }
 
 macro_rules! into_op {

@@ -1,9 +1,13 @@
 //! Operations that only move pixels.
 
 use candle_core::Tensor;
+use zoo_kernels::{Element, KernelError};
 
 use super::{Call, Operation, Result, composed, first, single, single_map};
-use crate::Shape;
+use crate::{
+    Shape,
+    kernel::{Arg, CpuKernel},
+};
 
 /// A map `(n, c, h, w)` read as a vector `(n, c·h·w)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,5 +58,49 @@ impl Operation for Subsample {
 
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         composed::subsample(first(call.inputs)?, self.stride)
+    }
+}
+
+impl Subsample {
+    /// Calls `each` with the places of an output pixel and of the input pixel that it is.
+    fn pixels(&self, [n, c, h, w]: [usize; 4], mut each: impl FnMut(usize, usize)) {
+        let mut place = 0;
+        for plane in 0..n * c {
+            for y in (0..h).step_by(self.stride[0]) {
+                for x in (0..w).step_by(self.stride[1]) {
+                    each(place, (plane * h + y) * w + x);
+                    place += 1;
+                }
+            }
+        }
+    }
+}
+
+impl CpuKernel for Subsample {
+    fn name(&self) -> &'static str {
+        "subsample"
+    }
+
+    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        let [n, c, h, w] = *args[0] else { return Ok(Vec::new()) };
+        Ok(vec![n, c, h.div_ceil(self.stride[0]), w.div_ceil(self.stride[1])])
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        self.pixels(args[0].shape(), |to, from| out[to] = args[0].data[from]);
+        Ok(())
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        if let Some(into) = &mut grads[0] {
+            self.pixels(args[0].shape(), |to, from| into[from] = grad[to]);
+        }
+        Ok(())
     }
 }

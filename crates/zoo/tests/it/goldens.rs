@@ -4,14 +4,21 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, Var, backprop::GradStore};
+use candle_nn::{VarBuilder, VarMap};
 use serde::Deserialize;
-use zoo_layers::{Dropout, Graph, Mode, Net, Op, Role};
+use zoo_layers::{Dropout, Graph, Mode, Net, Op, Outputs, Role};
 
 use crate::generated;
 
 /// max |a - b| / max |b| must stay below this.
 const TOLERANCE: f64 = 1e-4;
+
+/// Steps whose gradients f32 does not determine: where it rounds to the other side of a ReLU or a max pool, a batch
+/// of two passes that on through every batch norm, and PyTorch's own f32 is off by more than 1e-4. They are compared
+/// in f64; beside those with batch norm stands a step on running statistics, in f32.
+const F64: [&str; 3] =
+    ["googlenet-grads-64x64.json", "googlenet_paper-grads-224x224.json", "inception_v3-grads-299x299.json"];
 
 #[derive(Deserialize)]
 struct Golden {
@@ -112,7 +119,7 @@ fn described(golden: &Golden) -> Graph {
 }
 
 /// The golden's network with generated weights, dropout switched off as it was there.
-fn network(golden: &Golden) -> (Net, Tensor) {
+fn network(golden: &Golden, dtype: DType) -> (Net, Tensor) {
     let graph = described(golden);
     let graph = graph
         .with_ops(|_, layer| match &layer.op {
@@ -120,9 +127,23 @@ fn network(golden: &Golden) -> (Net, Tensor) {
             op => op.clone(),
         })
         .unwrap();
-    let net = graph.load_tensors(&generated::weights(&graph), &Device::Cpu).unwrap();
+    let weights = VarMap::new();
+    for (name, tensor) in generated::weights(&graph) {
+        let weight = Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap();
+        weights.data().lock().unwrap().insert(name, weight);
+    }
+    let net = graph.load(VarBuilder::from_varmap(&weights, dtype, &Device::Cpu)).unwrap();
     let input = generated::input(&golden.input.name, &golden.input.shape, golden.input.scale);
-    (net, input)
+    (net, input.to_dtype(dtype).unwrap())
+}
+
+/// The goldens of steps, each with its network and input.
+fn steps() -> impl Iterator<Item = (String, Golden, Net, Tensor)> {
+    goldens(|name| name.contains("grads-")).into_iter().map(|(file, golden)| {
+        let dtype = if F64.contains(&file.as_str()) { DType::F64 } else { DType::F32 };
+        let (net, input) = network(&golden, dtype);
+        (file, golden, net, input)
+    })
 }
 
 #[test]
@@ -156,11 +177,10 @@ fn the_generator_is_the_scripts() {
 #[test]
 fn outputs_equal_the_published_implementations() {
     for (file, golden) in goldens(|name| !name.contains("grads-")) {
-        let (net, input) = network(&golden);
-        let mode = golden.mode();
+        let (net, input) = network(&golden, DType::F32);
         let names: Vec<&String> = golden.outputs.keys().collect();
         let nodes: Vec<_> = names.iter().map(|name| net.graph().find(name).unwrap()).collect();
-        let values = net.run(&input, mode, &nodes).unwrap();
+        let values = net.run(&input, golden.mode(), &nodes).unwrap();
         for (name, node) in names.into_iter().zip(nodes) {
             golden.outputs[name].check(&format!("{file}: {name}"), &values[&node]);
         }
@@ -181,46 +201,69 @@ fn cross_entropy(logits: &Tensor) -> Tensor {
     candle_nn::loss::cross_entropy(&logits, &targets).unwrap()
 }
 
+fn number(scalar: &Tensor) -> f64 {
+    scalar.to_dtype(DType::F64).unwrap().to_scalar().unwrap()
+}
+
+/// The loss of the golden from outputs by name.
+fn loss(golden: &Golden, main: &str, outputs: &Outputs) -> Tensor {
+    let mut loss = cross_entropy(&outputs[main]);
+    for (name, weight) in golden.loss_weights.iter().filter(|(name, _)| *name != main) {
+        loss = (loss + (cross_entropy(&outputs[name]) * *weight).unwrap()).unwrap();
+    }
+    let ours = number(&loss);
+    let expected = golden.loss.unwrap();
+    assert!((ours - expected).abs() <= TOLERANCE * expected, "{}: loss {ours}, not {expected}", golden.model);
+    loss
+}
+
+/// Compares everything that one step computed with the golden.
+fn check_step(what: &str, golden: &Golden, net: &Net, outputs: &Outputs, gradients: &GradStore) {
+    for (name, values) in &golden.outputs {
+        values.check(&format!("{what}: {name}"), &outputs[name]);
+    }
+    let mut checked = 0;
+    let greatest = golden.gradients.values().map(|values| values.max_abs).fold(0.0, f64::max);
+    for (param, tensor) in net.tensors() {
+        let what = format!("{what}: {}", param.name);
+        if let Some(values) = golden.running.get(&param.name) {
+            values.check(&what, tensor);
+            checked += 1;
+        }
+        if golden.vanishing.contains(&param.name) {
+            let gradient = gradients.get(tensor).unwrap().abs().unwrap().max_all().unwrap();
+            let gradient = number(&gradient);
+            assert!(gradient <= TOLERANCE * greatest, "{what}: {gradient}, not 0");
+            checked += 1;
+        } else if let Some(values) = golden.gradients.get(&param.name) {
+            values.check(&what, gradients.get(tensor).unwrap());
+            checked += 1;
+        }
+    }
+    let active = net.graph().active(golden.mode());
+    let layers = net.graph().nodes().filter(|(node, _)| active.contains(node));
+    let params = layers.flat_map(|(_, layer)| &layer.params);
+    // A step in evaluation mode moves no running statistics.
+    let moved = params.filter(|param| param.role == Role::Trainable || golden.mode() == Mode::Train);
+    assert_eq!(checked, moved.count(), "{what}: parameters without a golden");
+}
+
 #[test]
-fn gradients_equal_the_published_implementations() {
-    for (file, golden) in goldens(|name| name.contains("grads-")) {
-        let (net, input) = network(&golden);
+fn gradients_on_candles_tape_equal_the_published_implementations() {
+    for (file, golden, net, input) in steps() {
         let outputs = net.outputs(&input, golden.mode()).unwrap();
-        let main = &net.graph().main_output().name;
-        let mut loss = cross_entropy(&outputs[main]);
-        for (name, weight) in golden.loss_weights.iter().filter(|(name, _)| *name != main) {
-            loss = (loss + (cross_entropy(&outputs[name]) * *weight).unwrap()).unwrap();
-        }
-        for (name, values) in &golden.outputs {
-            values.check(&format!("{file}: {name}"), &outputs[name]);
-        }
-        let expected = golden.loss.unwrap();
-        let ours = f64::from(loss.to_scalar::<f32>().unwrap());
-        assert!((ours - expected).abs() <= TOLERANCE * expected, "{file}: loss {ours}, not {expected}");
-        let gradients = loss.backward().unwrap();
-        let mut checked = 0;
-        let greatest = golden.gradients.values().map(|values| values.max_abs).fold(0.0, f64::max);
-        for (param, tensor) in net.tensors() {
-            let what = format!("{file}: {}", param.name);
-            if let Some(values) = golden.running.get(&param.name) {
-                values.check(&what, tensor);
-                checked += 1;
-            }
-            if golden.vanishing.contains(&param.name) {
-                let gradient = gradients.get(tensor).unwrap().abs().unwrap().max_all().unwrap();
-                let gradient = gradient.to_scalar::<f32>().unwrap();
-                assert!(f64::from(gradient) <= TOLERANCE * greatest, "{what}: {gradient}, not 0");
-                checked += 1;
-            } else if let Some(values) = golden.gradients.get(&param.name) {
-                values.check(&what, gradients.get(tensor).unwrap());
-                checked += 1;
-            }
-        }
-        let active = net.graph().active(golden.mode());
-        let layers = net.graph().nodes().filter(|(node, _)| active.contains(node));
-        let params = layers.flat_map(|(_, layer)| &layer.params);
-        // A step in evaluation mode moves no running statistics.
-        let moved = params.filter(|param| param.role == Role::Trainable || golden.mode() == Mode::Train);
-        assert_eq!(checked, moved.count(), "{file}: parameters without a golden");
+        let loss = loss(&golden, &net.graph().main_output().name, &outputs);
+        check_step(&file, &golden, &net, &outputs, &loss.backward().unwrap());
+    }
+}
+
+#[test]
+fn gradients_of_a_pass_equal_the_published_implementations() {
+    for (file, golden, net, input) in steps().filter(|(_, golden, _, _)| golden.mode() == Mode::Train) {
+        let pass = net.train_pass(&input).unwrap();
+        let outputs = pass.outputs().clone();
+        let loss = loss(&golden, &net.graph().main_output().name, &outputs);
+        let gradients = pass.backward(&loss.backward().unwrap()).unwrap();
+        check_step(&file, &golden, &net, &outputs, &gradients);
     }
 }

@@ -1,0 +1,248 @@
+//! The product behind forward, input gradient and transposed convolution: `weights x unfolded picture`, where
+//! the unfolded picture is packed a few columns at a time, straight from the picture.
+
+#![expect(unsafe_code, reason = "tiles read and write through pointers; the bounds are the view's")]
+
+use std::ops::Range;
+
+use super::runs::{Runs, View};
+use crate::element::Element;
+use crate::gemm::micro::{self, Init, Tile, VECTORS};
+use crate::isa::{Isa, Kernel, dispatch};
+use crate::par::{Shared, tasks};
+use crate::scratch;
+use crate::simd::{Lanes, copy};
+
+/// Rows of the unfolded picture that are packed at once: with three AVX-512 vectors across, 72 KiB.
+const DEPTH: usize = 384;
+/// Rows of weights that a task takes at least, so that packing is small beside the product.
+const MIN_ROWS: usize = 64;
+/// Tasks worth having: enough for threads to even out, few enough to pack little twice.
+const TASKS: usize = 16;
+
+/// Where the results go: channel `m` of pixel `(oy, ox)` of picture `n` to
+/// `base + n * picture + m * channel + oy * row + ox * column`.
+#[derive(Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) picture: usize,
+    pub(crate) channel: usize,
+    pub(crate) row: usize,
+    pub(crate) column: usize,
+    pub(crate) base: usize,
+}
+
+/// The whole product.
+pub(crate) struct Gather<'a, T> {
+    pub(crate) isa: Isa,
+    pub(crate) pictures: usize,
+    pub(crate) groups: usize,
+    /// Input channels of a group, and the distance of two channels in the source.
+    pub(crate) channels: usize,
+    pub(crate) source_channel: usize,
+    pub(crate) source: &'a [T],
+    pub(crate) view: &'a View,
+    /// `rows` rows for each group, each of `channels * taps` numbers, the taps of a channel side by side.
+    pub(crate) weights: &'a [T],
+    pub(crate) rows: usize,
+    pub(crate) bias: Option<&'a [T]>,
+    pub(crate) target: Target,
+}
+
+/// Columns of the product as panels of at most three vectors, as even as can be.
+struct Panels {
+    /// Columns that are split as one, and how often: pictures each by itself, or all as one.
+    columns: usize,
+    repeats: usize,
+    vectors: usize,
+    count: usize,
+    lanes: usize,
+}
+
+impl Panels {
+    fn new(lanes: usize, pictures: usize, pixels: usize) -> Self {
+        // Pictures that would leave much of their last vector unused are joined.
+        let joined = !pixels.is_multiple_of(lanes) && pixels < 12 * lanes;
+        let (columns, repeats) = if joined { (pictures * pixels, 1) } else { (pixels, pictures) };
+        let vectors = columns.div_ceil(lanes);
+        Self { columns, repeats, vectors, count: vectors.div_ceil(VECTORS), lanes }
+    }
+
+    /// First column and number of columns of a panel, of each repeat.
+    fn get(&self, panel: usize) -> (usize, usize) {
+        let start = panel * self.vectors / self.count * self.lanes;
+        let end = ((panel + 1) * self.vectors / self.count * self.lanes).min(self.columns);
+        (start, end - start)
+    }
+}
+
+/// `0..count` in `parts` ranges, as even as can be.
+fn part(count: usize, parts: usize, i: usize) -> Range<usize> {
+    i * count / parts..(i + 1) * count / parts
+}
+
+impl<T: Element> Gather<'_, T> {
+    /// Computes it. Every number of the target's grid is written, none elsewhere.
+    pub(crate) fn run(&self, out: &mut [T]) {
+        let [height, width] = self.view.grid;
+        let pixels = height * width;
+        let panels = Panels::new(self.isa.lanes::<T>(), self.pictures, pixels);
+        // Pictures and groups share a panel's runs: they are split only for want of panels.
+        let by_picture = TASKS.div_ceil(panels.count).min(panels.repeats);
+        let by_group = TASKS.div_ceil(panels.count * by_picture).min(self.groups);
+        let by_row = TASKS.div_ceil(panels.count * by_picture * by_group).min(self.rows.div_ceil(MIN_ROWS));
+        let rows = self.rows.div_ceil(by_row).next_multiple_of(self.isa.rows::<T>());
+        let by_row = self.rows.div_ceil(rows);
+        let work =
+            self.pictures * pixels * self.groups * self.rows * self.channels * self.view.taps.len() / 8;
+        let out = Shared::new(out);
+        tasks(panels.count * by_picture * by_group * by_row, work, |task| {
+            let (row, rest) = (task % by_row, task / by_row);
+            let (group, rest) = (rest % by_group, rest / by_group);
+            let (picture, panel) = (rest % by_picture, rest / by_picture);
+            let (start, columns) = panels.get(panel);
+            let panel = Panel {
+                all: self,
+                out,
+                start,
+                columns,
+                pictures: part(panels.repeats, by_picture, picture),
+                groups: part(self.groups, by_group, group),
+                rows: row * rows..self.rows.min((row + 1) * rows),
+            };
+            dispatch(self.isa, panel);
+        });
+    }
+}
+
+/// One task: some rows of one panel, in some groups and pictures.
+struct Panel<'a, T> {
+    all: &'a Gather<'a, T>,
+    out: Shared<T>,
+    start: usize,
+    columns: usize,
+    pictures: Range<usize>,
+    groups: Range<usize>,
+    rows: Range<usize>,
+}
+
+impl<T: Element> Kernel<T> for Panel<'_, T> {
+    #[inline(always)]
+    fn run<S: Lanes<Elem = T>>(self) {
+        let mut runs = Runs::default();
+        runs.find(self.all.view, self.start, self.columns);
+        let taps = runs.taps();
+        let stride = self.columns.next_multiple_of(S::N);
+        let block = (DEPTH / taps).clamp(1, self.all.channels);
+        let mut packed = scratch::take::<T>(block * taps * stride);
+        let mut aside = scratch::take::<T>(if self.is_dense() { 0 } else { self.rows.len() * stride });
+        for group in self.groups.clone() {
+            for picture in self.pictures.clone() {
+                self.product::<S>(&runs, [group, picture], block, &mut packed, &mut aside);
+            }
+        }
+    }
+}
+
+impl<T: Element> Panel<'_, T> {
+    /// Whether the panel's pixels lie side by side in the target.
+    fn is_dense(&self) -> bool {
+        let ([height, width], target) = (self.all.view.grid, self.all.target);
+        let pixels = height * width;
+        target.column == 1 && target.row == width && self.start % pixels + self.columns <= pixels
+    }
+
+    /// The panel in one group and picture.
+    #[inline(always)]
+    fn product<S: Lanes<Elem = T>>(
+        &self,
+        runs: &Runs,
+        [group, picture]: [usize; 2],
+        block: usize,
+        packed: &mut [T],
+        aside: &mut [T],
+    ) {
+        let all = self.all;
+        let [height, width] = all.view.grid;
+        let (pixels, target, taps) = (height * width, all.target, runs.taps());
+        let stride = self.columns.next_multiple_of(S::N);
+        let first_row = group * all.rows + self.rows.start;
+        let first_out = target.base + picture * target.picture + first_row * target.channel;
+        let (c, c_row) = if self.is_dense() {
+            let at = first_out + self.start / pixels * target.picture + self.start % pixels;
+            (self.out.get().wrapping_add(at), target.channel)
+        } else {
+            (aside.as_mut_ptr(), stride)
+        };
+        let depth = all.channels * taps;
+        for channel in (0..all.channels).step_by(block) {
+            let channels = block.min(all.channels - channel);
+            for i in 0..channels {
+                let from = (group * all.channels + channel + i) * all.source_channel;
+                let from = picture * all.view.source_picture + from;
+                for tap in 0..taps {
+                    // SAFETY: the view's runs lie in every channel of the source, and `packed` has a row of
+                    // `stride >= columns` numbers for each tap of each channel of the block.
+                    unsafe {
+                        let to = packed.as_mut_ptr().add((i * taps + tap) * stride);
+                        runs.pack::<S, T>(tap, all.source.as_ptr().add(from), to);
+                    }
+                }
+            }
+            for row in (0..self.rows.len()).step_by(S::ROWS) {
+                let init = match (channel, all.bias) {
+                    (0, None) => Init::Zero,
+                    (0, Some(bias)) => Init::Rows(bias[first_row + row..].as_ptr()),
+                    _ => Init::Add,
+                };
+                let tile = Tile {
+                    depth: channels * taps,
+                    a: all.weights[(first_row + row) * depth + channel * taps..].as_ptr(),
+                    a_row: depth,
+                    a_step: 1,
+                    b: packed.as_ptr(),
+                    b_step: stride,
+                    c: c.wrapping_add(row * c_row),
+                    c_row,
+                    columns: self.columns,
+                    init,
+                };
+                // SAFETY: `a` has these rows of the weights, whose length the caller checked; `b` is `packed`,
+                // padded to whole vectors; `c` is the grid's part of these rows and columns, which no other
+                // task has, or the buffer aside.
+                unsafe { micro::run(all.isa, S::ROWS.min(self.rows.len() - row), &tile) };
+            }
+        }
+        if !self.is_dense() {
+            self.scatter::<S>(aside, stride, first_out);
+        }
+    }
+
+    /// Moves the finished panel to where its pixels belong.
+    #[inline(always)]
+    fn scatter<S: Lanes<Elem = T>>(&self, aside: &[T], stride: usize, first_out: usize) {
+        let [height, width] = self.all.view.grid;
+        let target = self.all.target;
+        let mut done = 0;
+        while done < self.columns {
+            let (line, x) = ((self.start + done) / width, (self.start + done) % width);
+            let len = (width - x).min(self.columns - done);
+            let (picture, y) = (line / height, line % height);
+            let to = first_out + picture * target.picture + y * target.row + x * target.column;
+            for row in 0..self.rows.len() {
+                // SAFETY: the pixels lie in the target's grid, and these rows and columns are this task's.
+                unsafe {
+                    let from = aside.as_ptr().add(row * stride + done);
+                    let to = self.out.get().add(to + row * target.channel);
+                    if target.column == 1 {
+                        copy::<S>(from, 1, to, len);
+                    } else {
+                        for i in 0..len {
+                            *to.add(i * target.column) = *from.add(i);
+                        }
+                    }
+                }
+            }
+            done += len;
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Convolution: forward, gradient of the input, gradient of weight and bias, and transposed.
+
+mod depthwise;
+mod forward;
+mod gather;
+mod grad_input;
+mod grad_weight;
+mod runs;
+mod spec;
+mod transposed;
+
+pub use forward::forward;
+pub use grad_input::grad_input;
+pub use grad_weight::grad_weight;
+pub(crate) use runs::inside;
+pub(crate) use spec::window_count;
+pub use spec::{Conv2d, Padding};
+pub use transposed::Transposed;

@@ -1,0 +1,132 @@
+//! The two number types: f32, with vector paths of its own, and f64, for checks of gradients.
+
+use std::cell::RefCell;
+use std::fmt::{Debug, Display};
+use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
+use std::thread::LocalKey;
+
+use crate::simd::Lanes;
+use crate::simd::portable::Array;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{avx2::F32x8, avx512::F32x16};
+
+/// Buffers that a thread has used before and will use again.
+pub(crate) type Pool<T> = RefCell<Vec<Vec<T>>>;
+
+mod sealed {
+    /// Keeps [`super::Element`] to the two types that the kernels are tested with.
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// A number that kernels compute with: `f32` or `f64`.
+pub trait Element:
+    sealed::Sealed
+    + Copy
+    + Send
+    + Sync
+    + Debug
+    + Display
+    + Default
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + 'static
+{
+    /// Zero.
+    const ZERO: Self;
+    /// One.
+    const ONE: Self;
+    /// Negative infinity.
+    const NEG_INFINITY: Self;
+
+    #[doc(hidden)]
+    type Portable: Lanes<Elem = Self>;
+    #[doc(hidden)]
+    type Avx2: Lanes<Elem = Self>;
+    #[doc(hidden)]
+    type Avx512: Lanes<Elem = Self>;
+
+    /// The nearest value of this type.
+    fn from_f64(value: f64) -> Self;
+    /// The value in f64.
+    fn to_f64(self) -> f64;
+    /// e to the power of the value.
+    fn exp(self) -> Self;
+    /// The natural logarithm.
+    fn ln(self) -> Self;
+    /// The hyperbolic tangent.
+    fn tanh(self) -> Self;
+    /// The square root.
+    fn sqrt(self) -> Self;
+    /// The value to the power of `exponent`.
+    fn powf(self, exponent: Self) -> Self;
+    /// Whether it is no number.
+    fn is_nan(self) -> bool;
+    #[doc(hidden)]
+    fn pool() -> &'static LocalKey<Pool<Self>>;
+}
+
+macro_rules! element {
+    ($t:ty, $portable:ty, $avx2:ty, $avx512:ty) => {
+        impl Element for $t {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const NEG_INFINITY: Self = <$t>::NEG_INFINITY;
+            type Portable = $portable;
+            type Avx2 = $avx2;
+            type Avx512 = $avx512;
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self {
+                value as $t
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                f64::from(self)
+            }
+            #[inline(always)]
+            fn exp(self) -> Self {
+                <$t>::exp(self)
+            }
+            #[inline(always)]
+            fn ln(self) -> Self {
+                <$t>::ln(self)
+            }
+            #[inline(always)]
+            fn tanh(self) -> Self {
+                <$t>::tanh(self)
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                <$t>::sqrt(self)
+            }
+            #[inline(always)]
+            fn powf(self, exponent: Self) -> Self {
+                <$t>::powf(self, exponent)
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                <$t>::is_nan(self)
+            }
+            fn pool() -> &'static LocalKey<Pool<Self>> {
+                thread_local! {
+                    static POOL: Pool<$t> = const { RefCell::new(Vec::new()) };
+                }
+                &POOL
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+element!(f32, Array<f32, 4>, F32x8, F32x16);
+#[cfg(not(target_arch = "x86_64"))]
+element!(f32, Array<f32, 4>, Array<f32, 4>, Array<f32, 4>);
+element!(f64, Array<f64, 2>, Array<f64, 4, true>, Array<f64, 8, true>);

@@ -1,0 +1,98 @@
+//! CPU kernels of convolutional networks, on plain slices: exact forward and backward passes of everything that
+//! the zoo's networks are made of, without a tensor type and without a C library.
+//!
+//! Tensors are dense and row by row, `(n, c, h, w)`; a function gets the input's [`Shape`], checks every slice
+//! against it, and writes its result into a slice of the caller's. Nothing needs to be in that slice before.
+//! What doesn't fit is refused with a [`KernelError`] that names the operation and both values; no shape and no
+//! value makes a kernel panic. All kernels take `f32` and `f64` ([`Element`]); half precision goes through `f32`.
+//!
+//! ```
+//! use zoo_kernels::conv::{self, Conv2d};
+//!
+//! let spec = Conv2d::new(3, 8, 3).with_padding(1).with_stride(2);
+//! let shape = [1, 3, 9, 8];
+//! let output = spec.output_shape(shape)?;
+//! assert_eq!(output, [1, 8, 5, 4]);
+//! let (input, weight) = (vec![1f32; 3 * 9 * 8], vec![0.5; 8 * 3 * 3 * 3]);
+//! let mut out = vec![0.0; 8 * 5 * 4];
+//! conv::forward(&spec, shape, &input, &weight, None, &mut out)?;
+//! assert_eq!(out[5], 0.5 * 27.0);
+//! # Ok::<(), zoo_kernels::KernelError>(())
+//! ```
+//!
+//! # What is here
+//!
+//! | module | kernels, each with its backward pass |
+//! |---|---|
+//! | [`conv`] | convolution of every kind (strided, dilated, grouped, depthwise, any padding), transposed convolution |
+//! | [`gemm`] | matrix products in all layouts, the dense layer |
+//! | [`norm`] | batch norm in training and inference, fused with an addition and an activation |
+//! | [`pool`] | max and average pools (padding, dilation, `ceil_mode`), adaptive averages |
+//! | [`activation`] | activations, alone and after an addition |
+//! | [`loss`] | softmax and cross-entropy in one, with an ignored label and label smoothing |
+//! | [`lrn`], [`upsample`], [`scale`] | local response normalisation, bilinear resampling, squeeze-and-excitation's product |
+//!
+//! # How it is fast
+//!
+//! **One product.** Convolutions, their gradients and matrix products all end in one register tile
+//! (`gemm::micro`): 8 rows by 3 vectors with AVX-512, 4 by 3 with AVX2. One number of the left matrix, read in
+//! place, is multiplied with three vectors of the right, which was packed into a panel of at most 384 rows that
+//! stays in the second-level cache.
+//!
+//! **No unfolded picture.** A convolution is a product with the unfolded picture (`im2col`), which is never
+//! written: panels are packed straight from the picture as runs of neighbouring pixels. A panel's runs are the
+//! same in every channel, picture and group, so they are found once. The input gradient is the same product on
+//! the output's gradient; with a stride it is one product for each phase of the stride, so that nothing is
+//! multiplied with the zeros between pixels. The weight gradient packs rows of the unfolded picture against the
+//! output's gradient laid out pixel by pixel.
+//!
+//! **Depthwise** convolutions have no product worth the name: each plane is copied once, padded and split by the
+//! stride's phases, so that every tap is a constant offset and all passes are flat vector loops.
+//!
+//! **Memory-bound** kernels go over a channel while it is in the cache: batch norm reads its input from memory
+//! once in the forward pass. Its backward pass computes the activation again instead of keeping its input.
+//!
+//! Scratch comes from a pool that each thread keeps; no inner loop allocates.
+//!
+//! # Instruction sets
+//!
+//! [`Isa::current`] is chosen once for the process: the best of AVX-512, AVX2 with FMA, and portable code, or
+//! what `ZOO_SIMD=portable|avx2|avx512` asks for ([`selection`] says if it couldn't be had). Kernels are written
+//! once, generic over a vector type, and compiled for each set. Inside [`with_isa`] a thread's kernels run on
+//! another one: the tests cover all that a machine has. On 64-bit Arm the portable code uses fused multiply-adds,
+//! which the compiler turns into NEON.
+//!
+//! # The same bits
+//!
+//! How the work is divided follows from the shapes alone, never from the number of threads, and sums that are
+//! divided are added up in order. So a result is the same to the bit for any number of threads, on one
+//! instruction set and version. (Instruction sets differ in the last bits: they round products differently.)
+//!
+//! # Numbers that are no numbers
+//!
+//! NaN and infinity go through as arithmetic has it: an activation of NaN is NaN, and so is a maximum with one.
+//! Padding multiplies with zero: where an infinite weight meets padding the result is NaN.
+
+pub mod activation;
+pub mod conv;
+mod element;
+mod error;
+pub mod gemm;
+mod isa;
+pub mod loss;
+pub mod lrn;
+pub mod norm;
+mod par;
+mod peak;
+pub mod pool;
+mod reduce;
+pub mod scale;
+mod scratch;
+mod simd;
+pub mod upsample;
+
+pub use activation::Activation;
+pub use element::Element;
+pub use error::{KernelError, Result, Shape};
+pub use isa::{Isa, Selection, selection, with_isa};
+pub use peak::measured_peak;

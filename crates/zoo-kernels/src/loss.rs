@@ -1,0 +1,188 @@
+//! Softmax and cross-entropy in one, over the class axis of `(n, classes, h, w)`; a classifier's logits are
+//! `(n, classes, 1, 1)`.
+
+#![expect(unsafe_code, reason = "tasks write to disjoint pixels of one slice")]
+
+use rayon::prelude::*;
+
+use crate::element::Element;
+use crate::error::{KernelError, Result, Shape, check_len, check_nonzero};
+use crate::par::{Shared, tasks};
+use crate::scratch;
+
+/// How the loss is formed: the mean over all positions whose label isn't ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct CrossEntropy {
+    /// The label of positions that don't count (255 in segmentation).
+    pub ignored: Option<i64>,
+    /// The share of probability that is spread evenly over all classes, from 0 to 1.
+    pub smoothing: f64,
+}
+
+/// Pixels whose classes are read together, row by row.
+const PIXELS: usize = 128;
+
+impl CrossEntropy {
+    fn check(&self, op: &'static str, shape: Shape, logits: usize, labels: &[i64]) -> Result<usize> {
+        check_nonzero(op, "a side of the logits", &shape)?;
+        check_len(op, "logits", logits, &shape)?;
+        check_len(op, "labels", labels.len(), &[shape[0], shape[2], shape[3]])?;
+        if !(0.0..=1.0).contains(&self.smoothing) {
+            let value = self.smoothing.to_string();
+            return Err(KernelError::Value { op, what: "smoothing", value, must: "from 0 to 1" });
+        }
+        let mut counted = 0;
+        for (position, &label) in labels.iter().enumerate() {
+            if self.ignored == Some(label) {
+                continue;
+            }
+            if usize::try_from(label).map_or(true, |label| label >= shape[1]) {
+                return Err(KernelError::Label { op, label, position, classes: shape[1] });
+            }
+            counted += 1;
+        }
+        Ok(counted)
+    }
+
+    /// The loss; NaN if every label is ignored, as a mean over nothing is.
+    ///
+    /// `labels` has the shape `(n, h, w)`.
+    ///
+    /// # Errors
+    /// A slice isn't as long as its shape, a label is no class, or the smoothing isn't from 0 to 1.
+    pub fn forward<T: Element>(&self, shape: Shape, logits: &[T], labels: &[i64]) -> Result<T> {
+        let counted = self.check("cross_entropy", shape, logits.len(), labels)?;
+        let parts = Parts::new(shape);
+        let losses: Vec<f64> = (0..parts.count())
+            .into_par_iter()
+            .map(|part| {
+                let mut total = 0.0;
+                self.part(&parts, part, logits, labels, |pixel, label, of| {
+                    total += self.position(pixel, label, of, parts.classes);
+                });
+                total
+            })
+            .collect();
+        // Added up in order: a parallel sum would depend on the threads.
+        Ok(T::from_f64(losses.iter().sum::<f64>() / counted as f64))
+    }
+
+    /// `grad` = the loss's gradient times `scale` (the gradient of what the loss went into).
+    ///
+    /// # Errors
+    /// As [`CrossEntropy::forward`].
+    pub fn backward<T: Element>(
+        &self,
+        shape: Shape,
+        logits: &[T],
+        labels: &[i64],
+        scale: T,
+        grad: &mut [T],
+    ) -> Result<()> {
+        let op = "cross_entropy backward";
+        let counted = self.check(op, shape, logits.len(), labels)?;
+        check_len(op, "grad", grad.len(), &shape)?;
+        grad.fill(T::ZERO);
+        let parts = Parts::new(shape);
+        let grad = Shared::new(grad);
+        let scale = T::from_f64(scale.to_f64() / counted as f64);
+        let even = T::from_f64(self.smoothing / shape[1] as f64);
+        let hot = T::from_f64(1.0 - self.smoothing);
+        tasks(parts.count(), logits.len() * 16, |part| {
+            self.part(&parts, part, logits, labels, |pixel, label, of| {
+                for class in 0..parts.classes {
+                    let probability =
+                        (of.logits[pixel.start + class * parts.pixels] - pixel.most).exp() / pixel.sum;
+                    let wanted = if class == label { even + hot } else { even };
+                    // SAFETY: the part's pixels are this task's.
+                    unsafe {
+                        *grad.get().add(pixel.start + class * parts.pixels) = (probability - wanted) * scale;
+                    }
+                }
+            });
+        });
+        Ok(())
+    }
+
+    /// The loss of one position.
+    fn position<T: Element>(&self, pixel: Pixel<T>, label: usize, of: Of<'_, T>, classes: usize) -> f64 {
+        let log_sum = pixel.most.to_f64() + pixel.sum.to_f64().ln();
+        let logit = |class: usize| of.logits[pixel.start + class * of.pixels].to_f64();
+        let hit = log_sum - logit(label);
+        if self.smoothing == 0.0 {
+            return hit;
+        }
+        let mean = log_sum - (0..classes).map(logit).sum::<f64>() / classes as f64;
+        (1.0 - self.smoothing) * hit + self.smoothing * mean
+    }
+
+    /// Calls `visit` for every position of a part that counts.
+    fn part<T: Element>(
+        &self,
+        parts: &Parts,
+        part: usize,
+        logits: &[T],
+        labels: &[i64],
+        mut visit: impl FnMut(Pixel<T>, usize, Of<'_, T>),
+    ) {
+        let (picture, first) = (part / parts.each, part % parts.each * PIXELS);
+        let count = PIXELS.min(parts.pixels - first);
+        let start = picture * parts.classes * parts.pixels + first;
+        let mut most = scratch::take::<T>(count);
+        let mut sums = scratch::take::<T>(count);
+        most.fill(T::NEG_INFINITY);
+        sums.fill(T::ZERO);
+        let rows = || (0..parts.classes).map(|class| &logits[start + class * parts.pixels..][..count]);
+        for row in rows() {
+            for (most, &x) in most.iter_mut().zip(row) {
+                *most = if x > *most { x } else { *most };
+            }
+        }
+        for row in rows() {
+            for (sum, (&most, &x)) in sums.iter_mut().zip(most.iter().zip(row)) {
+                *sum += (x - most).exp();
+            }
+        }
+        let labels = &labels[picture * parts.pixels + first..][..count];
+        for (i, &label) in labels.iter().enumerate() {
+            // Every label was checked: one that doesn't convert is an ignored one.
+            if let (false, Ok(label)) = (self.ignored == Some(label), usize::try_from(label)) {
+                let pixel = Pixel { start: start + i, most: most[i], sum: sums[i] };
+                visit(pixel, label, Of { logits, pixels: parts.pixels });
+            }
+        }
+    }
+}
+
+/// How positions are divided among tasks.
+struct Parts {
+    pictures: usize,
+    classes: usize,
+    pixels: usize,
+    each: usize,
+}
+
+impl Parts {
+    fn new([n, classes, h, w]: Shape) -> Self {
+        Self { pictures: n, classes, pixels: h * w, each: (h * w).div_ceil(PIXELS) }
+    }
+
+    fn count(&self) -> usize {
+        self.pictures * self.each
+    }
+}
+
+/// One position: its first class's place, its largest logit, and the sum of exponentials relative to it.
+#[derive(Clone, Copy)]
+struct Pixel<T> {
+    start: usize,
+    most: T,
+    sum: T,
+}
+
+/// The logits that a position's are among.
+#[derive(Clone, Copy)]
+struct Of<'a, T> {
+    logits: &'a [T],
+    pixels: usize,
+}

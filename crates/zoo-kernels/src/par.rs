@@ -1,0 +1,71 @@
+//! Threads: a pointer that tasks may share, and loops that run their tasks on rayon's pool.
+
+#![expect(unsafe_code, reason = "tasks write to disjoint parts of one slice")]
+
+use rayon::prelude::*;
+
+/// A pointer to numbers of which every task writes its own.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<T>(*mut T);
+
+// SAFETY: tasks get parts of the slice that don't overlap, by the contract of `Shared::get`'s users; the
+// numbers themselves are `Send`.
+unsafe impl<T: Send> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// Shares `slice`, which stays borrowed by whoever calls this for as long as tasks run.
+    pub(crate) fn new(slice: &mut [T]) -> Self {
+        Self(slice.as_mut_ptr())
+    }
+
+    /// The pointer. A method, so that closures capture the whole and not the bare field.
+    #[inline(always)]
+    pub(crate) fn get(self) -> *mut T {
+        self.0
+    }
+
+    /// `len` numbers from `start` on.
+    ///
+    /// # Safety
+    /// They lie in the shared slice, and no other task has any of them while this borrow lives.
+    #[inline(always)]
+    pub(crate) unsafe fn slice<'a>(self, start: usize, len: usize) -> &'a mut [T] {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), len) }
+    }
+}
+
+/// Work below this many elementary steps isn't worth waking another thread.
+const SMALL: usize = 1 << 15;
+
+/// Runs `task` for `0..count`, on several threads if there is work enough. What a task computes never depends
+/// on the threads: they only choose who does it.
+pub(crate) fn tasks(count: usize, work: usize, task: impl Fn(usize) + Sync + Send) {
+    if count <= 1 || work < SMALL || rayon::current_num_threads() == 1 {
+        (0..count).for_each(task);
+    } else {
+        (0..count).into_par_iter().with_max_len(1).for_each(task);
+    }
+}
+
+/// Numbers that one task of an element-wise loop takes.
+pub(crate) const CHUNK: usize = 1 << 14;
+
+/// Runs `task` for consecutive ranges of at most `each` of `0..count`, where one step of `count` is `cost`
+/// elementary steps.
+pub(crate) fn ranges(
+    count: usize,
+    each: usize,
+    cost: usize,
+    task: impl Fn(std::ops::Range<usize>) + Sync + Send,
+) {
+    let each = each.max(1);
+    tasks(count.div_ceil(each), count.saturating_mul(cost), |i| task(i * each..count.min((i + 1) * each)));
+}
+
+/// How many planes of `pixels` make one task.
+pub(crate) fn planes_each(pixels: usize) -> usize {
+    (CHUNK / pixels.max(1)).max(1)
+}

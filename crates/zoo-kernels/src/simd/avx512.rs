@@ -1,0 +1,127 @@
+//! Sixteen f32 in a 512-bit vector.
+
+#![expect(unsafe_code, reason = "intrinsics and pointers")]
+
+use std::arch::x86_64::*;
+
+use super::Lanes;
+
+/// Sixteen f32.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct F32x16(__m512);
+
+/// An intrinsic on registers alone.
+macro_rules! on {
+    ($e:expr) => {{
+        // SAFETY: by the contract of `Lanes`, this code runs only where AVX-512 was found.
+        unsafe { $e }
+    }};
+}
+
+/// The low `count` bits, for counts up to 16.
+#[inline(always)]
+fn mask(count: usize) -> __mmask16 {
+    ((1u32 << count.min(16)) - 1) as __mmask16
+}
+
+impl Lanes for F32x16 {
+    type Elem = f32;
+    const N: usize = 16;
+    const ROWS: usize = 8;
+
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        Self(on!(_mm512_set1_ps(value)))
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller's promise, and the contract of `Lanes`.
+        Self(unsafe { _mm512_loadu_ps(from) })
+    }
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, count: usize) -> Self {
+        // SAFETY: masked lanes are not read; the caller promises the others.
+        Self(unsafe { _mm512_maskz_loadu_ps(mask(count), from) })
+    }
+    #[inline(always)]
+    unsafe fn load_even(from: *const f32, count: usize) -> Self {
+        let span = (2 * count.min(16)).saturating_sub(1);
+        // SAFETY: masked lanes are not read; of the two vectors together `2 * count - 1` numbers are.
+        // The second address is computed without being in bounds, so by wrapping arithmetic.
+        unsafe {
+            let low = _mm512_maskz_loadu_ps(mask(span), from);
+            let high = _mm512_maskz_loadu_ps(mask(span.saturating_sub(16)), from.wrapping_add(16));
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            Self(_mm512_permutex2var_ps(low, even, high))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller's promise, and the contract of `Lanes`.
+        unsafe { _mm512_storeu_ps(to, self.0) }
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut f32, count: usize) {
+        // SAFETY: masked lanes are not written; the caller promises the others.
+        unsafe { _mm512_mask_storeu_ps(to, mask(count), self.0) }
+    }
+    #[inline(always)]
+    fn fma(self, a: Self, b: Self) -> Self {
+        Self(on!(_mm512_fmadd_ps(a.0, b.0, self.0)))
+    }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self(on!(_mm512_add_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self(on!(_mm512_mul_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        on!(_mm512_reduce_add_ps(self.0))
+    }
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, from_row: usize, to: *mut f32, to_row: usize) {
+        // SAFETY: the caller promises sixteen rows of sixteen on both sides.
+        unsafe {
+            let mut rows = [_mm512_setzero_ps(); 16];
+            for (i, row) in rows.iter_mut().enumerate() {
+                *row = _mm512_loadu_ps(from.add(i * from_row));
+            }
+            // Within every 128-bit lane, the 4x4 block of four neighbouring rows is transposed.
+            let mut quads = [_mm512_setzero_ps(); 16];
+            for q in 0..4 {
+                let [a, b, c, d] = [rows[4 * q], rows[4 * q + 1], rows[4 * q + 2], rows[4 * q + 3]];
+                let (ab_low, ab_high) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+                let (cd_low, cd_high) = (_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+                quads[4 * q] = _mm512_shuffle_ps::<0b01_00_01_00>(ab_low, cd_low);
+                quads[4 * q + 1] = _mm512_shuffle_ps::<0b11_10_11_10>(ab_low, cd_low);
+                quads[4 * q + 2] = _mm512_shuffle_ps::<0b01_00_01_00>(ab_high, cd_high);
+                quads[4 * q + 3] = _mm512_shuffle_ps::<0b11_10_11_10>(ab_high, cd_high);
+            }
+            // Then the 4x4 matrix of lanes is: `quads[4q + j]` holds columns j, 4+j, 8+j, 12+j of row block q.
+            for j in 0..4 {
+                let [a, b, c, d] = [quads[j], quads[4 + j], quads[8 + j], quads[12 + j]];
+                let ab_02 = _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b);
+                let ab_13 = _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b);
+                let cd_02 = _mm512_shuffle_f32x4::<0b10_00_10_00>(c, d);
+                let cd_13 = _mm512_shuffle_f32x4::<0b11_01_11_01>(c, d);
+                _mm512_storeu_ps(to.add(j * to_row), _mm512_shuffle_f32x4::<0b10_00_10_00>(ab_02, cd_02));
+                _mm512_storeu_ps(
+                    to.add((4 + j) * to_row),
+                    _mm512_shuffle_f32x4::<0b10_00_10_00>(ab_13, cd_13),
+                );
+                _mm512_storeu_ps(
+                    to.add((8 + j) * to_row),
+                    _mm512_shuffle_f32x4::<0b11_01_11_01>(ab_02, cd_02),
+                );
+                _mm512_storeu_ps(
+                    to.add((12 + j) * to_row),
+                    _mm512_shuffle_f32x4::<0b11_01_11_01>(ab_13, cd_13),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Vectors: one trait, a portable array, and the two of x86-64.
+
+#![expect(unsafe_code, reason = "loads and stores through pointers, and intrinsics")]
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+pub(crate) mod portable;
+mod transpose;
+
+pub(crate) use transpose::transpose;
+
+use crate::element::Element;
+
+/// A vector of `N` numbers.
+///
+/// # Safety
+/// The methods of an implementation may use instructions that the machine lacks: values are made only
+/// inside [`crate::isa::dispatch`], which runs a kernel on an instruction set that was found.
+pub trait Lanes: Copy {
+    /// What it is a vector of.
+    type Elem: Element;
+    /// Numbers in a vector.
+    const N: usize;
+    /// Rows of the matrix product's tile, so that tile and operands fit into the registers.
+    const ROWS: usize;
+
+    /// All lanes `value`.
+    fn splat(value: Self::Elem) -> Self;
+    /// The `N` numbers at `from`.
+    ///
+    /// # Safety
+    /// `N` numbers can be read there.
+    unsafe fn load(from: *const Self::Elem) -> Self;
+    /// The first `count <= N` numbers at `from`, then zeros.
+    ///
+    /// # Safety
+    /// `count` numbers can be read there.
+    unsafe fn load_part(from: *const Self::Elem, count: usize) -> Self;
+    /// The first `count <= N` of every second number at `from`, then zeros.
+    ///
+    /// # Safety
+    /// `2 * count - 1` numbers can be read there, if `count` isn't 0.
+    unsafe fn load_even(from: *const Self::Elem, count: usize) -> Self;
+    /// Writes the `N` numbers to `to`.
+    ///
+    /// # Safety
+    /// `N` numbers can be written there.
+    unsafe fn store(self, to: *mut Self::Elem);
+    /// Writes the first `count <= N` numbers to `to`.
+    ///
+    /// # Safety
+    /// `count` numbers can be written there.
+    unsafe fn store_part(self, to: *mut Self::Elem, count: usize);
+    /// `self + a * b`, rounded once where the instruction set can.
+    fn fma(self, a: Self, b: Self) -> Self;
+    /// Lane-wise sum.
+    fn add(self, other: Self) -> Self;
+    /// Lane-wise product.
+    fn mul(self, other: Self) -> Self;
+    /// The sum of all lanes, by halves.
+    fn sum(self) -> Self::Elem;
+    /// Transposes an `N x N` block: `to[j * to_row + i] = from[i * from_row + j]`.
+    ///
+    /// # Safety
+    /// `N` rows of `N` numbers can be read and written with these row strides.
+    unsafe fn transpose(from: *const Self::Elem, from_row: usize, to: *mut Self::Elem, to_row: usize);
+}
+
+/// Copies `count` numbers, `step` apart in `from`, dense in `to`, by vectors for steps of 1 and 2.
+///
+/// # Safety
+/// They can be read and written there.
+#[inline(always)]
+pub(crate) unsafe fn copy<S: Lanes>(from: *const S::Elem, step: usize, to: *mut S::Elem, count: usize) {
+    let mut at = 0;
+    // SAFETY: `at < count` throughout, and each access is limited to the numbers that are left.
+    unsafe {
+        match step {
+            1 => {
+                while at + S::N <= count {
+                    S::load(from.add(at)).store(to.add(at));
+                    at += S::N;
+                }
+                if at < count {
+                    S::load_part(from.add(at), count - at).store_part(to.add(at), count - at);
+                }
+            }
+            2 => {
+                while at < count {
+                    let part = S::N.min(count - at);
+                    S::load_even(from.add(2 * at), part).store_part(to.add(at), part);
+                    at += part;
+                }
+            }
+            _ => {
+                while at < count {
+                    *to.add(at) = *from.add(step * at);
+                    at += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Writes `count` zeros.
+///
+/// # Safety
+/// They can be written there.
+#[inline(always)]
+pub(crate) unsafe fn zero<S: Lanes>(to: *mut S::Elem, count: usize) {
+    let zero = S::splat(S::Elem::ZERO);
+    let mut at = 0;
+    // SAFETY: `at < count` throughout, and each store is limited to the numbers that are left.
+    unsafe {
+        while at + S::N <= count {
+            zero.store(to.add(at));
+            at += S::N;
+        }
+        if at < count {
+            zero.store_part(to.add(at), count - at);
+        }
+    }
+}

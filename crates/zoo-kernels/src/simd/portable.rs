@@ -1,0 +1,110 @@
+//! A vector as an array: what the compiler vectorises for whatever it compiles for.
+
+#![expect(unsafe_code, reason = "loads and stores through pointers")]
+
+use super::Lanes;
+use crate::element::Element;
+
+/// On 64-bit Arm a fused multiply-add is part of the baseline; on plain x86-64 it would be a call.
+pub(crate) const BASELINE_FUSES: bool = cfg!(target_arch = "aarch64");
+
+/// `N` numbers; `FUSED` where a multiply-add is one instruction.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Array<T, const N: usize, const FUSED: bool = BASELINE_FUSES>([T; N]);
+
+macro_rules! lanes {
+    ($t:ty) => {
+        impl<const N: usize, const FUSED: bool> Lanes for Array<$t, N, FUSED> {
+            type Elem = $t;
+            const N: usize = N;
+            const ROWS: usize = if FUSED { 6 } else { 4 };
+
+            #[inline(always)]
+            fn splat(value: $t) -> Self {
+                Self([value; N])
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const $t) -> Self {
+                // SAFETY: the caller's promise; an array of numbers is read without alignment.
+                Self(unsafe { from.cast::<[$t; N]>().read_unaligned() })
+            }
+            #[inline(always)]
+            unsafe fn load_part(from: *const $t, count: usize) -> Self {
+                let mut lanes = [<$t as Element>::ZERO; N];
+                for (i, lane) in lanes.iter_mut().enumerate().take(count) {
+                    // SAFETY: `i < count`, and the caller promises `count` numbers.
+                    *lane = unsafe { *from.add(i) };
+                }
+                Self(lanes)
+            }
+            #[inline(always)]
+            unsafe fn load_even(from: *const $t, count: usize) -> Self {
+                let mut lanes = [<$t as Element>::ZERO; N];
+                for (i, lane) in lanes.iter_mut().enumerate().take(count) {
+                    // SAFETY: `2 * i <= 2 * count - 2`, and the caller promises `2 * count - 1` numbers.
+                    *lane = unsafe { *from.add(2 * i) };
+                }
+                Self(lanes)
+            }
+            #[inline(always)]
+            unsafe fn store(self, to: *mut $t) {
+                // SAFETY: the caller's promise; an array of numbers is written without alignment.
+                unsafe { to.cast::<[$t; N]>().write_unaligned(self.0) };
+            }
+            #[inline(always)]
+            unsafe fn store_part(self, to: *mut $t, count: usize) {
+                for (i, &lane) in self.0.iter().enumerate().take(count) {
+                    // SAFETY: `i < count`, and the caller promises room for `count` numbers.
+                    unsafe { *to.add(i) = lane };
+                }
+            }
+            #[inline(always)]
+            fn fma(mut self, a: Self, b: Self) -> Self {
+                for i in 0..N {
+                    self.0[i] =
+                        if FUSED { a.0[i].mul_add(b.0[i], self.0[i]) } else { a.0[i] * b.0[i] + self.0[i] };
+                }
+                self
+            }
+            #[inline(always)]
+            fn add(mut self, other: Self) -> Self {
+                for i in 0..N {
+                    self.0[i] += other.0[i];
+                }
+                self
+            }
+            #[inline(always)]
+            fn mul(mut self, other: Self) -> Self {
+                for i in 0..N {
+                    self.0[i] *= other.0[i];
+                }
+                self
+            }
+            #[inline(always)]
+            fn sum(self) -> $t {
+                let mut lanes = self.0;
+                let mut half = N / 2;
+                while half > 0 {
+                    for i in 0..half {
+                        lanes[i] += lanes[i + half];
+                    }
+                    half /= 2;
+                }
+                lanes[0]
+            }
+            #[inline(always)]
+            unsafe fn transpose(from: *const $t, from_row: usize, to: *mut $t, to_row: usize) {
+                for i in 0..N {
+                    for j in 0..N {
+                        // SAFETY: rows and columns are below `N`, as the caller promises.
+                        unsafe { *to.add(j * to_row + i) = *from.add(i * from_row + j) };
+                    }
+                }
+            }
+        }
+    };
+}
+
+lanes!(f32);
+lanes!(f64);

@@ -1,0 +1,212 @@
+//! Convolutions against plain loops, over all that a convolution can be, on every instruction set.
+
+use crate::common::{assert_close, assert_gradient, dot, numbers, on_every_isa, tolerance, unwritten, wide};
+use proptest::prelude::*;
+use zoo_kernels::conv::{self, Conv2d, Padding};
+use zoo_kernels::{Element, KernelError, Shape};
+
+/// Calls `visit(input index, weight index, output index)` for every product of the convolution.
+fn for_each_product(spec: &Conv2d, [n, c, h, w]: Shape, mut visit: impl FnMut(usize, usize, usize)) {
+    let [_, o, oh, ow] = spec.output_shape([n, c, h, w]).unwrap();
+    let ([kh, kw], (cg, og)) = (spec.kernel_size, (c / spec.groups, o / spec.groups));
+    for (picture, out) in (0..n).flat_map(|p| (0..o).map(move |m| (p, m))) {
+        for (oy, ox) in (0..oh).flat_map(|y| (0..ow).map(move |x| (y, x))) {
+            for channel in 0..cg {
+                for (ky, kx) in (0..kh).flat_map(|y| (0..kw).map(move |x| (y, x))) {
+                    let y = (oy * spec.stride[0] + ky * spec.dilation[0]).wrapping_sub(spec.padding.top);
+                    let x = (ox * spec.stride[1] + kx * spec.dilation[1]).wrapping_sub(spec.padding.left);
+                    if y < h && x < w {
+                        let from = ((picture * c + out / og * cg + channel) * h + y) * w + x;
+                        visit(
+                            from,
+                            ((out * cg + channel) * kh + ky) * kw + kx,
+                            ((picture * o + out) * oh + oy) * ow + ox,
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// All three passes, and the two of the transposed convolution, against the loop.
+fn check<T: Element>(spec: &Conv2d, shape: Shape, seed: u64) {
+    let output = spec.output_shape(shape).unwrap();
+    let (inputs, outputs) = (shape.iter().product(), output.iter().product());
+    let weights: usize = spec.weight_shape().iter().product();
+    let input = numbers::<T>(seed, inputs);
+    let weight = numbers::<T>(seed + 1, weights);
+    let grad = numbers::<T>(seed + 2, outputs);
+    let bias = numbers::<T>(seed + 3, spec.out_channels);
+    let in_bias = numbers::<T>(seed + 4, spec.in_channels);
+
+    let (x, w, g) = (wide(&input), wide(&weight), wide(&grad));
+    let (mut out, mut to_input, mut to_weight) = (vec![0.0; outputs], vec![0.0; inputs], vec![0.0; weights]);
+    for_each_product(spec, shape, |i, k, o| {
+        out[o] += x[i] * w[k];
+        to_input[i] += g[o] * w[k];
+        to_weight[k] += g[o] * x[i];
+    });
+    let pixels = output[2] * output[3];
+    let with_bias = |i: usize, v: &f64| v + bias[i / pixels % spec.out_channels].to_f64();
+    let biased: Vec<f64> = out.iter().enumerate().map(|(i, v)| with_bias(i, v)).collect();
+    let mut to_bias = vec![0.0; spec.out_channels];
+    for (i, g) in g.iter().enumerate() {
+        to_bias[i / pixels % spec.out_channels] += g;
+    }
+    let in_pixels = shape[2] * shape[3];
+    let transposed: Vec<f64> = to_input
+        .iter()
+        .enumerate()
+        .map(|(i, v)| v + in_bias[i / in_pixels % spec.in_channels].to_f64())
+        .collect();
+
+    on_every_isa(|isa| {
+        let what = |pass: &str| format!("{pass} of {spec:?} on {shape:?} with {isa:?}");
+        let tolerance = tolerance::<T>();
+        let mut got = unwritten::<T>(outputs);
+        conv::forward(spec, shape, &input, &weight, None, &mut got).unwrap();
+        assert_close(&what("forward"), &got, &out, tolerance);
+        conv::forward(spec, shape, &input, &weight, Some(&bias), &mut got).unwrap();
+        assert_close(&what("forward with bias"), &got, &biased, tolerance);
+        let mut got = unwritten::<T>(inputs);
+        conv::grad_input(spec, shape, &grad, &weight, &mut got).unwrap();
+        assert_close(&what("grad_input"), &got, &to_input, tolerance);
+        let (mut got, mut got_bias) = (unwritten::<T>(weights), unwritten::<T>(spec.out_channels));
+        conv::grad_weight(spec, shape, &input, &grad, &mut got, Some(&mut got_bias)).unwrap();
+        assert_close(&what("grad_weight"), &got, &to_weight, tolerance);
+        assert_close(&what("grad_bias"), &got_bias, &to_bias, tolerance);
+
+        // The transposed convolution of the same weights goes from the output's shape to the input's.
+        let up = conv::Transposed::of(spec, [shape[2], shape[3]], [output[2], output[3]]);
+        assert_eq!(up.output_shape(output).unwrap(), shape);
+        let mut got = unwritten::<T>(inputs);
+        up.forward(output, &grad, &weight, Some(&in_bias), &mut got).unwrap();
+        assert_close(&what("transposed"), &got, &transposed, tolerance);
+        let mut got = unwritten::<T>(outputs);
+        up.grad_input(output, &input, &weight, &mut got).unwrap();
+        assert_close(&what("transposed grad_input"), &got, &out, tolerance);
+        let (mut got, mut got_bias) = (unwritten::<T>(weights), unwritten::<T>(spec.in_channels));
+        up.grad_weight(output, &grad, &input, &mut got, Some(&mut got_bias)).unwrap();
+        assert_close(&what("transposed grad_weight"), &got, &to_weight, tolerance);
+        let total: f64 = x.iter().sum();
+        assert!((wide(&got_bias).iter().sum::<f64>() - total).abs() <= 1e-4 * total.abs().max(10.0));
+    });
+}
+
+prop_compose! {
+    fn any_conv()(
+        groups in prop_oneof![3 => Just(1usize), 1 => 2..5usize],
+        cg in 1..6usize, og in 1..12usize, depthwise in prop::bool::weighted(0.3),
+        kernel in [1..5usize, 1..5usize], stride in [1..4usize, 1..4usize], dilation in [1..3usize, 1..3usize],
+        pads in [0..4usize, 0..4usize, 0..4usize, 0..4usize],
+        n in 1..4usize, extra in [0..24usize, 0..40usize], seed in any::<u32>(),
+    ) -> (Conv2d, Shape, u64) {
+        let (cg, og) = if depthwise { (1, 1) } else { (cg, og) };
+        let groups = if depthwise { groups + 2 } else { groups };
+        let padding = Padding { top: pads[0], bottom: pads[1], left: pads[2], right: pads[3] };
+        let spec = Conv2d {
+            in_channels: cg * groups, out_channels: og * groups,
+            kernel_size: kernel, stride, padding, dilation, groups,
+        };
+        // The smallest legal input, and something on top.
+        let side = |i: usize, pad: usize| {
+            ((kernel[i] - 1) * dilation[i] + 1).saturating_sub(pad).max(1) + extra[i]
+        };
+        let shape = [n, cg * groups, side(0, pads[0] + pads[1]), side(1, pads[2] + pads[3])];
+        (spec, shape, u64::from(seed))
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_convolution_agrees_with_the_loop((spec, shape, seed) in any_conv()) {
+        check::<f32>(&spec, shape, seed);
+    }
+
+    #[test]
+    fn any_convolution_agrees_with_the_loop_in_f64((spec, shape, seed) in any_conv()) {
+        check::<f64>(&spec, shape, seed);
+    }
+}
+
+#[test]
+fn known_layers_agree_with_the_loop() {
+    // Sizes past one block of channels, one block of pixels, one panel, and one part of rows.
+    check::<f32>(&Conv2d::new(70, 137, 3).with_padding(1), [2, 70, 14, 14], 1);
+    check::<f32>(&Conv2d::new(450, 33, 1), [3, 450, 7, 7], 2);
+    check::<f32>(&Conv2d::new(3, 64, 7).with_stride(2).with_padding(3), [2, 3, 65, 63], 3);
+    check::<f32>(&Conv2d::new(8, 300, 3).with_stride(2).with_padding(1), [1, 8, 28, 29], 4);
+    check::<f32>(&Conv2d::new(1, 6, 5).with_padding(2), [9, 1, 28, 28], 5);
+    check::<f32>(&Conv2d::new(40, 40, 3).with_padding(1).with_groups(40), [2, 40, 19, 19], 6);
+    check::<f32>(&Conv2d::new(12, 12, 3).with_stride(2).with_padding(1).with_groups(12), [2, 12, 56, 57], 7);
+    check::<f32>(&Conv2d::new(64, 64, 3).with_padding(1).with_groups(16), [2, 64, 20, 20], 8);
+    check::<f32>(&Conv2d::new(20, 30, 7), [2, 20, 7, 7], 9);
+}
+
+#[test]
+fn gradients_are_derivatives() {
+    let specs = [
+        Conv2d::new(2, 4, 3).with_padding(1).with_stride(2),
+        Conv2d::new(4, 4, 3).with_padding(2).with_groups(4).with_dilation(2),
+        Conv2d::new(4, 6, 2).with_groups(2),
+    ];
+    for spec in specs {
+        let shape = [2, spec.in_channels, 6, 9];
+        let output = spec.output_shape(shape).unwrap();
+        let x = numbers::<f64>(1, shape.iter().product());
+        let w = numbers::<f64>(2, spec.weight_shape().iter().product());
+        let g = numbers::<f64>(3, output.iter().product());
+        let loss = |x: &[f64], w: &[f64]| {
+            let mut out = unwritten(g.len());
+            conv::forward(&spec, shape, x, w, None, &mut out).unwrap();
+            dot(&out, &g)
+        };
+        let (mut dx, mut dw) = (unwritten(x.len()), unwritten(w.len()));
+        conv::grad_input(&spec, shape, &g, &w, &mut dx).unwrap();
+        conv::grad_weight(&spec, shape, &x, &g, &mut dw, None).unwrap();
+        assert_gradient("conv dx", &x, &dx, |x| loss(x, &w));
+        assert_gradient("conv dw", &w, &dw, |w| loss(&x, w));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let spec = Conv2d::new(3, 4, 3);
+    let refuse = |spec: Conv2d, shape: Shape| spec.output_shape(shape).unwrap_err();
+    let too_large = refuse(spec, [1, 3, 2, 9]);
+    assert!(matches!(too_large, KernelError::KernelTooLarge { side: "height", kernel: 3, padded: 2, .. }));
+    assert!(matches!(
+        refuse(spec, [1, 4, 9, 9]),
+        KernelError::Mismatch { left_value: 4, right_value: 3, .. }
+    ));
+    assert!(matches!(refuse(spec, [0, 3, 9, 9]), KernelError::Zero { .. }));
+    assert!(matches!(refuse(spec.with_stride(0), [1, 3, 9, 9]), KernelError::Zero { what: "stride", .. }));
+    assert!(matches!(
+        refuse(spec.with_dilation(0), [1, 3, 9, 9]),
+        KernelError::Zero { what: "dilation", .. }
+    ));
+    assert!(matches!(refuse(spec.with_groups(2), [1, 3, 9, 9]), KernelError::Groups { groups: 2, .. }));
+    assert!(matches!(refuse(spec.with_groups(0), [1, 3, 9, 9]), KernelError::Zero { what: "groups", .. }));
+    assert!(matches!(refuse(spec.with_padding(usize::MAX), [1, 3, 9, 9]), KernelError::Overflow { .. }));
+    assert!(matches!(refuse(spec.with_dilation(usize::MAX), [1, 3, 9, 9]), KernelError::Overflow { .. }));
+    let error =
+        conv::forward(&spec, [1, 3, 5, 5], &[0f32; 75], &[0.0; 108], None, &mut [0.0; 35]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "conv2d: `out` has 35 elements, but its shape [1, 4, 3, 3] needs 36: pass the whole tensor, contiguous"
+    );
+}
+
+#[test]
+fn absurd_paddings_and_strides_cost_nothing() {
+    let far = 1usize << 40;
+    let padding = Padding { top: far, bottom: 0, left: 0, right: far };
+    let spec = Conv2d { padding, stride: [far / 2, far - 1], ..Conv2d::new(2, 2, 2).with_groups(2) };
+    assert_eq!(spec.output_shape([1, 2, 3, 3]).unwrap(), [1, 2, 3, 2]);
+    check::<f32>(&spec, [1, 2, 3, 3], 1);
+    check::<f32>(&Conv2d { groups: 1, ..spec }, [1, 2, 3, 3], 2);
+    check::<f32>(&Conv2d::new(2, 3, 3).with_stride(usize::MAX), [1, 2, 4, 5], 3);
+}

@@ -1,0 +1,129 @@
+//! Matrix products, dense layers and the loss against plain loops.
+
+use crate::common::{assert_close, assert_gradient, dot, numbers, on_every_isa, unwritten, wide};
+use proptest::prelude::*;
+use zoo_kernels::gemm::{self, Matrix, matmul};
+use zoo_kernels::loss::CrossEntropy;
+use zoo_kernels::{Element, KernelError};
+
+/// `a (m x k) * b (k x n)`, in all four layouts.
+fn check<T: Element>(m: usize, k: usize, n: usize, tolerance: f64) {
+    let (a, b) = (numbers::<T>(1, m * k), numbers::<T>(2, k * n));
+    let bias = numbers::<T>(3, n);
+    let mut want = vec![0.0; m * n];
+    for (i, l) in (0..m).flat_map(|i| (0..k).map(move |l| (i, l))) {
+        for j in 0..n {
+            want[i * n + j] += a[i * k + l].to_f64() * b[l * n + j].to_f64();
+        }
+    }
+    let biased: Vec<f64> = want.iter().enumerate().map(|(i, w)| w + bias[i % n].to_f64()).collect();
+    let turn = |x: &[T], rows: usize, columns: usize| -> Vec<T> {
+        (0..rows * columns).map(|i| x[i % rows * columns + i / rows]).collect()
+    };
+    let (a_turned, b_turned) = (turn(&a, m, k), turn(&b, k, n));
+    on_every_isa(|isa| {
+        let lefts = [Matrix::new(&a, m, k).unwrap(), Matrix::new(&a_turned, k, m).unwrap().transposed()];
+        let rights = [Matrix::new(&b, k, n).unwrap(), Matrix::new(&b_turned, n, k).unwrap().transposed()];
+        for (left, right) in lefts.into_iter().flat_map(|l| rights.map(|r| (l, r))) {
+            let mut out = unwritten::<T>(m * n);
+            matmul(left, right, None, &mut out).unwrap();
+            assert_close(&format!("{m}x{k}x{n} on {isa:?}"), &out, &want, tolerance);
+            matmul(left, right, Some(&bias), &mut out).unwrap();
+            assert_close(&format!("{m}x{k}x{n} with bias on {isa:?}"), &out, &biased, tolerance);
+        }
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_product_agrees_with_the_loop(m in 0..40usize, k in 0..60usize, n in 0..120usize) {
+        check::<f32>(m, k, n, 1e-5);
+        check::<f64>(m, k, n, 1e-13);
+    }
+}
+
+#[test]
+fn long_and_tall_products_agree_with_the_loop() {
+    check::<f32>(4, 1500, 33, 1e-5);
+    check::<f32>(300, 70, 17, 1e-5);
+    check::<f64>(130, 400, 50, 1e-13);
+}
+
+#[test]
+fn dense_gradients_are_derivatives() {
+    let sizes @ [rows, inputs, outputs] = [5, 13, 7];
+    let (x, w, b) = (numbers::<f64>(1, 65), numbers::<f64>(2, 91), numbers::<f64>(3, 7));
+    let g = numbers::<f64>(4, 35);
+    let loss = |x: &[f64], w: &[f64], b: &[f64]| {
+        let mut out = unwritten(35);
+        gemm::linear(sizes, x, w, Some(b), &mut out).unwrap();
+        dot(&out, &g)
+    };
+    on_every_isa(|_| {
+        let (mut dx, mut dw, mut db) = (unwritten(65), unwritten(91), unwritten(7));
+        gemm::linear_grad_input(sizes, &g, &w, &mut dx).unwrap();
+        gemm::linear_grad_weight(sizes, &x, &g, &mut dw).unwrap();
+        gemm::linear_grad_bias(rows, outputs, &g, &mut db).unwrap();
+        assert_gradient("linear dx", &x, &dx, |x| loss(x, &w, &b));
+        assert_gradient("linear dw", &w, &dw, |w| loss(&x, w, &b));
+        assert_gradient("linear db", &b, &db, |b| loss(&x, &w, b));
+    });
+    assert!(gemm::linear([rows, inputs + 1, outputs], &x, &w, None, &mut unwritten(35)).is_err());
+}
+
+#[test]
+fn sizes_that_do_not_fit_are_refused() {
+    let x = [0f32; 6];
+    let (a, b) = (Matrix::new(&x, 2, 3).unwrap(), Matrix::new(&x, 2, 3).unwrap());
+    let error = matmul(a, b, None, &mut [0.0; 6]).unwrap_err();
+    assert!(matches!(error, KernelError::Mismatch { left_value: 3, right_value: 2, .. }));
+    assert!(matches!(Matrix::new(&x, usize::MAX, 2).unwrap_err(), KernelError::Overflow { .. }));
+    assert!(matmul(a, b.transposed(), None, &mut [0.0; 5]).is_err());
+}
+
+#[test]
+fn cross_entropy_agrees_with_its_definition() {
+    for (shape, smoothing) in [([7, 10, 1, 1], 0.0), ([2, 5, 9, 31], 0.0), ([2, 5, 9, 31], 0.1)] {
+        let [n, classes, h, w] = shape;
+        let pixels = h * w;
+        let logits: Vec<f64> = numbers::<f64>(1, n * classes * pixels).iter().map(|x| x * 30.0).collect();
+        let labels: Vec<i64> =
+            (0..n * pixels).map(|i| if i % 5 == 3 { 255 } else { (i * 7 % classes) as i64 }).collect();
+        let loss = CrossEntropy { ignored: Some(255), smoothing };
+        let mut want = 0.0;
+        for (i, &label) in labels.iter().enumerate().filter(|(_, label)| **label != 255) {
+            let at = |class: usize| logits[(i / pixels * classes + class) * pixels + i % pixels];
+            let sum = (0..classes).map(|c| at(c).exp()).sum::<f64>().ln();
+            let even = (0..classes).map(|c| sum - at(c)).sum::<f64>() / classes as f64;
+            want += (1.0 - smoothing) * (sum - at(label as usize)) + smoothing * even;
+        }
+        want /= labels.iter().filter(|label| **label != 255).count() as f64;
+        let got = loss.forward(shape, &logits, &labels).unwrap();
+        assert!((got - want).abs() < 1e-12 * want, "{got} {want}");
+        let narrow: Vec<f32> = logits.iter().map(|&x| x as f32).collect();
+        let got = loss.forward(shape, &narrow, &labels).unwrap();
+        assert!((f64::from(got) - want).abs() < 1e-5 * want, "{got} {want}");
+        let mut grad = unwritten(logits.len());
+        loss.backward(shape, &logits, &labels, 2.0, &mut grad).unwrap();
+        assert_gradient("cross entropy", &logits, &grad, |x| 2.0 * loss.forward(shape, x, &labels).unwrap());
+    }
+}
+
+#[test]
+fn labels_that_are_no_class_are_refused() {
+    let loss = CrossEntropy::default();
+    let refuse = |labels: &[i64]| loss.forward([2, 3, 1, 1], &[0f32; 6], labels).unwrap_err().to_string();
+    assert_eq!(
+        refuse(&[0, 3]),
+        "cross_entropy: label 3 at position 1 is neither below 3 nor the ignored label"
+    );
+    assert!(refuse(&[0, -1]).contains("label -1"));
+    assert!(refuse(&[0]).contains("`labels` has 1 elements"));
+    // A mean over nothing is no number; its gradient is none either.
+    let ignore = CrossEntropy { ignored: Some(-100), ..loss };
+    assert!(ignore.forward([1, 3, 1, 1], &[0f32; 3], &[-100]).unwrap().is_nan());
+    let huge = loss.forward([1, 2, 1, 1], &[1000f32, -1000.0], &[1]).unwrap();
+    assert_eq!(wide(&[huge]), [2000.0]);
+}

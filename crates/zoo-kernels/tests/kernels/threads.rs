@@ -1,0 +1,111 @@
+//! The same bits whatever the number of threads: this test starts itself with 1, 2 and 4 of them.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::process::Command;
+
+use crate::common::{numbers, unwritten};
+use zoo_kernels::conv::{self, Conv2d};
+use zoo_kernels::gemm;
+use zoo_kernels::loss::CrossEntropy;
+use zoo_kernels::lrn::{self, Lrn, LrnForm};
+use zoo_kernels::norm::{self, Gradients, Norm, Saved, Stats};
+use zoo_kernels::pool::{self, Pool2d};
+use zoo_kernels::upsample::{self, Corners};
+use zoo_kernels::{Activation, activation, scale};
+
+/// Set for the processes that only compute.
+const CHILD: &str = "ZOO_KERNELS_THREADS_CHILD";
+
+/// One hash over the bits of every kernel's results, at sizes that several threads share.
+fn everything() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let mut add = |values: &[f32]| values.iter().for_each(|x| x.to_bits().hash(&mut hasher));
+    for (spec, side) in [
+        (Conv2d::new(64, 96, 3).with_padding(1), 28),
+        (Conv2d::new(32, 200, 1), 28),
+        (Conv2d::new(3, 32, 7).with_stride(2).with_padding(3), 65),
+        (Conv2d::new(64, 64, 3).with_padding(1).with_groups(8).with_dilation(1), 20),
+        (Conv2d::new(96, 96, 3).with_padding(1).with_groups(96), 31),
+        (Conv2d::new(300, 40, 3).with_padding(1), 7),
+    ] {
+        let shape = [3, spec.in_channels, side, side + 1];
+        let output = spec.output_shape(shape).unwrap();
+        let (x, w) = (numbers(1, shape.iter().product()), numbers(2, spec.weight_shape().iter().product()));
+        let g: Vec<f32> = numbers(3, output.iter().product());
+        let (mut out, mut dx, mut dw) = (unwritten(g.len()), unwritten(x.len()), unwritten(w.len()));
+        let mut db = unwritten(spec.out_channels);
+        conv::forward(&spec, shape, &x, &w, None, &mut out).unwrap();
+        conv::grad_input(&spec, shape, &g, &w, &mut dx).unwrap();
+        conv::grad_weight(&spec, shape, &x, &g, &mut dw, Some(&mut db)).unwrap();
+        [out, dx, dw, db].iter().for_each(|values| add(values));
+    }
+    let shape @ [n, c, h, w] = [4, 24, 40, 41];
+    let len = n * c * h * w;
+    let (x, g) = (numbers::<f32>(4, len), numbers::<f32>(5, len));
+    let mut out = unwritten(len);
+    let (gamma, beta): (Vec<f32>, Vec<f32>) = (numbers(6, c), numbers(7, c));
+    let norm = Norm { gamma: &gamma, beta: &beta, epsilon: 1e-5, activation: Activation::Relu };
+    let (mut mean, mut variance) = (unwritten(c), unwritten(c));
+    let mut stats = Stats { mean: &mut mean, variance: &mut variance };
+    norm::train_forward(&norm, shape, &x, None, &mut out, &mut stats).unwrap();
+    let (mut dx, mut dgamma, mut dbeta) = (unwritten(len), unwritten(c), unwritten(c));
+    let gradients = Gradients { input: &mut dx, residual: None, gamma: &mut dgamma, beta: &mut dbeta };
+    let saved = Saved::Batch { mean: &mean, variance: &variance };
+    norm::backward(&norm, saved, shape, &x, None, &g, gradients).unwrap();
+    [&out, &dx, &dgamma, &dbeta, &mean, &variance].iter().for_each(|values| add(values));
+
+    let pool = Pool2d::new(3, 2).with_padding(1);
+    let small: usize = pool.output_shape(shape).unwrap().iter().product();
+    let mut pooled = unwritten(small);
+    pool::max_forward(&pool, shape, &x, &mut pooled).unwrap();
+    pool::max_backward(&pool, shape, &x, &pooled, &g[..small], &mut dx).unwrap();
+    [&pooled, &dx].iter().for_each(|values| add(values));
+    pool::average_forward(&pool, shape, &x, &mut pooled).unwrap();
+    pool::average_backward(&pool, shape, &g[..small], &mut dx).unwrap();
+    [&pooled, &dx].iter().for_each(|values| add(values));
+
+    let mut large = unwritten(n * c * 70 * 50);
+    upsample::forward(Corners::Edges, [70, 50], shape, &x, &mut large).unwrap();
+    upsample::backward(Corners::Edges, [70, 50], shape, &large, &mut dx).unwrap();
+    [&large, &dx].iter().for_each(|values| add(values));
+    let lrn = Lrn { size: 5, alpha: 1e-2, beta: 0.75, k: 2.0, form: LrnForm::Sum };
+    lrn::forward(&lrn, shape, &x, &mut out).unwrap();
+    lrn::backward(&lrn, shape, &x, &g, &mut dx).unwrap();
+    [&out, &dx].iter().for_each(|values| add(values));
+    activation::forward(Activation::Tanh, &x, &mut out).unwrap();
+    add(&out);
+    let mut ds = unwritten(n * c);
+    scale::backward(shape, &x, &g[..n * c], &g, &mut dx, &mut ds).unwrap();
+    [&dx, &ds].iter().for_each(|values| add(values));
+    let labels: Vec<i64> = (0..n * h * w).map(|i| (i % c) as i64).collect();
+    let loss = CrossEntropy::default();
+    add(&[loss.forward(shape, &x, &labels).unwrap()]);
+    loss.backward(shape, &x, &labels, 1.0, &mut dx).unwrap();
+    add(&dx);
+    let mut product = unwritten(64 * 500);
+    gemm::linear([64, 300, 500], &x[..64 * 300], &g[..300 * 500], None, &mut product).unwrap();
+    add(&product);
+    hasher.finish()
+}
+
+#[test]
+fn results_do_not_depend_on_the_threads() {
+    if std::env::var_os(CHILD).is_some() {
+        std::fs::write(std::env::var_os(CHILD).unwrap(), everything().to_string()).unwrap();
+        return;
+    }
+    let hashes = ["1", "2", "4"].map(|threads| {
+        let file = std::env::temp_dir().join(format!("zoo-kernels-{}-{threads}", std::process::id()));
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "threads::results_do_not_depend_on_the_threads"])
+            .env("RAYON_NUM_THREADS", threads)
+            .env(CHILD, &file)
+            .output()
+            .unwrap();
+        assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
+        let hash = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        hash
+    });
+    assert!(hashes.iter().all(|hash| *hash == hashes[0]), "{hashes:?}");
+}

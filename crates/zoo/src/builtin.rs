@@ -1,0 +1,9 @@
+//! Weights that are inside the program.
+
+/// The file of weights for an architecture, if it is compiled in.
+pub(crate) fn weights(name: &str) -> Option<&'static [u8]> {
+    match name {
+        "lenet5" => Some(include_bytes!("../assets/lenet5.safetensors")),
+        _ => None,
+    }
+}

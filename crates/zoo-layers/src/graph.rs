@@ -35,7 +35,7 @@ pub struct Param {
 impl Param {
     /// How many numbers it holds.
     pub fn elements(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |count, side| count.saturating_mul(*side))
     }
 }
 
@@ -59,7 +59,11 @@ pub struct Layer {
 impl Layer {
     /// Numbers held by its parameters of one role.
     pub fn elements(&self, role: Role) -> usize {
-        self.params.iter().filter(|param| param.role == role).map(Param::elements).sum()
+        self.params
+            .iter()
+            .filter(|param| param.role == role)
+            .map(Param::elements)
+            .fold(0, usize::saturating_add)
     }
 }
 

@@ -49,9 +49,10 @@ pub use head::Head;
 pub use init::{Fan, Init};
 pub use net::{Net, Outputs};
 pub use ops::{
-    Activation, AdaptiveAvgPool2d, Add, AvgPool2d, BatchNorm2d, Call, ChannelAffine, ChannelScaleShift,
-    Concat, Conv2d, Divisor, Dropout, Flatten, Input, Linear, LocalResponseNorm, MaxPool2d, Mode, Op,
-    Operation, PadChannels, ParamSpec, Rbf, Role, ScaleChannels, SelectChannels, Softmax, Subsample,
+    Activation, AdaptiveAvgPool2d, Add, Align, AvgPool2d, BatchNorm2d, Call, ChannelAffine,
+    ChannelScaleShift, Concat, Conv2d, ConvTranspose2d, Crop, Divisor, Dropout, Flatten, Input, Linear,
+    LocalResponseNorm, MaxPool2d, Mode, Op, Operation, PadChannels, ParamSpec, Rbf, Role, ScaleChannels,
+    SelectChannels, Softmax, Subsample, Upsample,
 };
 pub use pass::Pass;
 pub use scope::Scope;

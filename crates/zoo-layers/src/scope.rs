@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use crate::{
-    Activation, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Conv2d, Linear, MaxPool2d, Node, Op, Result,
-    Shape, When,
+    Activation, AdaptiveAvgPool2d, Align, AvgPool2d, BatchNorm2d, Conv2d, ConvTranspose2d, Crop, Error,
+    Linear, MaxPool2d, Node, Op, Result, Shape, Upsample, When,
     graph::Builder,
     ops::{Add, Concat, Dropout, Flatten, ScaleChannels},
 };
@@ -46,6 +46,12 @@ impl<'g> Scope<'g> {
             true => name.into(),
             false => format!("{}.{name}", self.path),
         }
+    }
+
+    /// The error of a part `name` of this one whose options do not fit: `reason` says both values, and what
+    /// would fit.
+    pub fn misfit(&self, name: impl Display, op: &'static str, reason: impl Into<String>) -> Error {
+        Error::Misfit { node: self.full(&name.to_string()), op, reason: reason.into() }
     }
 
     /// What a node yields.
@@ -98,6 +104,11 @@ impl<'g> Scope<'g> {
     /// # Errors
     /// As [`Scope::add_op`], like all that follow.
     pub fn conv(&mut self, x: Node, conv: Conv2d, name: impl Display) -> Result<Node> {
+        self.add_op(conv, &[x], name)
+    }
+
+    /// Transposed convolution.
+    pub fn conv_transpose(&mut self, x: Node, conv: ConvTranspose2d, name: impl Display) -> Result<Node> {
         self.add_op(conv, &[x], name)
     }
 
@@ -191,6 +202,16 @@ impl<'g> Scope<'g> {
     /// The sum of two equal shapes.
     pub fn add(&mut self, x: Node, y: Node) -> Result<Node> {
         self.add_unnamed(Add, &[x, y], "add")
+    }
+
+    /// `x` interpolated bilinearly to the height and width of `reference`.
+    pub fn upsample_like(&mut self, x: Node, reference: Node, align: Align) -> Result<Node> {
+        self.add_unnamed(Upsample { align }, &[x, reference], "upsample")
+    }
+
+    /// The pixels of `x` from `offset` on, down and to the right, as many as `reference` has.
+    pub fn crop_like(&mut self, x: Node, reference: Node, offset: usize) -> Result<Node> {
+        self.add_unnamed(Crop { offset: [offset; 2] }, &[x, reference], "crop")
     }
 
     /// Channels side by side.

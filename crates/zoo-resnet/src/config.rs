@@ -39,6 +39,16 @@ pub enum Stem {
     Small,
 }
 
+impl Stem {
+    /// Picture pixels for one pixel that leaves it.
+    pub const fn stride(self) -> usize {
+        match self {
+            Self::Imagenet => 4,
+            Self::Small => 1,
+        }
+    }
+}
+
 /// A ResNet, ResNeXt or Wide ResNet with four stages (table 1 of each paper).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResNet {
@@ -56,7 +66,8 @@ pub struct ResNet {
     pub cardinality: usize,
     /// Channels of each group in the first stage's 3×3, for 64 nominal ones.
     pub width_per_group: usize,
-    /// Input pixels for one pixel of the last stage: 32, or 16 or 8 with strides traded for dilation.
+    /// Picture pixels for one pixel of the last stage: 32, or 16 or 8 with strides traded for dilation. With
+    /// [`Stem::Small`] 8 (or 32, which trades nothing), or 4 or 2.
     pub output_stride: usize,
     /// What stands at the end.
     pub head: Head,

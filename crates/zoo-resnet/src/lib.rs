@@ -72,6 +72,7 @@ mod network;
 
 pub use block::{Recalibrate, Unit, unit};
 pub use config::{Block, CifarResNet, ResNet, Stem, StrideIn};
+pub use network::{Stages, stages};
 pub use zoo_layers::Head;
 use zoo_layers::{Graph, Result};
 

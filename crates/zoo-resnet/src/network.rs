@@ -1,10 +1,10 @@
 //! Stem, stages, head.
 
-use zoo_layers::{Conv2d, Error, Graph, MaxPool2d, Node, Padding, Result, Scope};
+use zoo_layers::{Conv2d, Graph, MaxPool2d, Node, Padding, Result, Scope};
 
 use crate::{
     CifarResNet, ResNet, Stem,
-    block::{Recalibrate, Unit, cifar_unit, kaiming, unit},
+    block::{Recalibrate, Unit, cifar_unit, unit},
 };
 
 impl ResNet {
@@ -14,12 +14,12 @@ impl ResNet {
     /// Options that do not fit, by node.
     pub fn graph(&self) -> Result<Graph> {
         Graph::build(self.name, self.input, |net, picture| {
-            let x = self.backbone(net, picture, None)?;
+            let [.., x] = self.backbone(net, picture, None)?;
             net.head(x, self.head, 0.0, "fc")
         })
     }
 
-    /// Stem and stages within a network of one's own; returns the last stage's map
+    /// Stem and stages within a network of one's own; returns each stage's map, the last
     /// `(n, 512 · expansion, h/32, w/32)`. `recalibrate` is applied to each residual.
     ///
     /// # Errors
@@ -28,48 +28,27 @@ impl ResNet {
         &self,
         net: &mut Scope<'_>,
         picture: Node,
-        recalibrate: Option<Recalibrate>,
-    ) -> Result<Node> {
-        let mut x = stem(net, picture, self.stem)?;
-        let mut stride_left = match (self.output_stride, self.stem) {
-            (8 | 16 | 32, Stem::Imagenet) => self.output_stride / 4,
-            (2 | 4 | 8, Stem::Small) => self.output_stride,
-            (32, Stem::Small) => 8,
-            (other, _) => {
-                return Err(Error::Misfit {
-                    node: "layer4".into(),
-                    op: "stage",
-                    reason: format!("an output stride of {other} can't be had; it can be 8, 16 or 32"),
-                });
-            }
-        };
-        let mut dilation = 1;
-        for (stage, units) in self.units.into_iter().enumerate() {
-            let width = 64 << stage;
-            let wanted = if stage == 0 { 1 } else { 2 };
-            let (stride, first_dilation) = match stride_left >= wanted {
-                true => (wanted, dilation),
-                // A stride that is traded away: later units look twice as far apart instead.
-                false => (1, dilation),
-            };
-            if stride < wanted {
-                dilation *= 2;
-            }
-            stride_left /= stride;
-            let mut scope = net.enter(format!("layer{}", stage + 1));
-            for index in 0..units {
-                let options = Unit {
-                    block: self.block,
-                    width,
-                    inner: width * self.width_per_group / 64 * self.cardinality,
-                    cardinality: self.cardinality,
-                    stride: if index == 0 { stride } else { 1 },
-                    dilation: if index == 0 { first_dilation } else { dilation },
-                };
-                x = unit(&mut scope.enter(index), x, options, recalibrate)?; // (n, width · expansion, …)
-            }
+        recalibrate: Option<Recalibrate<'_>>,
+    ) -> Result<[Node; 4]> {
+        let x = stem(net, picture, self.stem)?;
+        let plan =
+            Stages { units: self.units, stem_stride: self.stem.stride(), output_stride: self.output_stride };
+        stages(net, x, plan, recalibrate, |width| self.unit(width))
+    }
+
+    /// The unit of the stage with so many nominal channels, before any stride.
+    pub const fn unit(&self, width: usize) -> Unit {
+        let inner = (width.saturating_mul(self.width_per_group) / 64).saturating_mul(self.cardinality);
+        Unit {
+            block: self.block,
+            width,
+            reduced: inner,
+            inner,
+            cardinality: self.cardinality,
+            projection: 1,
+            stride: 1,
+            dilation: [1, 1],
         }
-        Ok(x)
     }
 
     /// Channels of the last stage.
@@ -82,11 +61,69 @@ impl ResNet {
 fn stem(net: &mut Scope<'_>, picture: Node, stem: Stem) -> Result<Node> {
     match stem {
         Stem::Imagenet => {
-            let x = net.conv_norm_act(picture, kaiming(Conv2d::k7(64)).stride(2), "conv1", "bn1")?; // (n, 64, 112, 112)
+            let x = net.conv_norm_act(picture, Conv2d::k7(64).kaiming().stride(2), "conv1", "bn1")?; // (n, 64, 112, 112)
             net.max_pool(x, MaxPool2d::new(3, 2).padding(Padding::All(1)), "maxpool") // (n, 64, 56, 56)
         }
-        Stem::Small => net.conv_norm_act(picture, kaiming(Conv2d::k3(64)), "conv1", "bn1"),
+        Stem::Small => net.conv_norm_act(picture, Conv2d::k3(64).kaiming(), "conv1", "bn1"),
     }
+}
+
+/// How the four stages share out units and strides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stages {
+    /// Units in each.
+    pub units: [usize; 4],
+    /// Picture pixels for one pixel of the map that enters.
+    pub stem_stride: usize,
+    /// Picture pixels for one pixel of the map that leaves: eight times `stem_stride`, or with strides traded
+    /// for dilation four or two times. 32, every network's preset, trades nothing.
+    pub output_stride: usize,
+}
+
+/// The four stages of a residual network (conv2_x to conv5_x in table 1), `layer1` to `layer4`: nominally 64,
+/// 128, 256 and 512 channels, each stage but the first with a stride of 2 in its first unit. `unit_of` gives
+/// a stage's unit by its nominal channels. Returns each stage's map.
+///
+/// # Errors
+/// An output stride that can't be had; what else does not fit, by node.
+pub fn stages(
+    net: &mut Scope<'_>,
+    mut x: Node,
+    plan: Stages,
+    recalibrate: Option<Recalibrate<'_>>,
+    unit_of: impl Fn(usize) -> Unit,
+) -> Result<[Node; 4]> {
+    let strides = [2_usize, 4, 8].map(|factor| factor.saturating_mul(plan.stem_stride));
+    if plan.output_stride != 32 && !strides.contains(&plan.output_stride) {
+        let [low, middle, high] = strides;
+        let reason = format!(
+            "an output stride of {} can't be had; it can be {low}, {middle} or {high}",
+            plan.output_stride
+        );
+        return Err(net.misfit("layer4", "stage", reason));
+    }
+    let mut maps = [x; 4];
+    let mut reached = plan.stem_stride;
+    let mut dilation = 1;
+    for (stage, units) in plan.units.into_iter().enumerate() {
+        let wanted = if stage == 0 { 1 } else { 2 };
+        // A stride that is traded away: what lies behind it looks twice as far apart instead.
+        let stride = if reached.saturating_mul(wanted) <= plan.output_stride { wanted } else { 1 };
+        let behind = dilation * wanted / stride;
+        let base = unit_of(64 << stage);
+        let mut scope = net.enter(format!("layer{}", stage + 1));
+        for index in 0..units {
+            let options = match index {
+                0 => Unit { stride, dilation: [dilation, behind], ..base },
+                _ => Unit { dilation: [behind; 2], ..base },
+            };
+            x = unit(&mut scope.enter(index), x, options, recalibrate)?; // (n, width · expansion, …)
+        }
+        maps[stage] = x;
+        reached = reached.saturating_mul(stride);
+        dilation = behind;
+    }
+    Ok(maps)
 }
 
 impl CifarResNet {
@@ -96,7 +133,7 @@ impl CifarResNet {
     /// Options that do not fit, by node.
     pub fn graph(&self) -> Result<Graph> {
         Graph::build(self.name, self.input, |net, picture| {
-            let mut x = net.conv_norm_act(picture, kaiming(Conv2d::k3(16)), "conv1", "bn1")?; // (n, 16, 32, 32)
+            let mut x = net.conv_norm_act(picture, Conv2d::k3(16).kaiming(), "conv1", "bn1")?; // (n, 16, 32, 32)
             for (stage, width) in [16, 32, 64].into_iter().enumerate() {
                 let mut scope = net.enter(format!("layer{}", stage + 1));
                 for index in 0..self.units {

@@ -59,6 +59,42 @@ const LENET: Family = Family {
     idea: "shared weights, local fields and subsampling, learned end to end",
 };
 
+const ALEXNET: Family = Family {
+    name: "AlexNet",
+    year: 2012,
+    authors: "Krizhevsky, Sutskever, Hinton",
+    title: "ImageNet Classification with Deep Convolutional Neural Networks",
+    link: "https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks",
+    idea: "ReLUs, dropout and two GPUs: features learned from pixels beat designed ones",
+};
+
+const VGG: Family = Family {
+    name: "VGG",
+    year: 2014,
+    authors: "Simonyan, Zisserman",
+    title: "Very Deep Convolutional Networks for Large-Scale Image Recognition",
+    link: "https://arxiv.org/abs/1409.1556",
+    idea: "depth from 3x3 convolutions alone",
+};
+
+const GOOGLENET: Family = Family {
+    name: "GoogLeNet",
+    year: 2014,
+    authors: "Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke, Rabinovich",
+    title: "Going Deeper with Convolutions",
+    link: "https://arxiv.org/abs/1409.4842",
+    idea: "windows of several sizes side by side, cheap 1x1 convolutions in front",
+};
+
+const INCEPTION: Family = Family {
+    name: "Inception",
+    year: 2015,
+    authors: "Szegedy, Vanhoucke, Ioffe, Shlens, Wojna",
+    title: "Rethinking the Inception Architecture for Computer Vision",
+    link: "https://arxiv.org/abs/1512.00567",
+    idea: "large windows taken apart into small ones, rows and columns",
+};
+
 const RESNET: Family = Family {
     name: "ResNet",
     year: 2015,
@@ -86,6 +122,42 @@ const RESNEXT: Family = Family {
     idea: "many narrow groups in a residual unit: cardinality",
 };
 
+const FCN: Family = Family {
+    name: "FCN",
+    year: 2014,
+    authors: "Long, Shelhamer, Darrell",
+    title: "Fully Convolutional Networks for Semantic Segmentation",
+    link: "https://arxiv.org/abs/1411.4038",
+    idea: "a classifier laid over the picture, made large again: a class for every pixel",
+};
+
+const XCEPTION: Family = Family {
+    name: "Xception",
+    year: 2016,
+    authors: "Chollet",
+    title: "Xception: Deep Learning with Depthwise Separable Convolutions",
+    link: "https://arxiv.org/abs/1610.02357",
+    idea: "pixels and channels convolved separately, all the way",
+};
+
+const SENET: Family = Family {
+    name: "SENet",
+    year: 2017,
+    authors: "Hu, Shen, Albanie, Sun, Wu",
+    title: "Squeeze-and-Excitation Networks",
+    link: "https://arxiv.org/abs/1709.01507",
+    idea: "each channel scaled by what the whole picture says of it",
+};
+
+const MOBILENET: Family = Family {
+    name: "MobileNetV2",
+    year: 2018,
+    authors: "Sandler, Howard, Zhu, Zhmoginov, Chen",
+    title: "MobileNetV2: Inverted Residuals and Linear Bottlenecks",
+    link: "https://arxiv.org/abs/1801.04381",
+    idea: "residual units that are wide inside and narrow where they are carried",
+};
+
 const EXAMPLE: Family = Family {
     name: "Example",
     year: 2026,
@@ -96,6 +168,8 @@ const EXAMPLE: Family = Family {
 };
 
 const TORCHVISION: &str = "ImageNet, torchvision IMAGENET1K_V1";
+const TIMM: &str = "ImageNet, timm results-imagenet.csv";
+const KERAS: &str = "ImageNet, keras.applications";
 const PAPER_CIFAR: &str = "CIFAR-10, He et al. 2015, table 6";
 
 const fn line(
@@ -117,6 +191,25 @@ pub static ARCHITECTURES: &[Architecture] = &[
     line("lenet5", &LENET, zoo_lenet::lenet5, None),
     line("lenet5_paper", &LENET, zoo_lenet::lenet5_paper, top1(99.05, "MNIST, LeCun et al. 1998, section III.B")),
     line("mnist_convnet", &LENET, zoo_lenet::mnist_convnet, None),
+    line("alexnet", &ALEXNET, zoo_alexnet::alexnet, top1(56.522, TORCHVISION)),
+    line("alexnet_paper", &ALEXNET, zoo_alexnet::alexnet_paper, top1(59.3, "ImageNet, Krizhevsky et al. 2012, table 2")),
+    line("vgg11", &VGG, zoo_vgg::vgg11, top1(69.020, TORCHVISION)),
+    line("vgg13", &VGG, zoo_vgg::vgg13, top1(69.928, TORCHVISION)),
+    line("vgg16", &VGG, zoo_vgg::vgg16, top1(71.592, TORCHVISION)),
+    line("vgg19", &VGG, zoo_vgg::vgg19, top1(72.376, TORCHVISION)),
+    line("vgg11_bn", &VGG, zoo_vgg::vgg11_bn, top1(70.370, TORCHVISION)),
+    line("vgg13_bn", &VGG, zoo_vgg::vgg13_bn, top1(71.586, TORCHVISION)),
+    line("vgg16_bn", &VGG, zoo_vgg::vgg16_bn, top1(73.360, TORCHVISION)),
+    line("vgg19_bn", &VGG, zoo_vgg::vgg19_bn, top1(74.218, TORCHVISION)),
+    line("googlenet", &GOOGLENET, zoo_googlenet::googlenet, top1(69.778, TORCHVISION)),
+    line("googlenet_paper", &GOOGLENET, zoo_googlenet::googlenet_paper, None),
+    line("fcn32s", &FCN, zoo_fcn::fcn32s, None),
+    line("fcn16s", &FCN, zoo_fcn::fcn16s, None),
+    line("fcn8s", &FCN, zoo_fcn::fcn8s, None),
+    line("fcn8s_atonce", &FCN, zoo_fcn::fcn8s_atonce, None),
+    line("fcn_resnet50", &FCN, zoo_fcn::fcn_resnet50, None),
+    line("fcn_resnet101", &FCN, zoo_fcn::fcn_resnet101, None),
+    line("inception_v3", &INCEPTION, zoo_inception::inception_v3, top1(77.294, TORCHVISION)),
     line("resnet18", &RESNET, zoo_resnet::resnet18, top1(69.758, TORCHVISION)),
     line("resnet34", &RESNET, zoo_resnet::resnet34, top1(73.314, TORCHVISION)),
     line("resnet50", &RESNET, zoo_resnet::resnet50, top1(76.130, TORCHVISION)),
@@ -133,5 +226,29 @@ pub static ARCHITECTURES: &[Architecture] = &[
     line("resnext50_32x4d", &RESNEXT, zoo_resnet::resnext50_32x4d, top1(77.618, TORCHVISION)),
     line("resnext101_32x8d", &RESNEXT, zoo_resnet::resnext101_32x8d, top1(79.312, TORCHVISION)),
     line("resnext101_64x4d", &RESNEXT, zoo_resnet::resnext101_64x4d, top1(83.246, TORCHVISION)),
+    line("xception", &XCEPTION, zoo_xception::xception, top1(79.058, TIMM)),
+    line("xception_keras", &XCEPTION, zoo_xception::xception_keras, top1(79.0, KERAS)),
+    line("seresnet18", &SENET, zoo_senet::seresnet18, None),
+    line("seresnet34", &SENET, zoo_senet::seresnet34, None),
+    line("seresnet50", &SENET, zoo_senet::seresnet50, top1(80.012, TIMM)),
+    line("seresnet101", &SENET, zoo_senet::seresnet101, None),
+    line("seresnet152", &SENET, zoo_senet::seresnet152, None),
+    line("seresnext50_32x4d", &SENET, zoo_senet::seresnext50_32x4d, top1(79.910, TIMM)),
+    line("seresnext101_32x4d", &SENET, zoo_senet::seresnext101_32x4d, top1(80.892, TIMM)),
+    line("senet154", &SENET, zoo_senet::senet154, top1(81.258, TIMM)),
+    line("legacy_seresnet18", &SENET, zoo_senet::legacy_seresnet18, top1(71.766, TIMM)),
+    line("legacy_seresnet34", &SENET, zoo_senet::legacy_seresnet34, top1(74.808, TIMM)),
+    line("legacy_seresnet50", &SENET, zoo_senet::legacy_seresnet50, top1(77.650, TIMM)),
+    line("legacy_seresnet101", &SENET, zoo_senet::legacy_seresnet101, top1(78.370, TIMM)),
+    line("legacy_seresnet152", &SENET, zoo_senet::legacy_seresnet152, top1(78.662, TIMM)),
+    line("legacy_seresnext50_32x4d", &SENET, zoo_senet::legacy_seresnext50_32x4d, top1(79.080, TIMM)),
+    line("legacy_seresnext101_32x4d", &SENET, zoo_senet::legacy_seresnext101_32x4d, top1(80.274, TIMM)),
+    line("legacy_senet154", &SENET, zoo_senet::legacy_senet154, top1(81.320, TIMM)),
+    line("mobilenet_v2", &MOBILENET, zoo_mobilenet::mobilenet_v2, top1(71.878, TORCHVISION)),
+    line("mobilenet_v2_035", &MOBILENET, zoo_mobilenet::mobilenet_v2_035, None),
+    line("mobilenet_v2_050", &MOBILENET, zoo_mobilenet::mobilenet_v2_050, top1(65.950, TIMM)),
+    line("mobilenet_v2_075", &MOBILENET, zoo_mobilenet::mobilenet_v2_075, None),
+    line("mobilenet_v2_140", &MOBILENET, zoo_mobilenet::mobilenet_v2_140, top1(76.520, TIMM)),
+    line("mobilenet_v2_keras", &MOBILENET, zoo_mobilenet::mobilenet_v2_keras, top1(71.3, KERAS)),
     line("three_convs", &EXAMPLE, crate::three_convs, None),
 ];

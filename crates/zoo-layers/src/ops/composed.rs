@@ -120,7 +120,7 @@ pub(crate) fn conv2d(x: &Tensor, weight: &Tensor, window: &Window, groups: usize
 }
 
 /// The kernel with its holes written out as zeros.
-fn dilated(weight: &Tensor, dilation: [usize; 2]) -> Result<Tensor> {
+pub(crate) fn dilated(weight: &Tensor, dilation: [usize; 2]) -> Result<Tensor> {
     if dilation == [1, 1] {
         return Ok(weight.clone());
     }
@@ -131,6 +131,44 @@ fn dilated(weight: &Tensor, dilation: [usize; 2]) -> Result<Tensor> {
         matrix
     };
     separable(weight, spread(height, dilation[0]), spread(width, dilation[1]))
+}
+
+/// Transposed convolution without padding, of a weight `(c, out / groups, kh, kw)`; the output may be longer than
+/// the last filter's end, by zeros, and is then a multiple of the stride. One matrix product gives every pixel's
+/// filters; a filter that is `m` strides long then falls into `m` pieces along each axis, each of which lands in
+/// the next stride's block, and laying out the blocks puts every value in its place. candle's own knows neither
+/// groups nor rectangular strides.
+pub(crate) fn conv_transpose2d(
+    x: &Tensor,
+    weight: &Tensor,
+    stride: [usize; 2],
+    groups: usize,
+) -> Result<Tensor> {
+    let (n, channels, h, w) = x.dims4()?;
+    let (_, out, kh, kw) = weight.dims4()?;
+    let pieces = [kh.div_ceil(stride[0]), kw.div_ceil(stride[1])];
+    let [rows, columns] = [pieces[0] * stride[0], pieces[1] * stride[1]];
+    let weight = weight.pad_with_zeros(2, 0, rows - kh)?.pad_with_zeros(3, 0, columns - kw)?;
+    let weight = weight.reshape((groups, channels / groups, out * rows * columns))?;
+    let x = x.reshape((n, groups, channels / groups, h * w))?.permute((1, 2, 0, 3))?.contiguous()?;
+    let x = x.reshape((groups, channels / groups, n * h * w))?;
+    let filters = weight.transpose(1, 2)?.contiguous()?.matmul(&x)?;
+    let out = out * groups;
+    let filters = filters.reshape(vec![out, pieces[0], stride[0], pieces[1], stride[1], n, h, w])?;
+    let mut sum: Option<Tensor> = None;
+    for (down, right) in taps(pieces) {
+        let piece = filters.narrow(1, down, 1)?.narrow(3, right, 1)?.squeeze(3)?.squeeze(1)?;
+        let piece = piece.pad_with_zeros(4, down, pieces[0] - 1 - down)?;
+        let piece = piece.pad_with_zeros(5, right, pieces[1] - 1 - right)?;
+        sum = Some(match sum {
+            None => piece,
+            Some(sum) => (sum + piece)?,
+        });
+    }
+    let blocks =
+        sum.ok_or_else(|| candle_core::Error::msg("a transposed convolution has an empty kernel"))?;
+    let [height, width] = [(h + pieces[0] - 1) * stride[0], (w + pieces[1] - 1) * stride[1]];
+    blocks.permute(vec![3, 0, 4, 1, 5, 2])?.contiguous()?.reshape((n, out, height, width))
 }
 
 /// One filter for each channel, as one multiplication and addition for each tap: candle would run one

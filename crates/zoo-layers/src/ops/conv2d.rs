@@ -5,7 +5,7 @@ use zoo_kernels::{Element, KernelError, conv};
 
 use super::{Call, Operation, ParamSpec, Result, composed, first, param, single_map};
 use crate::{
-    Init, Padding, Shape,
+    Fan, Init, Padding, Shape,
     geometry::{Rounding, Window, sides},
     kernel::{Arg, CpuKernel},
 };
@@ -108,6 +108,11 @@ impl Conv2d {
         self
     }
 
+    /// Fresh weights with variance 2 / fan-out (He et al. 2015), as torchvision draws them in front of a norm.
+    pub fn kaiming(self) -> Self {
+        self.weight_init(Init::KaimingNormal(Fan::Out))
+    }
+
     /// How fresh biases are drawn.
     pub fn bias_init(mut self, init: Init) -> Self {
         self.bias_init = Some(init);
@@ -179,7 +184,7 @@ impl Operation for Conv2d {
     fn macs(&self, inputs: &[Shape], output: &Shape) -> u64 {
         let channels = inputs.first().map_or(0, Shape::channels) / self.groups.max(1);
         let taps = channels * self.kernel_size[0] * self.kernel_size[1];
-        output.elements() as u64 * taps as u64
+        (output.elements() as u64).saturating_mul(taps as u64)
     }
 
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {

@@ -16,6 +16,8 @@ mod batch_norm;
 mod channels;
 pub(crate) mod composed;
 mod conv2d;
+mod conv_transpose2d;
+mod crop;
 mod dropout;
 mod linear;
 mod local_response_norm;
@@ -24,13 +26,18 @@ mod merge;
 mod rbf;
 mod softmax;
 mod spatial;
+#[cfg(test)]
+pub(crate) mod testing;
+mod upsample;
 
 pub use activation::Activation;
 pub use avg_pool::{AdaptiveAvgPool2d, AvgPool2d, Divisor};
 pub use batch_norm::BatchNorm2d;
 pub(crate) use batch_norm::{BatchStatistics, NormKernel};
 pub use channels::{ChannelAffine, ChannelScaleShift, PadChannels, SelectChannels};
+pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
+pub use crop::Crop;
 pub use dropout::Dropout;
 pub use linear::Linear;
 pub use local_response_norm::LocalResponseNorm;
@@ -39,6 +46,7 @@ pub use merge::{Add, Concat, ScaleChannels};
 pub use rbf::Rbf;
 pub use softmax::Softmax;
 pub use spatial::{Flatten, Subsample};
+pub use upsample::{Align, Upsample};
 
 /// What computing gives; a shape that does not fit is a sentence instead of candle's error.
 pub(crate) type Result<T, E = candle_core::Error> = std::result::Result<T, E>;
@@ -146,6 +154,8 @@ pub enum Op {
     Input(Input),
     /// Convolution.
     Conv2d(Conv2d),
+    /// Transposed convolution.
+    ConvTranspose2d(ConvTranspose2d),
     /// Batch normalisation.
     BatchNorm2d(BatchNorm2d),
     /// Fully connected layer.
@@ -176,6 +186,10 @@ pub enum Op {
     PadChannels(PadChannels),
     /// Every k-th pixel.
     Subsample(Subsample),
+    /// A piece as large as another map.
+    Crop(Crop),
+    /// Bilinear interpolation to another map's size.
+    Upsample(Upsample),
     /// A learned scale and shift for each channel.
     ChannelAffine(ChannelAffine),
     /// A given scale and shift for each channel.
@@ -194,6 +208,7 @@ impl Op {
         match self {
             Self::Input(op) => op,
             Self::Conv2d(op) => op,
+            Self::ConvTranspose2d(op) => op,
             Self::BatchNorm2d(op) => op,
             Self::Linear(op) => op,
             Self::Activation(op) => op,
@@ -209,6 +224,8 @@ impl Op {
             Self::SelectChannels(op) => op,
             Self::PadChannels(op) => op,
             Self::Subsample(op) => op,
+            Self::Crop(op) => op,
+            Self::Upsample(op) => op,
             Self::ChannelAffine(op) => op,
             Self::ChannelScaleShift(op) => op,
             Self::Rbf(op) => op,
@@ -238,6 +255,7 @@ impl Op {
         }
         match self {
             Self::Conv2d(op) => shared(op.clone()),
+            Self::ConvTranspose2d(op) => shared(op.clone()),
             Self::Linear(op) => shared(op.clone()),
             Self::Activation(op) => shared(*op),
             Self::MaxPool2d(op) => shared(*op),
@@ -252,6 +270,8 @@ impl Op {
             Self::SelectChannels(op) => shared(op.clone()),
             Self::PadChannels(op) => shared(*op),
             Self::Subsample(op) => shared(*op),
+            Self::Crop(op) => shared(*op),
+            Self::Upsample(op) => shared(*op),
             Self::ChannelAffine(_) => shared(AffineKernel::new(None)?),
             Self::ChannelScaleShift(op) => shared(op.clone()),
             Self::Input(_)
@@ -283,6 +303,7 @@ macro_rules! into_op {
 into_op!(
     Input,
     Conv2d,
+    ConvTranspose2d,
     BatchNorm2d,
     Linear,
     Activation,
@@ -298,6 +319,8 @@ into_op!(
     SelectChannels,
     PadChannels,
     Subsample,
+    Crop,
+    Upsample,
     ChannelAffine,
     ChannelScaleShift,
     Rbf,
@@ -362,4 +385,25 @@ pub(crate) fn single_map(inputs: &[Shape]) -> Result<(usize, [usize; 2]), String
             Err(format!("it takes a map (channels x height x width), got a vector of {vector}"))
         }
     }
+}
+
+/// The two tensors of an operation that takes two.
+pub(crate) fn pair(inputs: &[Tensor]) -> Result<[&Tensor; 2]> {
+    match inputs {
+        [first, second] => Ok([first, second]),
+        _ => candle_core::bail!("an operation that takes two inputs was given {}", inputs.len()),
+    }
+}
+
+/// Channels and sizes of both inputs, which must be maps.
+pub(crate) fn two_maps(inputs: &[Shape]) -> Result<[(usize, [usize; 2]); 2], String> {
+    match inputs {
+        [first, second] => Ok([single_map(&[*first])?, single_map(&[*second])?]),
+        _ => Err(format!("it takes a map and another of the size that is wanted, got {}", inputs.len())),
+    }
+}
+
+/// The dimensions of a map with the height and width of another.
+fn resized(map: &[usize], like: &[usize]) -> Vec<usize> {
+    map.iter().take(2).chain(like.iter().skip(2)).copied().collect()
 }

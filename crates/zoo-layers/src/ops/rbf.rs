@@ -44,7 +44,7 @@ impl Operation for Rbf {
     }
 
     fn macs(&self, inputs: &[Shape], output: &Shape) -> u64 {
-        inputs.first().map_or(0, Shape::channels) as u64 * output.elements() as u64
+        (inputs.first().map_or(0, Shape::channels) as u64).saturating_mul(output.elements() as u64)
     }
 
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {

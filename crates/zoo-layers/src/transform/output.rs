@@ -5,21 +5,30 @@ use std::collections::HashSet;
 use crate::{Error, Graph, Node, Op, Result};
 
 impl Graph {
-    /// The same network for `classes` classes: the classifier before each output, auxiliary ones included, gets
-    /// so many outputs and keeps its name.
+    /// The same network for `classes` classes: the classifiers before each output, auxiliary ones included, get
+    /// so many outputs and keep their names. Transposed convolutions that make scores larger follow them.
     ///
     /// # Errors
     /// No classes; an output without a classifier, that is a linear layer or convolution with nothing after it
-    /// but pools, dropout, flattening, softmax or resizing.
+    /// but pools, dropout, flattening, softmax, resizing, or the sum with another one's scores.
     pub fn with_num_classes(&self, classes: usize) -> Result<Self> {
-        let classifiers: HashSet<Node> =
-            self.outputs.iter().map(|output| self.classifier(output.node)).collect::<Result<_>>()?;
+        let mut scores = HashSet::new();
+        let mut open: Vec<Node> = self.outputs.iter().map(|output| output.node).collect();
+        while let Some(node) = open.pop() {
+            if scores.insert(node) {
+                open.extend(self.scores_before(node)?);
+            }
+        }
         self.with_ops(|node, layer| match layer.op.clone() {
-            Op::Linear(mut linear) if classifiers.contains(&node) => {
+            Op::Linear(mut linear) if scores.contains(&node) => {
                 linear.out_features = classes;
                 linear.into()
             }
-            Op::Conv2d(mut conv) if classifiers.contains(&node) => {
+            Op::Conv2d(mut conv) if scores.contains(&node) => {
+                conv.out_channels = classes;
+                conv.into()
+            }
+            Op::ConvTranspose2d(mut conv) if scores.contains(&node) => {
                 conv.out_channels = classes;
                 conv.into()
             }
@@ -27,35 +36,34 @@ impl Graph {
         })
     }
 
-    /// The layer that decides between classes for the output `node`.
-    fn classifier(&self, mut node: Node) -> Result<Node> {
-        loop {
-            let layer = self.get(node);
-            match (&layer.op, layer.inputs.as_slice()) {
-                (Op::Linear(_) | Op::Conv2d(_), _) => return Ok(node),
-                // What follows an activation is a feature, not a logit.
-                (op, &[before]) if layer.params.is_empty() && !matches!(op, Op::Activation(_)) => {
-                    node = before;
-                }
-                (op, _) => {
-                    return Err(Error::Misfit {
-                        node: layer.name.clone(),
-                        op: op.operation().kind(),
-                        reason: format!(
-                            "no classifier leads here, so `{}` can't be given another number of classes; \
-                             describe it with a head of its own",
-                            self.name
-                        ),
-                    });
-                }
+    /// Of what `node` reads, all that holds one value for each class; nothing if `node` is a classifier.
+    fn scores_before(&self, node: Node) -> Result<Vec<Node>> {
+        let layer = self.get(node);
+        match (&layer.op, layer.inputs.as_slice()) {
+            (Op::Linear(_) | Op::Conv2d(_), _) => Ok(Vec::new()),
+            (Op::Add(_), inputs) => Ok(inputs.to_vec()),
+            // The second input is read for its size only.
+            (Op::ConvTranspose2d(_) | Op::Upsample(_) | Op::Crop(_), &[before, ..]) => Ok(vec![before]),
+            // What follows an activation is a feature, not a logit.
+            (op, &[before]) if layer.params.is_empty() && !matches!(op, Op::Activation(_)) => {
+                Ok(vec![before])
             }
+            (op, _) => Err(Error::Misfit {
+                node: layer.name.clone(),
+                op: op.operation().kind(),
+                reason: format!(
+                    "no classifier leads here, so `{}` can't be given another number of classes; describe it with \
+                     a head of its own",
+                    self.name
+                ),
+            }),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::{Conv2d, Graph, Linear, Result, Shape};
+    use crate::{Align, Conv2d, ConvTranspose2d, Graph, Linear, Result, Shape};
 
     fn two_heads() -> Result<Graph> {
         Graph::build("two heads", Shape::map(3, 16, 16), |net, picture| {
@@ -80,6 +88,26 @@ mod tests {
             let is_classifier = old.name.starts_with("aux.fc") || old.name.starts_with("classifier");
             assert_eq!(old.shape != new.shape, is_classifier, "{}", old.name);
         }
+    }
+
+    /// Scores from two layers, one made larger, added and brought to the picture's size.
+    #[test]
+    fn scores_that_are_fused_and_made_larger_all_follow() {
+        let graph = Graph::build("fused", Shape::map(3, 16, 16), |net, picture| {
+            let fine = net.conv(picture, Conv2d::k3(8).stride(2), "conv1")?;
+            let coarse = net.conv(fine, Conv2d::k3(8).stride(2), "conv2")?;
+            let coarse = net.conv(coarse, Conv2d::k1(10), "coarse")?;
+            let coarse = net.conv_transpose(coarse, ConvTranspose2d::new(10, 4, 2).no_bias(), "larger")?;
+            let fine = net.conv(fine, Conv2d::k1(10), "fine")?;
+            let coarse = net.crop_like(coarse, fine, 1)?;
+            let scores = net.add(coarse, fine)?;
+            let scores = net.upsample_like(scores, picture, Align::Areas)?;
+            net.output("out", scores)
+        });
+        let new = graph.unwrap().with_num_classes(4).unwrap();
+        assert_eq!(new.get(new.main_output().node).output, Shape::map(4, 16, 16));
+        assert_eq!(new.layer("larger").unwrap().params[0].shape, [4, 4, 4, 4]);
+        assert_eq!(new.layer("conv2").unwrap().output.channels(), 8);
     }
 
     #[test]

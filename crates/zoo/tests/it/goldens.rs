@@ -4,19 +4,34 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use candle_core::{DType, Device, Tensor, backprop::GradStore};
+use candle_core::{DType, Device, Tensor, Var, backprop::GradStore};
+use candle_nn::{VarBuilder, VarMap};
 use serde::Deserialize;
-use zoo_layers::{Dropout, Graph, Mode, Net, Op, Outputs, Shape};
+use zoo_layers::{Dropout, Graph, Mode, Net, Node, Op, Outputs, Role};
 
 use crate::generated;
 
 /// max |a - b| / max |b| must stay below this.
 const TOLERANCE: f64 = 1e-4;
 
+/// Steps whose gradients f32 does not determine: where it rounds to the other side of a ReLU or a max pool, a batch
+/// of two passes that on through every batch norm, and PyTorch's own f32 is off by more than 1e-4. They are compared
+/// in f64; beside those with batch norm stands a step on running statistics, in f32.
+const F64: [&str; 7] = [
+    "fcn_resnet50-grads-65x49.json",
+    "googlenet-grads-64x64.json",
+    "googlenet_paper-grads-224x224.json",
+    "inception_v3-grads-299x299.json",
+    "mobilenet_v2-grads-64x64.json",
+    "mobilenet_v2_keras-grads-64x64.json",
+    "xception_keras-grads-76x72.json",
+];
+
 #[derive(Deserialize)]
 struct Golden {
     model: String,
     mode: String,
+    transform_input: bool,
     input: Input,
     outputs: BTreeMap<String, Values>,
     loss: Option<f64>,
@@ -28,6 +43,12 @@ struct Golden {
     running: BTreeMap<String, Values>,
     #[serde(default)]
     vanishing: Vec<String>,
+}
+
+impl Golden {
+    fn mode(&self) -> Mode {
+        if self.mode == "train" { Mode::Train } else { Mode::Eval }
+    }
 }
 
 #[derive(Deserialize)]
@@ -88,23 +109,48 @@ fn goldens(wanted: impl Fn(&str) -> bool) -> Vec<(String, Golden)> {
     names.into_iter().map(read).collect()
 }
 
-/// The golden's network at its size with generated weights, dropout switched off as it was there.
-fn network(golden: &Golden) -> (Net, Tensor) {
-    let graph = zoo::find(&golden.model).unwrap().graph().unwrap();
-    let (channels, height, width) = match golden.input.shape[..] {
-        [_, c, h, w] => (c, h, w),
-        _ => panic!("{:?}", golden.input.shape),
-    };
-    let graph: Graph = graph.at(Shape::map(channels, height, width)).unwrap();
+/// The golden's network as it is described.
+fn described(golden: &Golden) -> Graph {
+    match (golden.model.as_str(), golden.transform_input) {
+        (model, false) => zoo::find(model).unwrap().graph().unwrap(),
+        ("googlenet", true) => {
+            let pixels = zoo_googlenet::Pixels::Imagenet;
+            zoo_googlenet::GoogLeNet { pixels, ..zoo_googlenet::GoogLeNet::GOOGLENET }.graph().unwrap()
+        }
+        ("inception_v3", true) => {
+            let pixels = zoo_inception::Pixels::Imagenet;
+            zoo_inception::InceptionV3 { pixels, ..zoo_inception::InceptionV3::INCEPTION_V3 }.graph().unwrap()
+        }
+        (model, true) => panic!("{model} renormalises nothing"),
+    }
+}
+
+/// The golden's network with generated weights, dropout switched off as it was there.
+fn network(golden: &Golden, dtype: DType) -> (Net, Tensor) {
+    let graph = described(golden);
     let graph = graph
         .with_ops(|_, layer| match &layer.op {
             Op::Dropout(_) => Dropout { probability: 0.0 }.into(),
             op => op.clone(),
         })
         .unwrap();
-    let net = graph.load_tensors(&generated::weights(&graph), &Device::Cpu).unwrap();
+    let weights = VarMap::new();
+    for (name, tensor) in generated::weights(&graph) {
+        let weight = Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap();
+        weights.data().lock().unwrap().insert(name, weight);
+    }
+    let net = graph.load(VarBuilder::from_varmap(&weights, dtype, &Device::Cpu)).unwrap();
     let input = generated::input(&golden.input.name, &golden.input.shape, golden.input.scale);
-    (net, input)
+    (net, input.to_dtype(dtype).unwrap())
+}
+
+/// The goldens of steps, each with its network and input.
+fn steps() -> impl Iterator<Item = (String, Golden, Net, Tensor)> {
+    goldens(|name| name.contains("grads-")).into_iter().map(|(file, golden)| {
+        let dtype = if F64.contains(&file.as_str()) { DType::F64 } else { DType::F32 };
+        let (net, input) = network(&golden, dtype);
+        (file, golden, net, input)
+    })
 }
 
 #[test]
@@ -135,16 +181,21 @@ fn the_generator_is_the_scripts() {
     }
 }
 
+/// All the outputs that the golden holds, by name.
+fn outputs(golden: &Golden, net: &Net, input: &Tensor) -> Outputs {
+    let names = golden.outputs.keys();
+    let nodes: Vec<Node> = names.clone().map(|name| net.graph().find(name).unwrap()).collect();
+    let values = net.run(input, golden.mode(), &nodes).unwrap();
+    names.cloned().zip(nodes).map(|(name, node)| (name, values[&node].clone())).collect()
+}
+
 #[test]
 fn outputs_equal_the_published_implementations() {
-    for (file, golden) in goldens(|name| !name.contains("-grads-")) {
-        let (net, input) = network(&golden);
-        let mode = if golden.mode == "train" { Mode::Train } else { Mode::Eval };
-        let names: Vec<&String> = golden.outputs.keys().collect();
-        let nodes: Vec<_> = names.iter().map(|name| net.graph().find(name).unwrap()).collect();
-        let values = net.run(&input, mode, &nodes).unwrap();
-        for (name, node) in names.into_iter().zip(nodes) {
-            golden.outputs[name].check(&format!("{file}: {name}"), &values[&node]);
+    for (file, golden) in goldens(|name| !name.contains("grads-")) {
+        let (net, input) = network(&golden, DType::F32);
+        let outputs = outputs(&golden, &net, &input);
+        for (name, values) in &golden.outputs {
+            values.check(&format!("{file}: {name}"), &outputs[name]);
         }
     }
 }
@@ -163,13 +214,17 @@ fn cross_entropy(logits: &Tensor) -> Tensor {
     candle_nn::loss::cross_entropy(&logits, &targets).unwrap()
 }
 
+fn number(scalar: &Tensor) -> f64 {
+    scalar.to_dtype(DType::F64).unwrap().to_scalar().unwrap()
+}
+
 /// The loss of the golden from outputs by name.
 fn loss(golden: &Golden, main: &str, outputs: &Outputs) -> Tensor {
     let mut loss = cross_entropy(&outputs[main]);
     for (name, weight) in golden.loss_weights.iter().filter(|(name, _)| *name != main) {
         loss = (loss + (cross_entropy(&outputs[name]) * *weight).unwrap()).unwrap();
     }
-    let ours = f64::from(loss.to_scalar::<f32>().unwrap());
+    let ours = number(&loss);
     let expected = golden.loss.unwrap();
     assert!((ours - expected).abs() <= TOLERANCE * expected, "{}: loss {ours}, not {expected}", golden.model);
     loss
@@ -190,22 +245,26 @@ fn check_step(what: &str, golden: &Golden, net: &Net, outputs: &Outputs, gradien
         }
         if golden.vanishing.contains(&param.name) {
             let gradient = gradients.get(tensor).unwrap().abs().unwrap().max_all().unwrap();
-            let gradient = gradient.to_scalar::<f32>().unwrap();
-            assert!(f64::from(gradient) <= TOLERANCE * greatest, "{what}: {gradient}, not 0");
+            let gradient = number(&gradient);
+            assert!(gradient <= TOLERANCE * greatest, "{what}: {gradient}, not 0");
             checked += 1;
         } else if let Some(values) = golden.gradients.get(&param.name) {
             values.check(&what, gradients.get(tensor).unwrap());
             checked += 1;
         }
     }
-    assert_eq!(checked, net.graph().params().count(), "{what}: parameters without a golden");
+    let active = net.graph().ancestors(outputs.keys().map(|name| net.graph().find(name).unwrap()));
+    let layers = net.graph().nodes().filter(|(node, _)| active.contains(node));
+    let params = layers.flat_map(|(_, layer)| &layer.params);
+    // A step in evaluation mode moves no running statistics.
+    let moved = params.filter(|param| param.role == Role::Trainable || golden.mode() == Mode::Train);
+    assert_eq!(checked, moved.count(), "{what}: parameters without a golden");
 }
 
 #[test]
 fn gradients_on_candles_tape_equal_the_published_implementations() {
-    for (file, golden) in goldens(|name| name.contains("-grads-")) {
-        let (net, input) = network(&golden);
-        let outputs = net.outputs(&input, Mode::Train).unwrap();
+    for (file, golden, net, input) in steps() {
+        let outputs = outputs(&golden, &net, &input);
         let loss = loss(&golden, &net.graph().main_output().name, &outputs);
         check_step(&file, &golden, &net, &outputs, &loss.backward().unwrap());
     }
@@ -213,8 +272,7 @@ fn gradients_on_candles_tape_equal_the_published_implementations() {
 
 #[test]
 fn gradients_of_a_pass_equal_the_published_implementations() {
-    for (file, golden) in goldens(|name| name.contains("-grads-")) {
-        let (net, input) = network(&golden);
+    for (file, golden, net, input) in steps().filter(|(_, golden, _, _)| golden.mode() == Mode::Train) {
         let pass = net.train_pass(&input).unwrap();
         let outputs = pass.outputs().clone();
         let loss = loss(&golden, &net.graph().main_output().name, &outputs);

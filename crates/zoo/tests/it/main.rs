@@ -1,5 +1,7 @@
 //! What must hold for the whole zoo.
 
+mod dilation;
 mod generated;
 mod goldens;
 mod published;
+mod transforms;

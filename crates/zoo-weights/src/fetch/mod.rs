@@ -28,7 +28,7 @@ use transfer::Transfer;
 
 use crate::{Digest, KeyMap, Place, Source, Weights};
 
-/// A try that brings this much was no vain one.
+/// A try that comes this much further than any before was no vain one.
 const WORTHWHILE: u64 = 1 << 20;
 
 /// Longer than this no one waits for a server.
@@ -178,6 +178,7 @@ impl Fetcher {
             return Ok((path, None));
         }
         let mut vain = 0;
+        let mut furthest = 0;
         let mut wrong_before = false;
         loop {
             let mut transfer = Transfer {
@@ -187,10 +188,10 @@ impl Fetcher {
                 expected: source.digest.as_ref(),
                 destination: &destination,
                 events: &mut *events,
-                gained: 0,
+                reached: 0,
             };
             let outcome = transfer.run();
-            let gained = transfer.gained;
+            let reached = transfer.reached;
             let (why, retry_after) = match outcome {
                 Ok((path, verified)) => return Ok((path, Some(verified))),
                 Err(Failure::Passing { why, retry_after }) => (why, retry_after),
@@ -198,7 +199,10 @@ impl Fetcher {
                 Err(Failure::Wrong(why)) if !std::mem::replace(&mut wrong_before, true) => (why, None),
                 Err(lasting) => return Err(lasting),
             };
-            vain = if gained >= WORTHWHILE { 1 } else { vain + 1 };
+            if reached >= furthest + WORTHWHILE {
+                (vain, furthest) = (0, reached);
+            }
+            vain += 1;
             let doubled = self.settings.first_pause.saturating_mul(1 << (vain - 1).min(6));
             let pause = retry_after.unwrap_or_else(|| doubled.min(MAX_PAUSE));
             if vain >= self.settings.tries || pause > MAX_PAUSE {

@@ -15,6 +15,9 @@ use crate::Digest;
 
 const BUFFER: usize = 256 << 10;
 
+/// No file of weights is larger; a server that names no length is stopped here.
+const MOST: u64 = 16 << 30;
+
 /// What one try needs.
 pub(super) struct Transfer<'a> {
     pub(super) client: &'a Client,
@@ -24,8 +27,8 @@ pub(super) struct Transfer<'a> {
     pub(super) expected: Option<&'a Digest>,
     pub(super) destination: &'a Destination,
     pub(super) events: &'a mut dyn FnMut(Event<'_>),
-    /// Bytes that came in this try.
-    pub(super) gained: u64,
+    /// Bytes of the file that were here at the end of this try.
+    pub(super) reached: u64,
 }
 
 impl Transfer<'_> {
@@ -112,6 +115,7 @@ impl Transfer<'_> {
         rehash(&mut file, &mut hasher, &mut buffer).at("read", partial)?;
         let mut meter = Meter::new(Instant::now(), start, total);
         let mut done = start;
+        self.reached = start;
         if answer.status != 416 {
             let mut body = answer.body.into_reader();
             loop {
@@ -124,7 +128,11 @@ impl Transfer<'_> {
                 file.write_all(&buffer[..read]).at("write", partial)?;
                 hasher.update(&buffer[..read]);
                 done += read as u64;
-                self.gained += read as u64;
+                self.reached = done;
+                if done > total.unwrap_or(MOST) {
+                    remove(partial)?;
+                    return Err(Failure::Lasting(format!("sends more than {done} bytes, and has no end")));
+                }
                 if let Some(progress) = meter.at(Instant::now(), done) {
                     (self.events)(Event::Progress(progress));
                 }

@@ -199,6 +199,20 @@ fn pauses_grow_and_a_source_is_given_up_in_the_end() {
 }
 
 #[test]
+fn a_source_that_never_comes_further_is_given_up() {
+    let bench = Bench::new();
+    // Without a checksum and a tag every try starts anew, and brings as much as the one before.
+    bench.server.put("/net.pth", Served { bytes: Arc::clone(&bench.bytes), etag: None, hub: None });
+    for _ in 0..10 {
+        bench.server.fault(Fault::StopAfter(LEN - 1));
+    }
+    let source = format!("{{ url = \"{}/net.pth\" }}", bench.server.url);
+    let error = bench.fetcher().fetch(&weights(&source), &mut quiet).unwrap_err().to_string();
+    assert!(error.contains("stopped after 3145727 of 3145728 bytes"), "{error}");
+    assert_eq!(bench.slept(), [1, 2, 4, 8]);
+}
+
+#[test]
 fn a_server_that_asks_to_wait_is_waited_for() {
     let bench = Bench::new();
     bench.server.fault(Fault::Status(429, Some(7)));

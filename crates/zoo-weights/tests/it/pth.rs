@@ -84,3 +84,12 @@ fn a_file_cut_anywhere_is_an_error() {
         }
     }
 }
+
+#[test]
+fn a_model_saved_whole_by_an_old_pytorch_is_refused() {
+    let head = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.\x80\x02M\xe9\x03.\x80\x02}.";
+    // A persistent id that begins with "module" stands for a class with its source.
+    let whole_model = [&head[..], b"\x80\x02X\x06\x00\x00\x00module\x85Q."].concat();
+    let error = TensorFile::from_bytes("model.pth", whole_model).unwrap_err().to_string();
+    assert!(error.contains("a whole model and its program"), "{error}");
+}

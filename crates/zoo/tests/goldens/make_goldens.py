@@ -197,7 +197,7 @@ def cases():
 
     # Where f32 decides a ReLU or a max pool otherwise than f64, a gradient jumps by far more than the rounding error.
     # The inputs are chosen so that PyTorch's own f32 stays within 2e-5, and where batch statistics make that hopeless
-    # (the deep networks on a batch of 2), a step on running statistics stands beside the one in training mode.
+    # (the deep networks on a batch of 2), one on running statistics stands beside the one in training mode.
     yield gradients("resnet18", 64, 64, input="input.2")
     yield gradients("seresnet18", 64, 64, input="input.1")
     yield gradients("legacy_seresnet18", 64, 64, input="input.1")
@@ -218,9 +218,11 @@ def cases():
     yield gradients("xception", 75, 71, input="input.1")
     yield gradients("xception", 75, 71, train=False)
     yield gradients("xception_keras", 76, 72)
+    yield gradients("xception_keras", 76, 72, train=False, input="input.6")
     yield gradients("mobilenet_v2", 64, 64)
     yield gradients("mobilenet_v2", 64, 64, train=False, input="input.1")
     yield gradients("mobilenet_v2_keras", 64, 64)
+    yield gradients("mobilenet_v2_keras", 64, 64, train=False)
     yield gradients("fcn_resnet50", 65, 49)
     yield gradients("fcn_resnet50", 65, 49, train=False, input="input.1")
 

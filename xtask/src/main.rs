@@ -1,6 +1,7 @@
 //! The zoo's chores, one file for each command.
 
 mod fetch_weights;
+mod snapshots;
 
 use std::process::ExitCode;
 
@@ -17,11 +18,13 @@ struct Cli {
 enum Command {
     /// Fetch, list or verify published weights
     FetchWeights(fetch_weights::Args),
+    Snapshots(snapshots::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::FetchWeights(args) => fetch_weights::run(&args),
+        Command::Snapshots(args) => snapshots::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         // Whoever reads our output has read enough.

@@ -7,15 +7,15 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use zoo::{Cut, Model, Network};
+use zoo::{Cut, Model, Network, Published};
 
 use crate::failure::{OrWrongCall, WrongCall};
 
 /// Which weights, how many threads, where.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RunArguments {
-    /// A file of weights, instead of the published or built-in ones
-    #[arg(long, value_name = "FILE")]
+    /// A file of weights or the tag of published ones, instead of the default
+    #[arg(long, value_name = "FILE|TAG")]
     weights: Option<PathBuf>,
     /// Use only what is on this machine
     #[arg(long)]
@@ -97,21 +97,73 @@ impl RunArguments {
         Ok(model(name)?.on(device))
     }
 
-    /// The whole network with its weights.
+    /// The whole network with its weights, fetched if need be.
     pub(crate) fn load(&self, model: &Model) -> Result<Network> {
-        Ok(match &self.weights {
-            Some(path) => model.weights(path)?,
-            None => model.pretrained()?,
+        Ok(match self.source(model)? {
+            Source::File(path) => model.weights(path)?,
+            Source::Tag(tag) => model.tagged(tag)?,
+            Source::Default => model.pretrained()?,
         })
     }
 
-    /// A part of a network with its weights.
-    pub(crate) fn load_cut(&self, cut: &Cut<'_>) -> Result<Network> {
-        Ok(match &self.weights {
-            Some(path) => cut.weights(path)?,
-            None => cut.pretrained()?,
+    /// A part of a network with its weights, fetched if need be.
+    pub(crate) fn load_cut(&self, model: &Model, cut: &Cut<'_>) -> Result<Network> {
+        Ok(match self.source(model)? {
+            Source::File(path) => cut.weights(path)?,
+            Source::Tag(tag) => cut.tagged(tag)?,
+            Source::Default => cut.pretrained()?,
         })
     }
+
+    /// Where the weights are, once they are here.
+    fn source(&self, model: &Model) -> Result<Source<'_>> {
+        let name = model.architecture().name;
+        let is_tag = |text: &str| text.split_once('.').is_some_and(|(model, _)| model == name);
+        let source = match self.weights.as_deref() {
+            Some(path) => match path.to_str().filter(|text| is_tag(text) && !path.exists()) {
+                Some(tag) => Source::Tag(tag),
+                None => return Ok(Source::File(path)),
+            },
+            None => Source::Default,
+        };
+        let published = Published::new(self.offline)?;
+        let wanted = match source {
+            Source::Tag(tag) => tag.to_string(),
+            _ if model.is_complete() => return Ok(source),
+            _ => match published.of(name).into_iter().next() {
+                Some(first) => first.tag,
+                None => return Ok(source), // That there are none is said when they are looked for.
+            },
+        };
+        fetch(&published, &wanted)?;
+        Ok(source)
+    }
+}
+
+/// Where weights come from.
+enum Source<'a> {
+    File(&'a Path),
+    Tag(&'a str),
+    Default,
+}
+
+/// Fetches weights with a bar, if they are not here.
+fn fetch(published: &Published, tag: &str) -> Result<()> {
+    let bar = indicatif::ProgressBar::new_spinner();
+    let outcome = published.fetch(tag, &mut |event| {
+        match event {
+            zoo_weights::Event::Progress(progress) => bar.set_message(format!("{tag}: {progress}")),
+            zoo_weights::Event::Retrying { why, .. } => bar.set_message(format!("{tag}: again, since {why}")),
+            zoo_weights::Event::Waiting => bar.set_message(format!("{tag}: another process fetches it")),
+            _ => {}
+        }
+        bar.tick();
+    });
+    bar.finish_and_clear();
+    outcome.map_err(|error| match error {
+        zoo::Error::Manifest(_) => WrongCall(error.into()).into(),
+        other => other.into(),
+    })
 }
 
 /// A path as people read it.

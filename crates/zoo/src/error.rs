@@ -17,15 +17,29 @@ pub enum Error {
         /// The nearest names, as a sentence, or nothing.
         hint: String,
     },
-    /// Nobody's weights are here.
+    /// Weights are published, but not here.
     #[error(
-        "there are no weights for `{model}` here; give a file with `--weights FILE`, or train your own with \
-         `zoo train {model}`"
+        "the weights of `{model}` ({tag}) are not here; fetch them with `cargo xtask fetch-weights {tag}`, or give a \
+         file with `--weights FILE`"
     )]
+    NotHere {
+        /// The network.
+        model: String,
+        /// What would be fetched.
+        tag: String,
+    },
+    /// Nobody published weights.
+    #[error("no weights are published for `{model}`; give a file of your own with `--weights FILE`")]
     NoWeights {
         /// The network.
         model: String,
     },
+    /// Weights that could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] zoo_weights::FetchError),
+    /// A tag that nobody published.
+    #[error(transparent)]
+    Manifest(#[from] zoo_weights::ManifestError),
     /// A file given instead of a model's name does not say whose weights it holds.
     #[error(
         "{}: its metadata does not name its architecture; give the model's name and `--weights` with this file",

@@ -25,7 +25,7 @@ pub use model::{Answer, Cut, Guess, Model, Network, model};
 pub use prepare::Prepare;
 pub use registry::{ARCHITECTURES, Accuracy, Architecture, Family};
 pub use three_convs::three_convs;
-pub use weights::{KnownWeights, weights_of};
+pub use weights::{KnownWeights, Published};
 pub use zoo_data::Picture;
 
 /// The architecture of that name.

@@ -8,9 +8,9 @@ use std::{
 use candle_core::{D, Device, Tensor};
 use zoo_data::Picture;
 use zoo_layers::{Graph, Mode, Net};
-use zoo_weights::TensorFile;
+use zoo_weights::{KeyMap, TensorFile};
 
-use crate::{Architecture, Error, Prepare, Result, builtin, card::Card};
+use crate::{Architecture, Error, Prepare, Published, Result, builtin, card::Card};
 
 /// An architecture chosen, and where its weights shall come from: still without any.
 #[derive(Debug)]
@@ -68,9 +68,22 @@ impl Model {
     /// With weights that are here: the file it was named by, those inside the program, or fetched ones.
     ///
     /// # Errors
-    /// [`Error::NoWeights`] if there are none; a file that does not fit.
+    /// [`Error::NotHere`] and [`Error::NoWeights`] if there are none; a file that does not fit.
     pub fn pretrained(&self) -> Result<Network> {
         self.whole().pretrained()
+    }
+
+    /// The same with the weights of a tag, which must be here.
+    ///
+    /// # Errors
+    /// An unknown tag, or one of another architecture; else as [`Model::pretrained`].
+    pub fn tagged(&self, tag: &str) -> Result<Network> {
+        self.whole().tagged(tag)
+    }
+
+    /// Whether [`Model::pretrained`] needs nothing but what is here.
+    pub fn is_complete(&self) -> bool {
+        self.file.is_some() || builtin::weights(self.architecture.name).is_some()
     }
 
     /// With the weights of a file, which must be exactly this network's.
@@ -102,9 +115,40 @@ impl Cut<'_> {
         let name = self.model.architecture.name;
         match (&self.model.file, builtin::weights(name)) {
             (Some(path), _) => self.weights(path),
-            (None, Some(bytes)) => self.load(&TensorFile::from_static(name, bytes)?),
-            (None, None) => Err(Error::NoWeights { model: name.into() }),
+            (None, Some(bytes)) => self.load(TensorFile::from_static(name, bytes)?, None),
+            (None, None) => {
+                let published = Published::new(true)?;
+                let Some(first) = published.of(name).into_iter().next() else {
+                    return Err(Error::NoWeights { model: name.into() });
+                };
+                self.from_published(&published, &first.tag)
+            }
         }
+    }
+
+    /// As [`Model::tagged`].
+    ///
+    /// # Errors
+    /// As [`Model::tagged`].
+    pub fn tagged(&self, tag: &str) -> Result<Network> {
+        self.from_published(&Published::new(true)?, tag)
+    }
+
+    fn from_published(&self, published: &Published, tag: &str) -> Result<Network> {
+        let weights = published.find(tag)?;
+        let name = self.model.architecture.name;
+        if weights.model() != name {
+            let (file, theirs) = (PathBuf::from(&weights.tag), weights.model().to_string());
+            return Err(Error::OtherModel { file, theirs, wanted: name.into() });
+        }
+        if weights.built_in() {
+            return self.pretrained();
+        }
+        let Some(here) = published.locate(weights) else {
+            return Err(Error::NotHere { model: name.into(), tag: weights.tag.clone() });
+        };
+        let file = TensorFile::open(&here.path)?.with_keys(here.keys)?;
+        self.load(file, Some(Prepare::published(&weights.preprocess, weights.classes)))
     }
 
     /// As [`Model::weights`].
@@ -112,22 +156,26 @@ impl Cut<'_> {
     /// # Errors
     /// As [`Model::weights`].
     pub fn weights(&self, path: &Path) -> Result<Network> {
-        self.load(&TensorFile::open(path)?)
+        let file = TensorFile::open(path)?;
+        let keys = KeyMap::detect(self.model.architecture.name, &file)?;
+        self.load(file.with_keys(keys)?, None)
     }
 
-    fn load(&self, file: &TensorFile) -> Result<Network> {
-        let card = Card::read(file)?;
+    /// Loads a file; `prepare` is what its publisher says, where it says nothing of itself.
+    fn load(&self, file: TensorFile, prepare: Option<Prepare>) -> Result<Network> {
+        let card = Card::read(&file)?;
         let name = self.model.architecture.name;
         if let Some(card) = card.as_ref().filter(|card| card.architecture != name) {
             let (file, theirs) = (file.path().to_path_buf(), card.architecture.clone());
             return Err(Error::OtherModel { file, theirs, wanted: name.into() });
         }
         let unfit = |source| Error::Unfit { file: file.path().to_path_buf(), source };
-        let tensors = self.tensors(file)?;
+        let tensors = self.tensors(&file)?;
         let net = self.graph.load_tensors(&tensors, &self.model.device).map_err(unfit)?;
-        let prepare = match card {
-            Some(card) => Prepare::digit(card.preprocessing, card.classes),
-            None => Prepare::usual(&self.model.graph)?,
+        let prepare = match (card, prepare) {
+            (Some(card), _) => Prepare::digit(card.preprocessing, card.classes),
+            (None, Some(prepare)) => prepare,
+            (None, None) => Prepare::usual(&self.model.graph)?,
         };
         Ok(Network { net, prepare, device: self.model.device.clone() })
     }

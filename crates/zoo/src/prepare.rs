@@ -1,7 +1,10 @@
 //! From a picture to what a network takes.
 
 use candle_core::{Device, Tensor};
-use zoo_data::{Picture, Preprocess, classes, handwriting};
+use zoo_data::{
+    Filter, Picture, Preprocess, classes, handwriting,
+    preprocess::{Order, Resize},
+};
 use zoo_layers::{Graph, Shape};
 
 use crate::{Error, Result, card::Preprocessing};
@@ -39,8 +42,8 @@ impl Prepare {
             }
             Shape::Map { channels: 3, height, width } if height == width => {
                 let classes = match outputs {
-                    1000 => classes::imagenet().iter().map(ToString::to_string).collect(),
-                    21 => classes::voc().iter().map(ToString::to_string).collect(),
+                    1000 => owned(classes::imagenet()),
+                    21 => owned(classes::voc()),
                     other => number(other),
                 };
                 let how = How::Photo(Preprocess::imagenet(height * 8 / 7, height));
@@ -52,6 +55,32 @@ impl Prepare {
 
     pub(crate) fn digit(preprocessing: Preprocessing, classes: Vec<String>) -> Self {
         Self { how: How::Digit(preprocessing), classes }
+    }
+
+    /// What the publisher of weights says.
+    pub(crate) fn published(preprocess: &zoo_weights::Preprocess, classes: zoo_weights::Classes) -> Self {
+        let three = |values: &[f32]| [0, 1, 2].map(|i| values.get(i).copied().unwrap_or_default());
+        let photo = Preprocess {
+            resize: preprocess.resize.map_or(Resize::Keep, |side| Resize::ShortSide(side as usize)),
+            filter: match preprocess.interpolation {
+                zoo_weights::Interpolation::Bilinear => Filter::Bilinear,
+                zoo_weights::Interpolation::Bicubic => Filter::Bicubic,
+            },
+            crop: preprocess.crop.map(|side| (side as usize, side as usize)),
+            divisor: 255.0 / preprocess.scale,
+            mean: three(&preprocess.mean),
+            std: three(&preprocess.std),
+            order: match preprocess.channels {
+                zoo_weights::Channels::Rgb => Order::Rgb,
+                zoo_weights::Channels::Bgr => Order::Bgr,
+            },
+        };
+        let classes = match classes {
+            zoo_weights::Classes::Imagenet => owned(classes::imagenet()),
+            zoo_weights::Classes::Voc => owned(classes::voc()),
+            zoo_weights::Classes::Digits => owned(&classes::DIGITS),
+        };
+        Self { how: How::Photo(photo), classes }
     }
 
     /// The name of a class; its number if it has none.
@@ -74,6 +103,10 @@ impl Prepare {
         let tensor = Tensor::from_vec(values, (1, channels, height, width), &Device::Cpu);
         Ok(tensor.map_err(zoo_layers::Error::from)?)
     }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }
 
 /// A digit of 28×28 in its frame of paper.

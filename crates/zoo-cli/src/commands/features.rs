@@ -59,7 +59,7 @@ impl Arguments {
             false => self.names(&model)?,
         };
         let cut = model.cut(&names).or_wrong_call()?;
-        let network = self.run.load_cut(&cut)?;
+        let network = self.run.load_cut(&model, &cut)?;
         let places = places(&self.inputs)?;
         let mut inputs = Vec::new();
         let mut rows: Vec<Rows> = names.iter().map(|_| Rows::default()).collect();

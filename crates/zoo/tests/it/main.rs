@@ -4,4 +4,5 @@ mod dilation;
 mod generated;
 mod goldens;
 mod published;
+mod tidy;
 mod transforms;

@@ -175,7 +175,7 @@ impl<T: Element> Panel<'_, T> {
     fn is_dense(&self) -> bool {
         let ([height, width], target) = (self.all.view.grid, self.all.target);
         let pixels = height * width;
-        let gapless = target.column == 1 && target.row == self.all.line;
+        let gapless = target.column == 1 && target.row == self.all.line && self.all.line == self.all.width;
         gapless && self.start % pixels + self.columns <= pixels
     }
 

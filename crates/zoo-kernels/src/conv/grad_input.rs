@@ -19,7 +19,7 @@ use crate::error::{Result, Shape, check_len};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, tasks};
 use crate::scratch;
-use crate::simd::{Lanes, transpose};
+use crate::simd::{Lanes, copy, transpose};
 
 /// Input channels whose weights are turned together: their numbers for one output channel lie side by side.
 const CHUNK: usize = 32;
@@ -169,8 +169,14 @@ impl<T: Element> Kernel<T> for Turn<'_, T> {
             let from = &from[out * self.group_c * self.all..];
             for (channel, from) in from.chunks_exact(self.all).take(self.channels.len()).enumerate() {
                 let at = channel * row + out * self.picks.len();
-                for (to, &pick) in to[at..at + self.picks.len()].iter_mut().zip(self.picks) {
-                    *to = from[pick];
+                let to = &mut to[at..at + self.picks.len()];
+                if to.len() == self.all {
+                    // SAFETY: both are `all` numbers long: every tap, in order.
+                    unsafe { copy::<S>(from.as_ptr(), 1, to.as_mut_ptr(), self.all) };
+                } else {
+                    for (to, &pick) in to.iter_mut().zip(self.picks) {
+                        *to = from[pick];
+                    }
                 }
             }
         }

@@ -87,7 +87,7 @@ fn the_number_of_threads_changes_no_bit() {
 
 #[test]
 fn it_learns_and_tells_how_it_goes() {
-    let recipe = Recipe { epochs: 6, warmup_epochs: 1, label_smoothing: 0.0, ..RECIPE };
+    let recipe = Recipe { epochs: 6, warmup_epochs: 1, distortion: Distortion::NONE, ..RECIPE };
     let (digits, test) = some(330);
     let graph = graph(10);
     let run =
@@ -103,7 +103,7 @@ fn it_learns_and_tells_how_it_goes() {
     assert!((seen[0].rate - 1e-4).abs() < 1e-12 && (seen[19].rate - 2e-3).abs() < 1e-12);
     assert_eq!(trained.history.len(), 6);
     assert_eq!(Some(trained.score()), seen[119].test);
-    assert!(trained.history[5].loss < 0.7 * trained.history[0].loss, "{:?}", trained.history);
+    assert!(trained.history[5].loss < 0.8 * trained.history[0].loss, "{:?}", trained.history);
     assert!(trained.score().accuracy() > 0.5, "{:?}", trained.history);
 }
 

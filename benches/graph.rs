@@ -19,7 +19,7 @@ fn summary(criterion: &mut Criterion) {
     for name in ["lenet5", "resnet50", "resnet152"] {
         let Ok(graph) = zoo::find(name).and_then(|architecture| Ok(architecture.graph()?)) else { continue };
         group.bench_function(name, |bencher| {
-            bencher.iter(|| Summary::of(black_box(&graph), &Options::default()))
+            bencher.iter(|| Summary::of(black_box(&graph), &Options::default()));
         });
     }
     group.finish();

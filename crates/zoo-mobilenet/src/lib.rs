@@ -54,7 +54,7 @@
 //! use zoo_mobilenet::{Head, MobileNetV2};
 //!
 //! let graph = MobileNetV2 { head: Head::Classes(2), width: 60, ..MobileNetV2::MOBILENET_V2 }.graph()?;
-//! assert_eq!(graph.layer("features.17")?.output.to_string(), "192x7x7");
+//! assert_eq!(graph.get(graph.find("features.17")?).output.to_string(), "192x7x7");
 //! # Ok::<(), zoo_layers::Error>(())
 //! ```
 

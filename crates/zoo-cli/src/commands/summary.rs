@@ -102,11 +102,11 @@ impl Arguments {
         let params = &summary.params;
         let memory = &summary.memory;
         let mut lines = vec![
-            ("parameters".into(), format!("{} learned", thousands(params.total))),
-            ("MACs".into(), format!("{} for one picture", count(summary.macs))),
+            ("parameters".into(), thousands(params.total)),
+            ("MACs".into(), format!("{} a picture", count(summary.macs))),
         ];
         if params.buffers > 0 {
-            lines[0].1 += &format!(", {} more in buffers", thousands(params.buffers));
+            lines[0].1 += &format!(", and {} in buffers", thousands(params.buffers));
         }
         if params.auxiliary > 0 {
             lines[0].1 += &format!(", {} in auxiliary heads", thousands(params.auxiliary));
@@ -122,10 +122,10 @@ impl Arguments {
         lines.push(("  to answer".into(), peak));
         if self.train {
             let what = match self.optimizer {
-                OptimizerName::Sgd => "weights, gradients, kept outputs, input",
-                _ => "weights, gradients, optimizer, kept outputs, input",
+                OptimizerName::Sgd => "gradients and kept outputs included",
+                _ => "gradients, optimizer, kept outputs included",
             };
-            lines.push(("  to train".into(), format!("{} ({what})", bytes(memory.training_bytes))));
+            lines.push(("  to train".into(), format!("{}, {what}", bytes(memory.training_bytes))));
         }
         let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         lines.iter().fold("\n".into(), |text, (name, value)| {

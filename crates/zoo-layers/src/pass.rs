@@ -70,6 +70,9 @@ struct Record {
     kernel: Option<Arc<dyn Kernel>>,
 }
 
+/// What ran, in order, and the values that are left: the outputs.
+type Recorded = (Vec<Record>, HashMap<Node, Tensor>);
+
 #[derive(Clone, Debug)]
 enum Source {
     Node(Node),
@@ -106,7 +109,7 @@ impl Net {
 
     /// Runs the network without candle's tape and keeps what the way back needs; nothing if some operation can't
     /// run so.
-    fn record(&self, pictures: &Tensor) -> Result<Option<(Vec<Record>, HashMap<Node, Tensor>)>> {
+    fn record(&self, pictures: &Tensor) -> Result<Option<Recorded>> {
         let graph = self.graph();
         let active = graph.active(Mode::Train);
         if !kernel::takes(std::slice::from_ref(pictures)) || !all_have_kernels(graph, &active) {

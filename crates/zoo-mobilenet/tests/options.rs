@@ -1,5 +1,7 @@
 //! Options that fit and options that don't.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 use zoo_layers::Shape;
 use zoo_mobilenet::{Head, MobileNetV2, Stage};
 

@@ -1,5 +1,7 @@
 //! Options that fit and options that don't.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 use zoo_layers::{Conv2d, Graph, Shape};
 use zoo_senet::{Head, SeNet, Stem, legacy_seresnet50, senet154, squeeze_excite};
 

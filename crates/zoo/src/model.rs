@@ -121,7 +121,7 @@ impl Cut<'_> {
                 let Some(first) = published.of(name).into_iter().next() else {
                     return Err(Error::NoWeights { model: name.into() });
                 };
-                self.from_published(&published, &first.tag)
+                self.load_published(&published, &first.tag)
             }
         }
     }
@@ -131,10 +131,10 @@ impl Cut<'_> {
     /// # Errors
     /// As [`Model::tagged`].
     pub fn tagged(&self, tag: &str) -> Result<Network> {
-        self.from_published(&Published::new(true)?, tag)
+        self.load_published(&Published::new(true)?, tag)
     }
 
-    fn from_published(&self, published: &Published, tag: &str) -> Result<Network> {
+    fn load_published(&self, published: &Published, tag: &str) -> Result<Network> {
         let weights = published.find(tag)?;
         let name = self.model.architecture.name;
         if weights.model() != name {

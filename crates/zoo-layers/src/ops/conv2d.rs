@@ -158,7 +158,8 @@ impl Operation for Conv2d {
         if self.out_channels == 0 {
             return Err("it has 0 output channels; give at least 1".into());
         }
-        if self.groups == 0 || channels % self.groups != 0 || self.out_channels % self.groups != 0 {
+        let divides = |count: usize| self.groups > 0 && count.is_multiple_of(self.groups);
+        if !divides(channels) || !divides(self.out_channels) {
             return Err(format!(
                 "its {} groups do not divide its {channels} input and {} output channels",
                 self.groups, self.out_channels

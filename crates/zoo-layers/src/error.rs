@@ -20,14 +20,25 @@ pub enum Error {
         reason: String,
     },
     /// At another input size, a node would need other parameters than it has.
-    #[error("`{node}` ({op}) can't follow to another size: {reason}")]
+    #[error(
+        "`{node}` ({op}) has a parameter `{param}` of shape {has:?}, but an input of {input} would need \
+         {needs:?}; this network takes {nominal}"
+    )]
     FixedSize {
         /// Full path of the node.
         node: String,
         /// Kind of operation.
         op: &'static str,
-        /// The parameter, its shape and the one it would need, and both inputs.
-        reason: String,
+        /// The parameter that cannot follow.
+        param: String,
+        /// Its shape.
+        has: Vec<usize>,
+        /// The shape it would need.
+        needs: Vec<usize>,
+        /// The input asked for.
+        input: Shape,
+        /// The input the network is described for.
+        nominal: Shape,
     },
     /// Two nodes or two outputs have the same name.
     #[error("the name `{name}` is given twice in `{graph}`; names must be unique")]

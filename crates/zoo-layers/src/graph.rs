@@ -279,14 +279,11 @@ impl Graph {
                 return Err(Error::FixedSize {
                     node: layer.name.clone(),
                     op: layer.op.operation().kind(),
-                    reason: format!(
-                        "its `{}` has the shape {:?}, but an input of {input} would need {:?}; this network \
-                         takes {}",
-                        old.name,
-                        old.shape,
-                        new.shape,
-                        self.input()
-                    ),
+                    param: old.name.clone(),
+                    has: old.shape.clone(),
+                    needs: new.shape.clone(),
+                    input,
+                    nominal: self.input(),
                 });
             }
         }

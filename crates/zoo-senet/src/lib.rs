@@ -42,18 +42,24 @@
 //! costs a few thousandths of the arithmetic and a tenth of the parameters, changes nothing else in the network,
 //! and brought SE-ResNet-50 near ResNet-101's accuracy. SENet-154 won the last ImageNet challenge, in 2017.
 //!
-//! It is a function, [`squeeze_excite`], that any block of any graph can end with:
+//! It is a function, [`squeeze_excite`], that any block of any graph can end with: GoogLeNet's for example (the
+//! paper's SE-Inception, figure 2).
 //!
 //! ```
-//! use zoo_layers::{Conv2d, Graph, Shape};
+//! use zoo_googlenet::{Inception, Style, inception};
+//! use zoo_layers::{Graph, Shape};
 //! use zoo_senet::squeeze_excite;
 //!
-//! let graph = Graph::build("one block", Shape::map(3, 32, 32), |net, picture| {
-//!     let x = net.conv_norm_act(picture, Conv2d::k3(64), "conv", "bn")?; // (n, 64, 32, 32)
-//!     let x = squeeze_excite(net, x, 16)?;
+//! let widths = Inception {
+//!     conv1x1: 64, reduce3x3: 96, conv3x3: 128, reduce5x5: 16, conv5x5: 32, pool_projection: 32,
+//! };
+//! let graph = Graph::build("se_inception", Shape::map(192, 28, 28), |net, x| {
+//!     let mut module = net.enter("inception3a");
+//!     let x = inception(&mut module, x, widths, Style::PAPER)?; // (n, 256, 28, 28)
+//!     let x = squeeze_excite(&mut module, x, 16)?;
 //!     net.output("features", x)
 //! })?;
-//! assert_eq!(graph.layer("se.fc1")?.output.to_string(), "4x1x1");
+//! assert_eq!(graph.layer("inception3a.se.fc1")?.output.to_string(), "16x1x1");
 //! # Ok::<(), zoo_layers::Error>(())
 //! ```
 //!

@@ -69,7 +69,8 @@ fn decode_unguarded(
 fn has_usual_planes(frame: &FrameHeader) -> bool {
     let factors: Vec<(u8, u8)> =
         frame.components.iter().map(|plane| (plane.horizontal_sampling, plane.vertical_sampling)).collect();
-    let coarser = |full: (u8, u8), part: (u8, u8)| full.0 % part.0.max(1) == 0 && full.1 % part.1.max(1) == 0;
+    let divides = |part: u8, full: u8| full.is_multiple_of(part.max(1));
+    let coarser = |full: (u8, u8), part: (u8, u8)| divides(part.0, full.0) && divides(part.1, full.1);
     let known = |factor: u8| matches!(factor, 1 | 2 | 4);
     frame.precision == 8
         && !frame.is_lossless

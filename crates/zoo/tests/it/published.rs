@@ -171,3 +171,10 @@ fn names_shapes_and_totals_are_as_blessed() {
         }
     });
 }
+
+#[test]
+fn every_model_of_the_manifest_is_an_architecture() {
+    for weights in zoo_weights::Manifest::published().unwrap().weights {
+        assert!(zoo::find(weights.model()).is_ok(), "{}: no such architecture", weights.tag);
+    }
+}

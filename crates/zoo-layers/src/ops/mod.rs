@@ -13,6 +13,8 @@ use merge::AddKernel;
 mod activation;
 mod avg_pool;
 mod batch_norm;
+#[cfg(test)]
+mod both_ways;
 mod channels;
 pub(crate) mod composed;
 mod conv2d;

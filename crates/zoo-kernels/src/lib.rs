@@ -91,6 +91,7 @@ pub mod gemm;
 mod isa;
 pub mod loss;
 pub mod lrn;
+mod math;
 pub mod norm;
 mod par;
 mod peak;

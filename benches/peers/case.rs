@@ -118,7 +118,8 @@ pub(crate) fn initial(name: &str, shape: &[usize]) -> Result<Tensor> {
 /// The same numbers for the same name, evenly spread over `-bound..bound`.
 fn numbers(name: &str, shape: &[usize], bound: f32) -> Result<Tensor> {
     // FNV-1a of the name, then a mixing of 32 bits for each number.
-    let seed = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let seed =
+        name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     let number = |index: u32| {
         let mut x = seed.wrapping_add(index);
         x = (x ^ (x >> 16)).wrapping_mul(0x21f0_aaad);

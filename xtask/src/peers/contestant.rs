@@ -105,7 +105,9 @@ impl Field {
         let mut command = Command::new(&self.program);
         command.args([who, &case.to_string()]);
         command.args(["--steps", &self.steps.to_string(), "--seconds", &self.seconds.to_string()]);
-        command.env("RAYON_NUM_THREADS", self.threads.to_string()).stdin(Stdio::null());
+        // A trace of calls would be no part of the reason.
+        command.env("RUST_LIB_BACKTRACE", "0").env("RAYON_NUM_THREADS", self.threads.to_string());
+        command.stdin(Stdio::null());
         command
     }
 

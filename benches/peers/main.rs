@@ -6,6 +6,7 @@ mod here;
 mod memory;
 mod stock;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -65,21 +66,14 @@ struct Measured {
 
 fn main() -> ExitCode {
     match measured(&Cli::parse()) {
-        Ok(measured) => {
-            print(&serde_json::json!(measured));
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            // A contestant that can't run a case is a result too.
-            print(&serde_json::json!({ "reason": format!("{error:#}") }));
-            ExitCode::FAILURE
-        }
+        Ok(measured) => print(&serde_json::json!(measured), ExitCode::SUCCESS),
+        // That a contestant can't run a case is a result too.
+        Err(error) => print(&serde_json::json!({ "reason": format!("{error:#}") }), ExitCode::FAILURE),
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the line is what this program is for")]
-fn print(line: &serde_json::Value) {
-    println!("{line}");
+fn print(line: &serde_json::Value, code: ExitCode) -> ExitCode {
+    writeln!(std::io::stdout(), "{line}").map_or(ExitCode::FAILURE, |()| code)
 }
 
 fn measured(cli: &Cli) -> Result<Measured> {

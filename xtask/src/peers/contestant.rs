@@ -32,16 +32,36 @@ pub(super) enum Peer {
     Candle,
 }
 
+/// How PyTorch lays out pictures and weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum Layout {
+    /// Channel by channel, PyTorch's default
+    Contiguous,
+    /// Pixel by pixel, faster for some networks
+    ChannelsLast,
+}
+
 /// As on the command line.
+fn named(value: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(value.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+}
+
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+        named(self, f)
     }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+        named(self, f)
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        named(self, f)
     }
 }
 
@@ -69,6 +89,7 @@ pub(super) struct Field {
     /// The program that runs what is Rust.
     pub(super) program: PathBuf,
     pub(super) python: OsString,
+    pub(super) layout: Layout,
     pub(super) threads: usize,
     /// Timed steps at least, and seconds of them.
     pub(super) steps: usize,
@@ -116,6 +137,7 @@ impl Field {
         let threads = self.threads.to_string();
         command.arg(root().join("benches/peers/step.py"));
         command.args([&case.to_string(), &threads, &self.steps.to_string(), &self.seconds.to_string()]);
+        command.arg(self.layout.to_string());
         command.env("OMP_NUM_THREADS", &threads).env("MKL_NUM_THREADS", threads).stdin(Stdio::null());
         command
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use super::contestant::{self, Case, Field, Measured, Outcome, Peer};
+use super::contestant::{self, Case, Field, Layout, Measured, Outcome, Peer};
 use super::quiet::Clock;
 use super::report::{Row, table};
 use super::{Threads, convolutions};
@@ -45,6 +45,9 @@ pub(super) struct Args {
     /// A Python that has PyTorch
     #[arg(long, value_name = "PATH")]
     python: Option<OsString>,
+    /// How PyTorch lays out pictures and weights
+    #[arg(long, value_enum, default_value_t = Layout::Contiguous)]
+    layout: Layout,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -81,6 +84,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let field = Field {
         program: contestant::build()?,
         python: named.unwrap_or_else(|| "python3".into()),
+        layout: args.layout,
         threads: args.threads.count(),
         steps: args.steps.into(),
         seconds: args.seconds,

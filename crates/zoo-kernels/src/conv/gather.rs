@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::flat::Flat;
 use super::runs::{Runs, View};
 use crate::element::Element;
-use crate::gemm::micro::{self, Init, Rows, Tile, VECTORS};
+use crate::gemm::micro::{self, Init, Left, Rows, Tile, VECTORS};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, tasks};
 use crate::scratch;
@@ -297,8 +297,7 @@ impl<T: Element> Panel<'_, T> {
                 let tile = Tile {
                     depth: block.depth,
                     a: all.weights[(first_row + row) * depth + block.first..].as_ptr(),
-                    a_row: depth,
-                    a_step: 1,
+                    left: Left::Step { row: depth, step: 1 },
                     b: block.b.wrapping_add(first),
                     b_rows: block.b_rows,
                     c: block.c.wrapping_add(row * block.c_row + first),

@@ -14,6 +14,7 @@ use super::depthwise;
 use super::gather::{Gather, Target};
 use super::runs::{Tap, View};
 use super::spec::Conv2d;
+use super::winograd;
 use crate::element::Element;
 use crate::error::{Result, Shape, check_len};
 use crate::isa::{Isa, Kernel, dispatch};
@@ -75,6 +76,9 @@ pub(super) fn spread<T: Element>(
     let (shape, output) = ([n, c, h, w], [n, o, oh, ow]);
     if depthwise::suits(spec, shape, output) {
         return depthwise::grad_input(spec, shape, output, grad_out, weight, bias, grad_input);
+    }
+    if winograd::suits(spec, shape, [h, w]) {
+        return winograd::grad_input(spec, shape, [oh, ow], grad_out, weight, bias, grad_input);
     }
     let spec = &spec.bounded(shape, output);
     let [kh, kw] = spec.kernel_size;

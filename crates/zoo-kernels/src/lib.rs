@@ -49,7 +49,7 @@
 //! a pixel, against the output's gradient laid out pixel by pixel; in first layers of few channels it goes by pairs
 //! of channels.
 //!
-//! **Winograd's F(4x4, 3x3).** Dense 3x3 convolutions with stride 1, forward and for the input's gradient, take 36
+//! **Winograd's F(4x4, 3x3).** Dense 3x3 convolutions with stride 1, forward and in both gradients, take 36
 //! products instead of 144 for every sixteen outputs, wherever a rule of measured costs expects it to be faster:
 //! with channels in sixteens and enough tiles to pay for transforming the weights. Its results are off by about
 //! 3e-6 of the largest, where direct sums in `f32` are off by 3e-7; an infinite number makes its whole tile NaN.

@@ -19,6 +19,7 @@ use super::pairs;
 use super::runs::{Runs, Tap, View};
 use super::spec::{Conv2d, Padding};
 use super::unfolded::Unfolded;
+use super::winograd;
 use crate::element::Element;
 use crate::error::{Result, Shape, check_len};
 use crate::gemm::micro::{self, Init, Left, Rows, Tile, VECTORS};
@@ -79,6 +80,9 @@ pub(super) fn correlate_weights<T: Element>(
     }
     if pairs::suits(spec, shape, output) {
         return pairs::grad_weight(spec, shape, output, input, grad_out, grad_weight);
+    }
+    if winograd::suits_grad_weight(spec, shape, [output[2], output[3]]) {
+        return winograd::grad_weight(spec, shape, [output[2], output[3]], input, grad_out, grad_weight);
     }
     let spec = &spec.bounded(shape, output);
     let isa = Isa::current();

@@ -12,6 +12,7 @@
 
 #![expect(unsafe_code, reason = "tiles read and write through pointers; the bounds are the block's")]
 
+mod grad_weight;
 mod tiles;
 mod transform;
 mod weights;
@@ -26,6 +27,7 @@ use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, tasks};
 use crate::scratch;
 use crate::simd::Lanes;
+pub(super) use grad_weight::{grad_weight, suits as suits_grad_weight};
 use tiles::Planes;
 use transform::{IN, OUT, PRODUCTS, Pixels, Source, both};
 use weights::{Direction, Weights};
@@ -40,6 +42,14 @@ const TILES: usize = 32;
 /// Whether the convolution, forward or backward, costs less this way: in cycles of AVX-512, by what transforms and
 /// products were measured to take.
 pub(super) fn suits(spec: &Conv2d, [n, c, _, _]: Shape, [oh, ow]: [usize; 2]) -> bool {
+    // Transformed weights that fit into no cache are written to memory and read from there.
+    let weights = if c.saturating_mul(spec.out_channels) > KEPT { 55.0 } else { 12.0 };
+    pays(spec, [n, c, oh, ow], 10.0, weights)
+}
+
+/// Whether products and transforms take fewer cycles than direct sums, with `transform` for each tile and channel
+/// and `weights` for each pair of channels.
+fn pays(spec: &Conv2d, [n, c, oh, ow]: Shape, transform: f64, weights: f64) -> bool {
     let plain = spec.kernel_size == [3, 3] && spec.stride == [1, 1] && spec.dilation == [1, 1];
     let o = spec.out_channels;
     if !plain || spec.groups != 1 || !c.is_multiple_of(CHANNELS) || !o.is_multiple_of(CHANNELS) {
@@ -49,10 +59,7 @@ pub(super) fn suits(spec: &Conv2d, [n, c, _, _]: Shape, [oh, ow]: [usize; 2]) ->
     let tiles = n * oh.div_ceil(OUT) * ow.div_ceil(OUT);
     let direct = cost([n * oh, ow, c, o], 9.0 / 32.0 / 0.85);
     let products = cost([tiles, c, o, PRODUCTS], 1.0 / 32.0 / 0.75);
-    let transforms = cost([tiles, c + o, 1, 1], 10.0);
-    // Transformed weights that fit into no cache are written to memory and read from there.
-    let weights = cost([c, o, 1, 1], if c.saturating_mul(o) > KEPT { 55.0 } else { 12.0 });
-    products + transforms + weights < direct
+    products + cost([tiles, c + o, 1, 1], transform) + cost([c, o, 1, 1], weights) < direct
 }
 
 /// The forward pass.
@@ -181,23 +188,19 @@ impl<T: Element> Block<'_, T> {
             let (picture, top) = (tiles / rows, (tiles % rows * OUT) as isize - all.offset[0]);
             let left = (self.columns.start * OUT) as isize - all.offset[1];
             for channel in (0..channels).step_by(S::N) {
-                for i in 0..IN {
-                    let x = left..left + wide as isize;
-                    // SAFETY: there are these pictures and channels, and after each line is room for a block of
-                    // pixels, the last one's too.
-                    unsafe {
-                        let to = lines.as_mut_ptr().add(i * wide * S::N);
-                        all.source.gather::<S, T>(all.input, [picture, channel], top + i as isize, x, to);
-                    }
-                }
-                for column in 0..columns {
-                    // SAFETY: a tile's lines and columns are in `lines`; each product's matrix has a row of
-                    // all channels for each tile.
-                    unsafe {
-                        let from = lines.as_ptr().add(column * OUT * S::N);
-                        let to = to.as_mut_ptr().add((row * columns + column) * channels + channel);
-                        both::<S, Source, IN, IN>(from, [wide * S::N, S::N], to, [IN * step, step]);
-                    }
+                // SAFETY: there are these pictures and channels, `lines` has room for a block of pixels behind the
+                // last line, and each product's matrix a row of all channels for each tile.
+                unsafe {
+                    let to = to.as_mut_ptr().add(row * columns * channels + channel);
+                    let (place, to) = ([picture, channel], (to, channels, step));
+                    all.source.transform::<S, T, Source, IN>(
+                        all.input,
+                        place,
+                        [top, left],
+                        columns,
+                        &mut lines,
+                        to,
+                    );
                 }
             }
         }

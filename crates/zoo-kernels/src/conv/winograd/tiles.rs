@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::transform::{IN, Line, OUT, both};
 use crate::element::Element;
 use crate::simd::{Lanes, zero};
 
@@ -24,7 +25,7 @@ impl Planes {
     /// # Safety
     /// `source` has all channels of `picture`, and `to` room for `N` pixels more than `x` has.
     #[inline(always)]
-    pub(super) unsafe fn gather<S: Lanes<Elem = T>, T: Element>(
+    unsafe fn gather<S: Lanes<Elem = T>, T: Element>(
         &self,
         source: &[T],
         [picture, channel]: [usize; 2],
@@ -59,6 +60,36 @@ impl Planes {
             }
             zero::<S>(to, before * S::N);
             zero::<S>(inner.add(count * S::N), (columns - before - count) * S::N);
+        }
+    }
+
+    /// Transforms `columns` neighbouring tiles of `I` by `I` pixels, `OUT` apart, of `N` channels. The products of
+    /// a tile go `step` apart from `to` on, and tiles `tile_step` apart.
+    ///
+    /// # Safety
+    /// As [`Planes::gather`], with room for `I` lines and `N` pixels more in `lines`, and `to` has these places.
+    #[inline(always)]
+    pub(super) unsafe fn transform<S: Lanes<Elem = T>, T: Element, L: Line<I, IN>, const I: usize>(
+        &self,
+        source: &[T],
+        place: [usize; 2],
+        [top, left]: [isize; 2],
+        columns: usize,
+        lines: &mut [T],
+        (to, tile_step, step): (*mut T, usize, usize),
+    ) {
+        let wide = OUT * columns + I - OUT;
+        // SAFETY: the caller's promise; a line's room behind it is the next line, which is written after it, or the
+        // room behind all.
+        unsafe {
+            for i in 0..I {
+                let to = lines.as_mut_ptr().add(i * wide * S::N);
+                self.gather::<S, T>(source, place, top + i as isize, left..left + wide as isize, to);
+            }
+            for column in 0..columns {
+                let from = lines.as_ptr().add(column * OUT * S::N);
+                both::<S, L, I, IN>(from, [wide * S::N, S::N], to.add(column * tile_step), [IN * step, step]);
+            }
         }
     }
 

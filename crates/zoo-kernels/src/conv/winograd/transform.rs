@@ -90,6 +90,40 @@ impl Line<IN, OUT> for Pixels {
     }
 }
 
+/// Of the output's gradient, `A`.
+pub(super) struct Spread;
+impl Line<OUT, IN> for Spread {
+    #[inline(always)]
+    fn line<S: Lanes>([a, b, c, d]: [S; OUT]) -> [S; IN] {
+        let (even_p, odd_p) = (a.fma(number(P2), c), b.fma(number(P2), d));
+        let (even_q, odd_q) = (a.fma(number(Q2), c), b.fma(number(Q2), d));
+        [
+            a,
+            even_p.fma(number(P), odd_p),
+            even_p.fma(number(-P), odd_p),
+            even_q.fma(number(Q), odd_q),
+            even_q.fma(number(-Q), odd_q),
+            d,
+        ]
+    }
+}
+
+/// Of the products' sums, to the weights' gradient: `G^T`.
+pub(super) struct Taps;
+impl Line<IN, 3> for Taps {
+    #[inline(always)]
+    fn line<S: Lanes>([zero, p, minus_p, q, minus_q, infinity]: [S; IN]) -> [S; 3] {
+        let minus = number::<S>(-1.0);
+        let (even_p, odd_p) = (p.add(minus_p), p.fma(minus, minus_p));
+        let (even_q, odd_q) = (q.add(minus_q), q.fma(minus, minus_q));
+        [
+            zero.mul(number(1.0 / (P2 * Q2))).fma(number(1.0 / AT_P), even_p).fma(number(1.0 / AT_Q), even_q),
+            odd_p.mul(number(P / AT_P)).fma(number(Q / AT_Q), odd_q),
+            infinity.fma(number(P2 / AT_P), even_p).fma(number(Q2 / AT_Q), even_q),
+        ]
+    }
+}
+
 /// Applies `L` to the columns and then to the rows of a tile whose number `(i, j)` lies at
 /// `from + i * from_step[0] + j * from_step[1]`; the result likewise in `to`.
 ///

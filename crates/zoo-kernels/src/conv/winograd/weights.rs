@@ -11,11 +11,11 @@ use crate::scratch::{self, Scratch};
 use crate::simd::Lanes;
 
 /// Weights of one pair of channels.
-const TAPS: usize = 9;
+pub(super) const TAPS: usize = 9;
 /// Input channels that one task transforms for a vector of output channels.
 const CHANNELS: usize = 64;
 /// Numbers between the matrices, so that not all of them begin in the same set of a cache.
-const GAP: usize = 16;
+pub(super) const GAP: usize = 16;
 
 /// Which channels go in and out of the product.
 #[derive(Clone, Copy)]
@@ -35,7 +35,7 @@ pub(super) struct Panels {
 }
 
 impl Panels {
-    fn new(outs: usize, lanes: usize) -> Self {
+    pub(super) fn new(outs: usize, lanes: usize) -> Self {
         let vectors = outs / lanes;
         Self { vectors, lanes, count: vectors.div_ceil(VECTORS) }
     }
@@ -44,6 +44,12 @@ impl Panels {
     pub(super) fn get(&self, panel: usize) -> (usize, usize) {
         let at = |panel: usize| panel * self.vectors / self.count * self.lanes;
         (at(panel), at(panel + 1) - at(panel))
+    }
+
+    /// First channel and number of channels of the panel that has channel `out`.
+    pub(super) fn of(&self, out: usize) -> (usize, usize) {
+        let panels = (0..self.count).map(|panel| self.get(panel));
+        panels.take_while(|panel| panel.0 <= out).last().unwrap_or((0, 0))
     }
 }
 
@@ -91,12 +97,7 @@ impl<T: Element> Kernel<T> for Part<'_, T> {
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
         let out = self.group * S::N;
-        // The panel that has these output channels.
-        let mut panel = 0;
-        while self.panels.get(panel).0 + self.panels.get(panel).1 <= out {
-            panel += 1;
-        }
-        let (start, width) = self.panels.get(panel);
+        let (start, width) = self.panels.of(out);
         let plane = self.channels * self.outs + GAP;
         let (out_step, in_step) = match self.direction {
             Direction::Forward => (self.channels * TAPS, TAPS),

@@ -22,8 +22,11 @@ use crate::par::{Shared, tasks};
 use crate::scratch;
 use crate::simd::{Lanes, copy, transpose};
 
-/// Input channels whose weights are turned together: their numbers for one output channel lie side by side.
+/// Input channels whose weights are turned together: their numbers for one output channel lie side by side. A
+/// 1x1 kernel's are turned in blocks of a vector; those of others go to one row each, whose distance is often a
+/// power of two, so that more of them than a cache's set has ways would drive each other out.
 const CHUNK: usize = 16;
+const FEWER: usize = 8;
 
 /// `grad_input[i]` = the sum of `grad_out[j] * weight` over all outputs `j` that `input[i]` went into.
 ///
@@ -108,10 +111,11 @@ pub(super) fn spread<T: Element>(
         let taps = ys.iter().flat_map(|y| xs.iter().map(move |x| Tap { dy: y.1, dx: x.1 })).collect();
         let mut turned = scratch::take::<T>(c * group_o * count);
         let to = Shared::new(&mut turned);
-        let chunks = group_c.div_ceil(CHUNK);
+        let chunk = if kh * kw == 1 { CHUNK } else { FEWER };
+        let chunks = group_c.div_ceil(chunk);
         tasks(spec.groups * chunks, c * group_o * count, |task| {
-            let (group, first) = (task / chunks, task % chunks * CHUNK);
-            let channels = first..group_c.min(first + CHUNK);
+            let (group, first) = (task / chunks, task % chunks * chunk);
+            let channels = first..group_c.min(first + chunk);
             dispatch(
                 isa,
                 Turn { weight, all: kh * kw, picks: &picks, outs: group_o, group, channels, group_c, to },

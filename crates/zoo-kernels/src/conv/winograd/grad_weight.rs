@@ -1,7 +1,9 @@
 //! The weight's gradient by the same tiles: each tile's source and the output's gradient are transformed, each of
 //! the 36 products sums over tiles, and a transform makes nine taps of the sums.
 //!
-//! All tiles are transformed first, as many as fit into the last cache, then each product is a task.
+//! All tiles are transformed first, as many as fit into the last cache. Then each task takes some input channels and
+//! a panel of output channels through all products, so that its sums stay in the second-level cache until they
+//! become taps.
 
 #![expect(unsafe_code, reason = "tiles read and write through pointers; the bounds are the batch's")]
 
@@ -14,7 +16,7 @@ use super::weights::{GAP, Panels, TAPS};
 use crate::conv::spec::Conv2d;
 use crate::element::Element;
 use crate::error::Shape;
-use crate::gemm::micro::{self, Init, Left, Rows, Tile};
+use crate::gemm::micro::{self, Init, Left, Rows, Tile, VECTORS};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, tasks};
 use crate::scratch;
@@ -24,11 +26,11 @@ use crate::simd::{Lanes, transpose};
 const MOST: usize = 1 << 22;
 /// Tiles whose panel stays in the first-level cache.
 const DEPTH: usize = 192;
-/// Input channels whose sums become taps at once.
-const CHANNELS: usize = 16;
+/// Input channels of a task: with a panel of 48 output channels, 216 KiB of sums.
+const CHANNELS: usize = 32;
 
 pub(in crate::conv) fn suits(spec: &Conv2d, [n, c, _, _]: Shape, [oh, ow]: [usize; 2]) -> bool {
-    pays(spec, [n, c, oh, ow], 30.0, 60.0)
+    pays(spec, [n, c, oh, ow], 30.0, 20.0)
 }
 
 pub(in crate::conv) fn grad_weight<T: Element>(
@@ -43,12 +45,15 @@ pub(in crate::conv) fn grad_weight<T: Element>(
     let [down, columns] = [oh.div_ceil(OUT), ow.div_ceil(OUT)];
     let rows = n * down;
     let each = (MOST / (PRODUCTS * (c + o) * columns)).clamp(1, rows);
-    let mut sums = scratch::take::<T>(PRODUCTS * (c * o + GAP));
+    let panels = Panels::new(o, isa.lanes::<T>());
+    let parts = c.div_ceil(CHANNELS);
+    // Sums wait for the next batch of tiles, if there is one.
+    let block = PRODUCTS * (CHANNELS * VECTORS * isa.lanes::<T>() + GAP);
+    let mut sums = scratch::take::<T>(if each < rows { parts * panels.count * block } else { 0 });
     let mut source = scratch::take::<T>(PRODUCTS * (each * columns * c + GAP));
     let mut spread = scratch::take::<T>(PRODUCTS * (each * columns * o + GAP));
-    let (sums_to, source_to, spread_to) =
-        (Shared::new(&mut sums), Shared::new(&mut source), Shared::new(&mut spread));
-    let panels = Panels::new(o, isa.lanes::<T>());
+    let (source_to, spread_to) = (Shared::new(&mut source), Shared::new(&mut spread));
+    let (sums, to) = (Shared::new(&mut sums), Shared::new(grad_weight));
     let offset = [spec.padding.top as isize, spec.padding.left as isize];
     for first in (0..rows).step_by(each) {
         let count = each.min(rows - first);
@@ -69,17 +74,22 @@ pub(in crate::conv) fn grad_weight<T: Element>(
             let (row, of_source) = (task / 2, task % 2 == 0);
             dispatch(isa, Row { batch: &batch, planes: sides[task % 2], of_source, tiles: first + row, row });
         });
-        tasks(PRODUCTS, usize::MAX, |product| {
-            dispatch(isa, Product { isa, batch: &batch, product, size: [c, o], add: first > 0, to: sums_to });
+        tasks(parts * panels.count, usize::MAX, |task| {
+            let (part, panel) = (task % parts, task / parts);
+            let sums = Sums {
+                isa,
+                batch: &batch,
+                size: [c, o],
+                channels: part * CHANNELS..c.min(part * CHANNELS + CHANNELS),
+                place: panels.get(panel),
+                waiting: (each < rows).then(|| sums.get().wrapping_add(task * block)),
+                add: first > 0,
+                last: first + count == rows,
+                to,
+            };
+            dispatch(isa, sums);
         });
     }
-    let (lanes, parts) = (isa.lanes::<T>(), c / CHANNELS);
-    let to = Shared::new(grad_weight);
-    tasks(o / lanes * parts, usize::MAX, |task| {
-        let channel = task % parts * CHANNELS;
-        let channels = channel..channel + CHANNELS;
-        dispatch(isa, Finish { sums: &sums, size: [c, o], out: task / parts * lanes, channels, to });
-    });
 }
 
 /// Rows of tiles, transformed: of the source `(product, vector of channels, tile, lane)`, and of the output's
@@ -143,76 +153,77 @@ impl<T: Element> Kernel<T> for Row<'_, T> {
     }
 }
 
-/// One task: the sums of one product over the batch's tiles, as input by output channels.
-struct Product<'a, T> {
+/// One task: the sums of all products over the batch's tiles, of some input channels and a panel of output channels.
+struct Sums<'a, T> {
     isa: Isa,
     batch: &'a Batch<'a, T>,
-    product: usize,
     size: [usize; 2],
+    channels: Range<usize>,
+    place: (usize, usize),
+    /// Where the sums wait between batches, if there are several.
+    waiting: Option<*mut T>,
     add: bool,
+    last: bool,
     to: Shared<T>,
 }
 
-impl<T: Element> Kernel<T> for Product<'_, T> {
+impl<T: Element> Kernel<T> for Sums<'_, T> {
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
-        let (batch, [channels, outs]) = (self.batch, self.size);
+        let (batch, [channels, outs], (start, width)) = (self.batch, self.size, self.place);
         let tiles = batch.tiles;
-        let a = batch.source.get().wrapping_add(self.product * (tiles * channels + GAP));
-        let b = batch.spread.get().wrapping_add(self.product * (tiles * outs + GAP));
-        let c = self.to.get().wrapping_add(self.product * (channels * outs + GAP));
+        let step = CHANNELS * VECTORS * S::N + GAP;
+        let mut own = scratch::take::<T>(if self.waiting.is_none() { PRODUCTS * step } else { 0 });
+        let sums = self.waiting.unwrap_or(own.as_mut_ptr());
         let places: Vec<usize> =
-            (0..channels).map(|channel| channel / S::N * S::N * tiles + channel % S::N).collect();
+            (self.channels.clone()).map(|channel| channel / S::N * S::N * tiles + channel % S::N).collect();
         let steps: Vec<usize> = (0..tiles).map(|tile| tile * S::N).collect();
-        for first in (0..tiles).step_by(DEPTH) {
-            for panel in 0..batch.panels.count {
-                let (start, width) = batch.panels.get(panel);
-                for row in (0..channels).step_by(S::ROWS) {
+        for product in 0..PRODUCTS {
+            let a = batch.source.get().wrapping_add(product * (tiles * channels + GAP));
+            let b = batch.spread.get().wrapping_add(product * (tiles * outs + GAP) + start * tiles);
+            for first in (0..tiles).step_by(DEPTH) {
+                for row in (0..places.len()).step_by(S::ROWS) {
                     let tile = Tile {
                         depth: DEPTH.min(tiles - first),
                         a,
                         left: Left::At { rows: places[row..].as_ptr(), steps: steps[first..].as_ptr() },
-                        b: b.wrapping_add(start * tiles + first * width),
+                        b: b.wrapping_add(first * width),
                         b_rows: Rows::Step(width),
-                        c: c.wrapping_add(row * outs + start),
-                        c_row: outs,
+                        c: sums.wrapping_add(product * step + row * width),
+                        c_row: width,
                         columns: width,
                         init: if self.add || first > 0 { Init::Add } else { Init::Zero },
                     };
-                    // SAFETY: the product has these channels and tiles on both sides, and its sums are this task's.
-                    unsafe { micro::run(self.isa, S::ROWS.min(channels - row), &tile) };
+                    // SAFETY: the product has these channels and tiles on both sides, and the sums are this task's.
+                    unsafe { micro::run(self.isa, S::ROWS.min(places.len() - row), &tile) };
                 }
             }
+        }
+        if self.last {
+            self.finish::<S>(sums, step);
         }
     }
 }
 
-/// One task: the weights between some input channels and a vector of output channels.
-struct Finish<'a, T> {
-    sums: &'a [T],
-    size: [usize; 2],
-    out: usize,
-    channels: Range<usize>,
-    to: Shared<T>,
-}
-
-impl<T: Element> Kernel<T> for Finish<'_, T> {
+impl<T: Element> Sums<'_, T> {
+    /// Makes taps of the sums, whose products are `step` apart.
     #[inline(always)]
-    fn run<S: Lanes<Elem = T>>(self) {
-        let [channels, outs] = self.size;
-        let step = channels * outs + GAP;
+    fn finish<S: Lanes<Elem = T>>(&self, sums: *const T, step: usize) {
+        let ([channels, _], (start, width)) = (self.size, self.place);
         let mut taps = scratch::take::<T>(CHANNELS * TAPS * S::N);
-        // SAFETY: each product has sums of all pairs of channels, `taps` a vector for every tap of the task's
-        // channels, and those weights of these output channels are this task's.
-        unsafe {
-            for (i, channel) in self.channels.clone().enumerate() {
-                let from = self.sums.as_ptr().add(channel * outs + self.out);
-                let to = taps.as_mut_ptr().add(i * TAPS * S::N);
-                both::<S, Taps, IN, 3>(from, [IN * step, step], to, [3 * S::N, S::N]);
+        for out in (0..width).step_by(S::N) {
+            // SAFETY: each product has sums of all of the task's pairs of channels, `taps` a vector for every tap
+            // of its input channels, and those weights of these output channels are this task's.
+            unsafe {
+                for i in 0..self.channels.len() {
+                    let from = sums.add(i * width + out);
+                    let to = taps.as_mut_ptr().add(i * TAPS * S::N);
+                    both::<S, Taps, IN, 3>(from, [IN * step, step], to, [3 * S::N, S::N]);
+                }
+                let to = self.to.get().add(((start + out) * channels + self.channels.start) * TAPS);
+                let size = (self.channels.len() * TAPS, S::N);
+                transpose::<S>(taps.as_ptr(), S::N, to, channels * TAPS, size);
             }
-            let to = self.to.get().add((self.out * channels + self.channels.start) * TAPS);
-            let size = (self.channels.len() * TAPS, S::N);
-            transpose::<S>(taps.as_ptr(), S::N, to, channels * TAPS, size);
         }
     }
 }

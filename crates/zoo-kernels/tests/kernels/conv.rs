@@ -183,6 +183,7 @@ fn known_layers_agree_with_the_loop() {
     check::<f32>(&Conv2d::new(40, 40, 3).with_padding(1).with_groups(40), [2, 40, 19, 19], 6);
     check::<f32>(&Conv2d::new(12, 12, 3).with_stride(2).with_padding(1).with_groups(12), [2, 12, 56, 57], 7);
     check::<f32>(&Conv2d::new(64, 64, 3).with_padding(1).with_groups(16), [2, 64, 20, 20], 8);
+    check::<f32>(&Conv2d::new(24, 36, 3).with_padding(1).with_groups(6), [2, 24, 24, 25], 13);
     check::<f32>(&Conv2d::new(20, 30, 7), [2, 20, 7, 7], 9);
     check::<f32>(&Conv2d::new(2, 5, 3).with_stride(2).with_padding(1), [10, 2, 60, 57], 11);
     check::<f32>(&Conv2d::new(64, 64, 3).with_padding(1), [2, 64, 21, 20], 12);

@@ -187,12 +187,38 @@ impl<T: Element> Kernel<T> for Turn<'_, T> {
                     }
                     continue;
                 }
-                for (i, &pick) in self.picks.iter().enumerate() {
-                    for channel in 0..channels {
-                        *to.add(channel * row + i) = *from.add(channel * self.all + pick);
+                match *self.picks {
+                    [a] => pick(from, self.all, [a], to, row, channels),
+                    [a, b] => pick(from, self.all, [a, b], to, row, channels),
+                    [a, b, c, d] => pick(from, self.all, [a, b, c, d], to, row, channels),
+                    _ => {
+                        for (i, &tap) in self.picks.iter().enumerate() {
+                            pick(from, self.all, [tap], to.add(i), row, channels);
+                        }
                     }
                 }
             }
+        }
+    }
+}
+
+/// Copies some taps of `channels` channels, `from_step` apart, side by side into rows.
+///
+/// # Safety
+/// All of these can be read and written.
+#[inline(always)]
+unsafe fn pick<T: Element, const N: usize>(
+    from: *const T,
+    from_step: usize,
+    taps: [usize; N],
+    to: *mut T,
+    row: usize,
+    channels: usize,
+) {
+    for channel in 0..channels {
+        for (i, tap) in taps.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { *to.add(channel * row + i) = *from.add(channel * from_step + tap) };
         }
     }
 }

@@ -57,7 +57,9 @@ impl Step for Here {
                 (loss, gradients)
             }
         };
-        optimizer.step(&pass.backward(&gradients)?, self.rate)?;
+        let gradients = pass.backward(&gradients)?;
+        optimizer.step(&gradients, self.rate)?;
+        self.net.recycle(gradients)?;
         Ok(loss)
     }
 }

@@ -33,6 +33,9 @@ fn layers() -> Vec<(&'static str, Shape, Conv2d)> {
         ("lenet 5x5 6-16", [64, 6, 14, 14], conv(6, 16, 5)),
         ("mobilenet 1x1 16-96", [4, 16, 112, 112], conv(16, 96, 1)),
         ("mobilenet 1x1 144-24", [4, 144, 56, 56], conv(144, 24, 1)),
+        ("mobilenet 1x1 64-384", [4, 64, 14, 14], conv(64, 384, 1)),
+        ("mobilenet 1x1 384-64", [4, 384, 14, 14], conv(384, 64, 1)),
+        ("mobilenet dw 3x3 384", [4, 384, 14, 14], conv(384, 384, 3).with_padding(1).with_groups(384)),
         ("mobilenet dw 3x3 144", [4, 144, 56, 56], conv(144, 144, 3).with_padding(1).with_groups(144)),
         (
             "mobilenet dw 3x3/2 96",

@@ -44,9 +44,15 @@
 //! same in every channel, picture and group, so they are found once. Where few rows of weights would meet a panel,
 //! so that packing is dear, pixels are read in place from a padded copy, in which every tap is a constant offset.
 //! The input gradient is the same product on the output's gradient; with a stride it is one product for each phase
-//! of the stride, so that nothing is multiplied with the zeros between pixels. The weight gradient packs rows of
-//! the unfolded picture against the output's gradient laid out pixel by pixel; in first layers of few channels it
-//! goes by pairs of channels.
+//! of the stride, so that nothing is multiplied with the zeros between pixels. The weight gradient reads the
+//! unfolded picture in place, in the picture itself or in a padded copy, as the offset of a row plus the offset of
+//! a pixel, against the output's gradient laid out pixel by pixel; in first layers of few channels it goes by pairs
+//! of channels.
+//!
+//! **Winograd's F(4x4, 3x3).** Dense 3x3 convolutions with stride 1, forward and in both gradients, take 36
+//! products instead of 144 for every sixteen outputs, wherever a rule of measured costs expects it to be faster:
+//! with channels in sixteens and enough tiles to pay for transforming the weights. Its results are off by about
+//! 3e-6 of the largest, where direct sums in `f32` are off by 3e-7; an infinite number makes its whole tile NaN.
 //!
 //! **Depthwise** convolutions have no product worth the name: each plane is copied once, padded and split by the
 //! stride's phases, so that every tap is a constant offset and all passes are flat vector loops.

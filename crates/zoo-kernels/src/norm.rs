@@ -7,7 +7,7 @@ use crate::element::Element;
 use crate::error::{KernelError, Result, Shape, check_len, check_nonzero};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, planes_each, ranges};
-use crate::reduce::{sum, sum_pairs};
+use crate::reduce::{Terms, sum, sum_pairs};
 use crate::simd::Lanes;
 
 /// The parameters of a batch norm over `gamma.len()` channels.
@@ -325,30 +325,59 @@ impl<T: Element> Kernel<T> for Backward<'_, T> {
     fn run<S: Lanes<Elem = T>>(self) {
         let (scale, shift) = affine(self.norm, self.channel, self.mean, self.variance);
         each_activation!(self.norm.activation, act => match self.out {
-            // Without its result, the forward pass is repeated number by number.
-            None => self.channel(|x, _, grad| act.derive(act.apply(x * scale + shift), grad), |p| &self.input[p]),
-            Some(out) => self.channel(|_, y, grad| act.derive(y, grad), |p| &out[p]),
+            None => self.channel(Through { activation: act, again: true, scale, shift }, self.input),
+            Some(out) => self.channel(Through { activation: act, again: false, scale, shift }, out),
         });
     }
 }
 
-impl<'a, T: Element> Backward<'a, T> {
-    /// `through(x, y, grad)` is the gradient before the activation.
+/// The way of a gradient back through the activation.
+#[derive(Clone, Copy)]
+struct Through<T> {
+    activation: Activation,
+    /// Without its result, the forward pass is repeated number by number.
+    again: bool,
+    scale: T,
+    shift: T,
+}
+
+impl<T: Element> Through<T> {
+    /// The gradient before the activation, from the norm's input, its result and the result's gradient.
     #[inline(always)]
-    fn channel(
-        &self,
-        through: impl Fn(T, T, T) -> T + Copy,
-        out: impl Fn(std::ops::Range<usize>) -> &'a [T] + Copy,
-    ) {
+    fn back(self, x: T, y: T, grad: T) -> T {
+        let y = if self.again { self.activation.apply(x * self.scale + self.shift) } else { y };
+        self.activation.derive(y, grad)
+    }
+}
+
+/// The gradient's sum, and that of its products with the centred input.
+#[derive(Clone, Copy)]
+struct Moments<T> {
+    through: Through<T>,
+    mean: T,
+}
+
+impl<T: Element> Terms<T> for Moments<T> {
+    #[inline(always)]
+    fn of(self, x: T, y: T, grad: T) -> (T, T) {
+        let grad = self.through.back(x, y, grad);
+        (grad, grad * (x - self.mean))
+    }
+}
+
+impl<T: Element> Backward<'_, T> {
+    #[inline(always)]
+    fn channel(&self, through: Through<T>, out: &[T]) {
         let values = (self.input.len() / self.shape[1]) as f64;
         let (mean, invstd) = (self.mean, 1.0 / (self.variance.to_f64() + self.norm.epsilon).sqrt());
         let (mut sum, mut products) = (0.0, 0.0);
         for p in planes(self.shape, self.channel) {
-            let (a, b) =
-                sum_pairs(&self.input[p.clone()], out(p.clone()), &self.grad_out[p], |x, y, grad| {
-                    let grad = through(x, y, grad);
-                    (grad, grad * (x - mean))
-                });
+            let (a, b) = sum_pairs(
+                &self.input[p.clone()],
+                &out[p.clone()],
+                &self.grad_out[p],
+                Moments { through, mean },
+            );
             sum += a;
             products += b;
         }
@@ -368,18 +397,18 @@ impl<'a, T: Element> Backward<'a, T> {
         for p in planes(self.shape, self.channel) {
             // SAFETY: the plane lies in the tensor and is of this task's channel.
             let to = unsafe { self.to_input.slice(p.start, p.len()) };
-            let values = self.input[p.clone()].iter().zip(out(p.clone())).zip(&self.grad_out[p.clone()]);
+            let values = self.input[p.clone()].iter().zip(&out[p.clone()]).zip(&self.grad_out[p.clone()]);
             match self.to_residual {
                 None => {
                     for (to, ((&x, &y), &grad)) in to.iter_mut().zip(values) {
-                        *to = through(x, y, grad) * scale + ((x - mean) * slope + offset);
+                        *to = through.back(x, y, grad) * scale + ((x - mean) * slope + offset);
                     }
                 }
                 Some(residual) => {
                     // SAFETY: as above.
                     let residual = unsafe { residual.slice(p.start, p.len()) };
                     for ((to, residual), ((&x, &y), &grad)) in to.iter_mut().zip(residual).zip(values) {
-                        let grad = through(x, y, grad);
+                        let grad = through.back(x, y, grad);
                         *residual = grad;
                         *to = grad * scale + ((x - mean) * slope + offset);
                     }

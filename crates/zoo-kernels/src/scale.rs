@@ -6,7 +6,7 @@ use crate::element::Element;
 use crate::error::{Result, Shape, check_len, check_nonzero};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, planes_each, ranges};
-use crate::reduce::sum_pairs;
+use crate::reduce::{Terms, sum_pairs};
 use crate::simd::Lanes;
 
 /// `out[n][c] = input[n][c] * scale[n][c]` for whole planes.
@@ -100,9 +100,20 @@ impl<T: Element> Kernel<T> for Sums<'_, T> {
         for plane in self.planes {
             let pixels = plane * self.pixels..(plane + 1) * self.pixels;
             let (input, grad) = (&self.input[pixels.clone()], &self.grad_out[pixels]);
-            let (sum, _) = sum_pairs(input, grad, grad, |x, grad, _| (x * grad, T::ZERO));
+            let (sum, _) = sum_pairs(input, grad, grad, Products);
             // SAFETY: the plane's number is this task's.
             unsafe { self.to_scale.slice(plane, 1)[0] = T::from_f64(sum) };
         }
+    }
+}
+
+/// The product of two numbers, and nothing.
+#[derive(Clone, Copy)]
+struct Products;
+
+impl<T: Element> Terms<T> for Products {
+    #[inline(always)]
+    fn of(self, x: T, grad: T, _: T) -> (T, T) {
+        (x * grad, T::ZERO)
     }
 }

@@ -244,10 +244,26 @@ impl Graph {
         if !matches!(self.get(node).op, Op::BatchNorm2d(_) | Op::Add(_)) {
             return None;
         }
+        let (reader, layer) = self.only_reader(node)?;
+        matches!(layer.op, Op::Activation(_)).then_some(reader)
+    }
+
+    /// The addition that can run as one operation with `node`, a norm, and the other addend.
+    pub(crate) fn fused_sum(&self, node: Node) -> Option<(Node, Node)> {
+        let (reader, layer) = self.only_reader(node)?;
+        match (&self.get(node).op, &layer.op, &layer.inputs[..]) {
+            (Op::BatchNorm2d(_), Op::Add(_), &[a, b]) if a != b => {
+                Some((reader, if a == node { b } else { a }))
+            }
+            _ => None,
+        }
+    }
+
+    /// The one node that reads `node`, if it is no output.
+    fn only_reader(&self, node: Node) -> Option<(Node, &Layer)> {
         let mut readers = self.nodes().skip(node.0 + 1).filter(|(_, layer)| layer.inputs.contains(&node));
-        let (reader, layer) = readers.next()?;
-        let alone = readers.next().is_none() && self.outputs.iter().all(|output| output.node != node);
-        (alone && matches!(layer.op, Op::Activation(_))).then_some(reader)
+        let first = readers.next()?;
+        (readers.next().is_none() && self.outputs.iter().all(|output| output.node != node)).then_some(first)
     }
 
     /// The same network with operations exchanged: `exchange` gives each layer's new one. Names and inputs stay;

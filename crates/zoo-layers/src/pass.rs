@@ -128,65 +128,104 @@ impl Net {
         }
         let mut records = Vec::new();
         let mut values = Values::new();
+        let mut done = HashSet::new(); // With a node before, as one operation.
         for (node, layer) in graph.nodes().filter(|(node, _)| active.contains(node)) {
-            if values.contains_key(&node) {
-                continue; // It ran as one operation with the node before.
-            }
             if let Op::Input(_) = layer.op {
                 values.insert(node, Value::theirs(pictures.detach()));
                 continue;
             }
-            let fused = graph.fused_activation(node);
-            let record = self
-                .run_recorded(node, fused, &values, &random.fork(node.index() as u64))
-                .map_err(|source| Error::Run { node: layer.name.clone(), source })?;
-            values.insert(record.node, Arc::clone(&record.out));
+            if !done.contains(&node) {
+                let step = Fused::new(graph, node, &values);
+                let record = self
+                    .run_recorded(&step, &values, &random.fork(node.index() as u64))
+                    .map_err(|source| Error::Run { node: layer.name.clone(), source })?;
+                values.insert(step.gives, Arc::clone(&record.out));
+                done.extend(step.with);
+                records.push(record);
+            }
             for input in &layer.inputs {
                 if last_reader.get(input) == Some(&node) && !outputs.contains(input) {
                     values.remove(input);
                 }
             }
-            records.push(record);
         }
         Ok(Some((records, values)))
     }
 
-    fn run_recorded(
-        &self,
-        node: Node,
-        fused: Option<Node>,
-        values: &Values,
-        random: &Stream,
-    ) -> candle_core::Result<Record> {
-        let layer = self.graph().get(node);
-        let following = fused.and_then(|reader| activation(self.graph(), reader));
-        let gives = fused.unwrap_or(node);
+    fn run_recorded(&self, step: &Fused, values: &Values, random: &Stream) -> candle_core::Result<Record> {
+        let layer = self.graph().get(step.node);
+        let node = step.gives;
         let mut sources: Vec<Source> = layer.inputs.iter().map(|input| Source::Node(*input)).collect();
         let mut args: Vec<Arc<Value>> = layer.inputs.iter().map(|input| Arc::clone(&values[input])).collect();
         if let Op::Flatten(_) = layer.op {
             let (pictures, all) = (args[0].tensor().dim(0)?, args[0].tensor().elem_count());
             let out = Value::view(&args[0], &[pictures, all / pictures.max(1)])?;
-            return Ok(Record { node: gives, sources, args, out, kernel: None });
+            return Ok(Record { node, sources, args, out, kernel: None });
         }
-        let learned = self.params_of(node).iter().zip(&layer.params);
+        let learned = self.params_of(step.node).iter().zip(&layer.params);
         for (tensor, _) in learned.filter(|(_, param)| param.role == Role::Trainable) {
             sources.push(Source::Param(tensor.clone()));
             args.push(Value::theirs(tensor.detach()));
         }
+        if let Some(residual) = step.residual {
+            sources.push(Source::Node(residual));
+            args.push(Arc::clone(&values[&residual]));
+        }
         if let Op::BatchNorm2d(norm) = &layer.op
-            && let Some(kernel) = NormKernel::new(norm, following)
+            && let Some(kernel) = NormKernel::new(norm, step.activation)
         {
             let kernel = Arc::new(kernel);
             let out = run(kernel.as_ref(), &args, self.buffers())?;
             let values = out.tensor();
             let batch = kernel.batch(values.elem_count() / values.dim(1)?.max(1), values)?;
-            self.move_statistics(node, norm, &batch)?;
-            return Ok(Record { node: gives, sources, args, out, kernel: Some(kernel) });
+            self.move_statistics(step.node, norm, &batch)?;
+            return Ok(Record { node, sources, args, out, kernel: Some(kernel) });
         }
-        let kernel = layer.op.kernel(Mode::Train, following, random);
+        let kernel = layer.op.kernel(Mode::Train, step.activation, random);
         let kernel = kernel.ok_or_else(|| candle_core::Error::msg("it has no kernel"))?;
         let out = run(kernel.as_ref(), &args, self.buffers())?;
-        Ok(Record { node: gives, sources, args, out, kernel: Some(kernel) })
+        Ok(Record { node, sources, args, out, kernel: Some(kernel) })
+    }
+}
+
+/// A node and what runs with it as one operation.
+struct Fused {
+    node: Node,
+    /// What is added to its result.
+    residual: Option<Node>,
+    activation: Option<Activation>,
+    /// The node whose value comes of it all.
+    gives: Node,
+    /// The nodes that needn't run any more.
+    with: Vec<Node>,
+}
+
+impl Fused {
+    fn new(graph: &Graph, node: Node, values: &Values) -> Self {
+        let following = |of: Node| {
+            let reader = graph.fused_activation(of)?;
+            Some((reader, activation(graph, reader)?))
+        };
+        // A sum can run as soon as both addends are there: with the norm that comes last.
+        let sum = graph.fused_sum(node).filter(|(sum, other)| {
+            let activation = following(*sum).map(|(_, activation)| activation);
+            values.contains_key(other) && AddKernel::new(activation).is_some()
+        });
+        let mut step = Self { node, residual: None, activation: None, gives: node, with: Vec::new() };
+        if let Some((sum, other)) = sum {
+            step.residual = Some(other);
+            step.then(sum);
+        }
+        if let Some((reader, activation)) = following(step.gives) {
+            step.activation = Some(activation);
+            step.then(reader);
+        }
+        step
+    }
+
+    fn then(&mut self, node: Node) {
+        self.with.push(node);
+        self.gives = node;
     }
 }
 

@@ -336,6 +336,8 @@ impl<T: Element> Kernel<T> for GradInput<'_, T> {
         let mut grad = scratch::take_zeroed::<T>(layout.reach + len + SLACK);
         let mut phases = scratch::take::<T>(layout.phases() * len + SLACK);
         let mut taps = Vec::with_capacity(count);
+        // Pixels that no tap reaches are in no part.
+        let covered = layout.parts.iter().map(|part| part.count).sum::<usize>() == h * w;
         for plane in self.planes {
             let channel = plane % layout.spec.in_channels;
             layout.spread::<S, T>(
@@ -356,16 +358,16 @@ impl<T: Element> Kernel<T> for GradInput<'_, T> {
             }
             // SAFETY: the planes of `out` in this range are this task's.
             let out = unsafe { self.out.slice(plane * h * w, h * w) };
-            let bias = self.bias.map_or(T::ZERO, |bias| bias[channel]);
             let step = layout.spec.stride[1];
-            out.fill(bias);
+            if step != 1 || !covered {
+                out.fill(T::ZERO);
+            }
             for part in &layout.parts {
                 let row = &mut out[part.y * w + part.x..(part.y + 1) * w];
                 let from = &phases[part.at..part.at + part.count];
                 if step == 1 {
-                    for (to, &from) in row.iter_mut().zip(from) {
-                        *to += from;
-                    }
+                    // SAFETY: `parts` cut the row to the plane.
+                    unsafe { copy::<S>(from.as_ptr(), 1, row.as_mut_ptr(), part.count) };
                 } else if step == 2 {
                     let (pairs, rest) = row.as_chunks_mut::<2>();
                     if let (Some(last), Some(&from)) = (rest.first_mut(), from.get(pairs.len())) {
@@ -378,6 +380,11 @@ impl<T: Element> Kernel<T> for GradInput<'_, T> {
                     for (to, &from) in row.iter_mut().step_by(step).zip(from) {
                         *to += from;
                     }
+                }
+            }
+            if let Some(bias) = self.bias {
+                for pixel in out {
+                    *pixel += bias[channel];
                 }
             }
         }

@@ -61,12 +61,8 @@ impl<T: Element> Flat<T> {
         if plane.checked_mul(planes)? > MOST || !worth_it(rows, reach_x, grid_w) {
             return None;
         }
-        let mut padded = scratch::take(plane * planes + SLACK);
-        padded[plane * planes..].fill(T::ZERO);
-        let to = Shared::new(&mut padded);
-        ranges(planes, (CHUNK / plane).max(1), plane, |planes| {
-            dispatch(isa, Pad { size: [height, width], line, plane, top, left, planes, source, to });
-        });
+        let size = [height, width];
+        let padded = pad(isa, source, planes, size, [plane / line, line], [top, left]);
         let offset = |tap: &Tap| ((tap.dy - top) * line as isize + (tap.dx - left)) as usize;
         let offsets =
             (0..channels).flat_map(|c| view.taps.iter().map(move |tap| c * plane + offset(tap))).collect();
@@ -80,6 +76,26 @@ impl<T: Element> Flat<T> {
         };
         Some(Self { view, source: padded, plane, line, offsets })
     }
+}
+
+/// Copies `planes` planes of `size` into planes of `padded` rows and columns, of which row 0, column 0 is `first`
+/// in the source; what lies outside is zero.
+pub(super) fn pad<T: Element>(
+    isa: Isa,
+    source: &[T],
+    planes: usize,
+    size: [usize; 2],
+    [rows, line]: [usize; 2],
+    [top, left]: [isize; 2],
+) -> Scratch<T> {
+    let plane = rows * line;
+    let mut padded = scratch::take(plane * planes + SLACK);
+    padded[plane * planes..].fill(T::ZERO);
+    let to = Shared::new(&mut padded);
+    ranges(planes, (CHUNK / plane).max(1), plane, |planes| {
+        dispatch(isa, Pad { size, line, plane, top, left, planes, source, to });
+    });
+    padded
 }
 
 /// Copies planes so that row 0, column 0 of the copy is row `top`, column `left` of the plane.

@@ -4,6 +4,7 @@ use super::depthwise;
 use super::gather::{Gather, Target};
 use super::runs::{Tap, View};
 use super::spec::Conv2d;
+use super::winograd;
 use crate::element::Element;
 use crate::error::{Result, Shape, check_len};
 use crate::isa::Isa;
@@ -48,6 +49,9 @@ pub(super) fn correlate<T: Element>(
     let (shape, output) = ([n, c, h, w], [n, spec.out_channels, oh, ow]);
     if depthwise::suits(spec, shape, output) {
         return depthwise::forward(spec, shape, output, input, weight, bias, out);
+    }
+    if winograd::suits(spec, shape, [oh, ow]) {
+        return winograd::forward(spec, shape, [oh, ow], input, weight, bias, out);
     }
     let spec = &spec.bounded(shape, output);
     let view = view(spec, shape, [oh, ow]);

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::flat::Flat;
 use super::runs::{Runs, View};
 use crate::element::Element;
-use crate::gemm::micro::{self, Init, Rows, Tile, VECTORS};
+use crate::gemm::micro::{self, Init, Left, Rows, Tile, VECTORS};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, tasks};
 use crate::scratch;
@@ -17,7 +17,7 @@ use crate::simd::{Lanes, copy};
 /// Rows of the unfolded picture that are packed at once: with three AVX-512 vectors across, 72 KiB.
 const DEPTH: usize = 384;
 /// Rows of weights that a task takes at least, so that packing is small beside the product.
-const MIN_ROWS: usize = 64;
+const MIN_ROWS: usize = 128;
 /// Tiles side by side in a panel, at most.
 const WIDE: usize = 4;
 /// Tasks worth having: enough for threads to even out, few enough to pack little twice.
@@ -119,7 +119,9 @@ impl<T: Element> Gather<'_, T> {
         // Pictures and groups share a panel's runs: they are split only for want of panels.
         let by_picture = TASKS.div_ceil(panels.count).min(panels.repeats);
         let by_group = TASKS.div_ceil(panels.count * by_picture).min(self.groups);
-        let by_row = TASKS.div_ceil(panels.count * by_picture * by_group).min(self.rows.div_ceil(MIN_ROWS));
+        // Every part of the rows packs the panel again: half as many tasks have to do.
+        let by_row = (TASKS / 2).div_ceil(panels.count * by_picture * by_group);
+        let by_row = by_row.min(self.rows.div_ceil(MIN_ROWS));
         let rows = self.rows.div_ceil(by_row).next_multiple_of(self.isa.rows::<T>());
         let by_row = self.rows.div_ceil(rows);
         let work =
@@ -297,8 +299,7 @@ impl<T: Element> Panel<'_, T> {
                 let tile = Tile {
                     depth: block.depth,
                     a: all.weights[(first_row + row) * depth + block.first..].as_ptr(),
-                    a_row: depth,
-                    a_step: 1,
+                    left: Left::Step { row: depth, step: 1 },
                     b: block.b.wrapping_add(first),
                     b_rows: block.b_rows,
                     c: block.c.wrapping_add(row * block.c_row + first),

@@ -14,6 +14,7 @@ use super::depthwise;
 use super::gather::{Gather, Target};
 use super::runs::{Tap, View};
 use super::spec::Conv2d;
+use super::winograd;
 use crate::element::Element;
 use crate::error::{Result, Shape, check_len};
 use crate::isa::{Isa, Kernel, dispatch};
@@ -21,8 +22,11 @@ use crate::par::{Shared, tasks};
 use crate::scratch;
 use crate::simd::{Lanes, copy, transpose};
 
-/// Input channels whose weights are turned together: their numbers for one output channel lie side by side.
+/// Input channels whose weights are turned together: their numbers for one output channel lie side by side. A
+/// 1x1 kernel's are turned in blocks of a vector; those of others go to one row each, whose distance is often a
+/// power of two, so that more of them than a cache's set has ways would drive each other out.
 const CHUNK: usize = 16;
+const FEWER: usize = 8;
 
 /// `grad_input[i]` = the sum of `grad_out[j] * weight` over all outputs `j` that `input[i]` went into.
 ///
@@ -76,6 +80,9 @@ pub(super) fn spread<T: Element>(
     if depthwise::suits(spec, shape, output) {
         return depthwise::grad_input(spec, shape, output, grad_out, weight, bias, grad_input);
     }
+    if winograd::suits(spec, shape, [h, w]) {
+        return winograd::grad_input(spec, shape, [oh, ow], grad_out, weight, bias, grad_input);
+    }
     let spec = &spec.bounded(shape, output);
     let [kh, kw] = spec.kernel_size;
     let [sh, sw] = spec.stride;
@@ -104,10 +111,11 @@ pub(super) fn spread<T: Element>(
         let taps = ys.iter().flat_map(|y| xs.iter().map(move |x| Tap { dy: y.1, dx: x.1 })).collect();
         let mut turned = scratch::take::<T>(c * group_o * count);
         let to = Shared::new(&mut turned);
-        let chunks = group_c.div_ceil(CHUNK);
+        let chunk = if kh * kw == 1 { CHUNK } else { FEWER };
+        let chunks = group_c.div_ceil(chunk);
         tasks(spec.groups * chunks, c * group_o * count, |task| {
-            let (group, first) = (task / chunks, task % chunks * CHUNK);
-            let channels = first..group_c.min(first + CHUNK);
+            let (group, first) = (task / chunks, task % chunks * chunk);
+            let channels = first..group_c.min(first + chunk);
             dispatch(
                 isa,
                 Turn { weight, all: kh * kw, picks: &picks, outs: group_o, group, channels, group_c, to },
@@ -179,12 +187,38 @@ impl<T: Element> Kernel<T> for Turn<'_, T> {
                     }
                     continue;
                 }
-                for (i, &pick) in self.picks.iter().enumerate() {
-                    for channel in 0..channels {
-                        *to.add(channel * row + i) = *from.add(channel * self.all + pick);
+                match *self.picks {
+                    [a] => pick(from, self.all, [a], to, row, channels),
+                    [a, b] => pick(from, self.all, [a, b], to, row, channels),
+                    [a, b, c, d] => pick(from, self.all, [a, b, c, d], to, row, channels),
+                    _ => {
+                        for (i, &tap) in self.picks.iter().enumerate() {
+                            pick(from, self.all, [tap], to.add(i), row, channels);
+                        }
                     }
                 }
             }
+        }
+    }
+}
+
+/// Copies some taps of `channels` channels, `from_step` apart, side by side into rows.
+///
+/// # Safety
+/// All of these can be read and written.
+#[inline(always)]
+unsafe fn pick<T: Element, const N: usize>(
+    from: *const T,
+    from_step: usize,
+    taps: [usize; N],
+    to: *mut T,
+    row: usize,
+    channels: usize,
+) {
+    for channel in 0..channels {
+        for (i, tap) in taps.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { *to.add(channel * row + i) = *from.add(channel * from_step + tap) };
         }
     }
 }

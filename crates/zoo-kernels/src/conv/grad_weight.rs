@@ -1,12 +1,13 @@
 //! The gradients of weight and bias.
 //!
-//! The weight's gradient is the product `unfolded picture x turned gradient`: its rows are (channel, tap), its
-//! columns output channels, and its sums run over all pixels of all pictures. The unfolded picture is packed a
-//! few rows and a few hundred pixels at a time; of the output's gradient, the channels of each pixel are laid
-//! side by side.
+//! The weight's gradient is a product whose sums run over all pixels of all pictures: `unfolded picture x turned
+//! gradient`, of which the unfolded picture is read in place, and of the output's gradient the channels of each
+//! pixel are laid side by side, a few hundred pixels at a time. The result, whose rows are (channel, tap), is
+//! turned into the weight's layout while it is in the cache. A dense 1x1 kernel's unfolded picture is the picture:
+//! there it may be the other way round, the input turned and the gradient read in place.
 //!
 //! Where the result is small and the sums are long, the pixels are split among tasks and their sums added up
-//! in order; where it is large, its rows are. Which and how finely follows from the shapes alone.
+//! in order; where it is large, its rows and columns are. Which and how finely follows from the shapes alone.
 
 #![expect(unsafe_code, reason = "tiles read and write through pointers; the bounds are the view's")]
 
@@ -15,24 +16,28 @@ use rayon::prelude::*;
 use super::depthwise;
 use super::forward::view;
 use super::pairs;
-use super::runs::{Runs, View};
-use super::spec::Conv2d;
+use super::runs::{Runs, Tap, View};
+use super::spec::{Conv2d, Padding};
+use super::unfolded::Unfolded;
+use super::winograd;
 use crate::element::Element;
 use crate::error::{Result, Shape, check_len};
-use crate::gemm::micro::{self, Init, Rows, Tile, VECTORS};
+use crate::gemm::micro::{self, Init, Left, Rows, Tile, VECTORS};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, tasks};
 use crate::scratch;
 use crate::simd::{Lanes, transpose, zero};
 
-/// Pixels that are packed at once.
+/// Pixels that are turned at once.
 const DEPTH: usize = 256;
 /// Tasks worth having.
 const TASKS: usize = 8;
-/// A result up to this many numbers may be held several times, once for each part of the pixels.
-const SMALL_RESULT: usize = 1 << 17;
-/// Rows of the result that a task takes at least, so that turning the gradient is small beside the product.
-const MIN_ROWS: usize = 128;
+/// The most numbers of the result that one task sums up: 256 KiB of f32 stay in the second-level cache.
+const CACHED: usize = 1 << 16;
+/// The most vectors across a task's part of the result.
+const WIDE: usize = 18;
+/// Rows of the result that a task takes at least, so that turning is small beside the product.
+const MIN_ROWS: usize = 64;
 
 /// `grad_weight` = the sum over all pixels of `grad_out * input`, and `grad_bias` that of `grad_out` alone.
 ///
@@ -76,156 +81,184 @@ pub(super) fn correlate_weights<T: Element>(
     if pairs::suits(spec, shape, output) {
         return pairs::grad_weight(spec, shape, output, input, grad_out, grad_weight);
     }
+    if winograd::suits_grad_weight(spec, shape, [output[2], output[3]]) {
+        return winograd::grad_weight(spec, shape, [output[2], output[3]], input, grad_out, grad_weight);
+    }
     let spec = &spec.bounded(shape, output);
     let isa = Isa::current();
     let [n, c, h, w] = shape;
     let [_, o, oh, ow] = output;
-    let view = view(spec, shape, [oh, ow]);
     let (channels, outs) = (c / spec.groups, o / spec.groups);
-    let rows = channels * view.taps.len();
-    let stride = outs.next_multiple_of(isa.lanes::<T>());
-    let pixels = n * oh * ow;
-    let wanted = TASKS.div_ceil(spec.groups);
-    let splits =
-        if rows * stride <= SMALL_RESULT { wanted.min(pixels.div_ceil(4 * DEPTH)).max(1) } else { 1 };
-    let span = pixels.div_ceil(splits).next_multiple_of(DEPTH);
-    let splits = pixels.div_ceil(span);
-    let parts = if splits > 1 { 1 } else { wanted.min(rows.div_ceil(MIN_ROWS)).max(1) };
-    let part_rows = rows.div_ceil(parts);
-    let parts = rows.div_ceil(part_rows);
-
-    // Sums of each split: `(split, group, row, stride)`.
-    let result = spec.groups * rows * stride;
-    let mut sums = scratch::take::<T>(splits * result);
-    let all = Product {
-        isa,
-        view: &view,
-        pixels,
-        span,
-        channels,
-        outs,
-        stride,
-        rows,
-        groups: spec.groups,
-        source_channel: h * w,
-        out_channels: o,
-        out_pixels: oh * ow,
-        input,
-        grad_out,
+    let dense = spec.kernel_size == [1, 1] && spec.stride == [1, 1] && spec.padding == Padding::all(0);
+    // Multiply-adds of whole vectors, the turning of the right side, and that of the result.
+    let cost = |rows: usize, columns: usize, turned: usize| {
+        let vectors = columns.div_ceil(isa.lanes::<T>());
+        (n * oh * ow * vectors).saturating_mul(rows + 8).saturating_add(turned)
     };
-    let shared = Shared::new(&mut sums);
-    let work = pixels * spec.groups * rows * outs / 8;
-    tasks(splits * spec.groups * parts, work, |task| {
-        let (part, rest) = (task % parts, task / parts);
-        let (group, split) = (rest % spec.groups, rest / spec.groups);
-        let first_row = part * part_rows;
-        let rows = part_rows.min(all.rows - first_row);
-        dispatch(isa, Part { all: &all, sums: shared, group, split, first_row, rows });
-    });
-    if splits > 1 {
-        let (first, others) = sums.split_at_mut(result);
-        first.par_chunks_mut(1 << 12).enumerate().for_each(|(chunk, first)| {
-            for other in others.chunks_exact(result) {
-                for (sum, &more) in first.iter_mut().zip(&other[chunk << 12..]) {
-                    *sum += more;
-                }
-            }
-        });
-    }
-    let turned = Shared::new(grad_weight);
-    tasks(o.div_ceil(32), o * rows, |task| {
-        dispatch(
-            isa,
-            Turn {
-                sums: &sums,
-                to: turned,
-                rows,
-                stride,
-                outs,
-                first: task * 32,
-                end: (task * 32 + 32).min(o),
-            },
-        );
-    });
+    let turned = !dense || cost(channels, outs, 16 * channels * outs) < cost(outs, channels, 0);
+    let (view, left, right) = if turned {
+        (view(spec, shape, [oh, ow]), (input, channels), (grad_out, outs))
+    } else {
+        let taps = vec![Tap { dy: 0, dx: 0 }];
+        let view = View { source: [oh, ow], source_picture: o * oh * ow, grid: [oh, ow], step: [1, 1], taps };
+        (view, (grad_out, outs), (input, channels))
+    };
+    let rows = left.1 * view.taps.len();
+    let product = Product {
+        isa,
+        unfolded: Unfolded::new(isa, &view, left.1, left.0),
+        view,
+        source: left.0,
+        channels: left.1,
+        source_channel: if turned { h * w } else { oh * ow },
+        rows,
+        right: right.0,
+        columns: right.1,
+        groups: spec.groups,
+        picture_pixels: oh * ow,
+        pixels: n * oh * ow,
+        turned,
+    };
+    product.run(grad_weight);
 }
 
-/// Sizes and operands of the product.
-struct Product<'a, T> {
+/// The product of every group, its sums running over all pixels.
+struct Product<'a, T: Element> {
     isa: Isa,
-    view: &'a View,
-    pixels: usize,
-    span: usize,
+    /// The left side's view, its numbers in place if they can be had, its channels in each group.
+    view: View,
+    unfolded: Option<Unfolded<'a, T>>,
+    source: &'a [T],
     channels: usize,
-    outs: usize,
-    stride: usize,
-    rows: usize,
-    groups: usize,
     source_channel: usize,
-    out_channels: usize,
-    out_pixels: usize,
-    input: &'a [T],
-    grad_out: &'a [T],
+    rows: usize,
+    /// The right side, and its channels in each group.
+    right: &'a [T],
+    columns: usize,
+    groups: usize,
+    picture_pixels: usize,
+    pixels: usize,
+    /// Whether the result's rows are the weight's columns.
+    turned: bool,
 }
 
-/// One task: some rows of one group's result, summed over one split's pixels.
-struct Part<'a, T> {
+impl<T: Element> Product<'_, T> {
+    fn run(&self, grad_weight: &mut [T]) {
+        let lanes = self.isa.lanes::<T>();
+        let vectors = self.columns.div_ceil(lanes);
+        let across = vectors.div_ceil(WIDE);
+        let part_vectors = vectors.div_ceil(across);
+        let across = vectors.div_ceil(part_vectors);
+        let cached = (CACHED / (part_vectors * lanes)).max(MIN_ROWS);
+        let mut down = self.rows.div_ceil(cached);
+        let wanted = TASKS.div_ceil(self.groups * across * down);
+        let splits = wanted.min(self.pixels.div_ceil(4 * DEPTH));
+        if splits == 1 {
+            down = (down * wanted).min(self.rows.div_ceil(MIN_ROWS)).max(down);
+        }
+        let span = self.pixels.div_ceil(splits).next_multiple_of(DEPTH);
+        let splits = self.pixels.div_ceil(span);
+        let part_rows = self.rows.div_ceil(down).next_multiple_of(self.isa.rows::<T>());
+        let down = self.rows.div_ceil(part_rows);
+
+        // The first split's sums are the result, to which the others' are added.
+        let len = grad_weight.len();
+        let mut more = scratch::take::<T>((splits - 1) * len);
+        let (first, others) = (Shared::new(grad_weight), Shared::new(&mut more));
+        let work = self.pixels.saturating_mul(len) / 8;
+        tasks(splits * self.groups * down * across, work, |task| {
+            let (column, rest) = (task % across, task / across);
+            let (row, rest) = (rest % down, rest / down);
+            let (group, split) = (rest % self.groups, rest / self.groups);
+            let (first_row, first_column) = (row * part_rows, column * part_vectors * lanes);
+            let part = Part {
+                all: self,
+                result: if split == 0 { first.get() } else { others.get().wrapping_add((split - 1) * len) },
+                group,
+                pixels: [split * span, ((split + 1) * span).min(self.pixels)],
+                first_row,
+                rows: part_rows.min(self.rows - first_row),
+                first_column,
+                columns: (part_vectors * lanes).min(self.columns - first_column),
+            };
+            dispatch(self.isa, part);
+        });
+        if splits > 1 {
+            let chunk = 1 << 12;
+            grad_weight.par_chunks_mut(chunk).enumerate().for_each(|(i, sums)| {
+                for other in more.chunks_exact(len) {
+                    for (sum, &more) in sums.iter_mut().zip(&other[i * chunk..]) {
+                        *sum += more;
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// One task: some rows and columns of one group's result, summed over one split's pixels.
+struct Part<'a, T: Element> {
     all: &'a Product<'a, T>,
-    sums: Shared<T>,
+    result: *mut T,
     group: usize,
-    split: usize,
+    pixels: [usize; 2],
     first_row: usize,
     rows: usize,
+    first_column: usize,
+    columns: usize,
 }
 
 impl<T: Element> Kernel<T> for Part<'_, T> {
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
-        let all = self.all;
-        let taps = all.view.taps.len();
-        let mut runs = Runs::default();
-        let mut picture_rows = scratch::take::<T>(S::ROWS * DEPTH);
-        let mut turned = scratch::take::<T>(DEPTH * all.stride);
-        let result = (self.split * all.groups + self.group) * all.rows + self.first_row;
-        let result = self.sums.get().wrapping_add(result * all.stride);
-        let begin = self.split * all.span;
-        let end = (begin + all.span).min(all.pixels);
+        let (all, [begin, end]) = (self.all, self.pixels);
+        let stride = self.columns.next_multiple_of(S::N);
+        let vectors = stride / S::N;
+        let panels = vectors.div_ceil(VECTORS);
+        let mut right = scratch::take::<T>(DEPTH * stride);
+        let mut aside = scratch::take::<T>(if all.turned { self.rows * stride } else { 0 });
+        let result = self.result.wrapping_add(self.group * all.rows * all.columns);
+        let (c, c_row) = if all.turned {
+            (aside.as_mut_ptr(), stride)
+        } else {
+            (result.wrapping_add(self.first_row * all.columns + self.first_column), all.columns)
+        };
+        let mut left = LeftSide::new(all, self.group);
         for start in (begin..end).step_by(DEPTH) {
             let depth = DEPTH.min(end - start);
-            runs.find(all.view, start, depth);
-            self.turn::<S>(start, depth, &mut turned);
+            left.find(start, depth);
+            self.turn::<S>(start, depth, &mut right);
             for row in (0..self.rows).step_by(S::ROWS) {
                 let rows = S::ROWS.min(self.rows - row);
-                for i in 0..rows {
-                    let (channel, tap) =
-                        ((self.first_row + row + i) / taps, (self.first_row + row + i) % taps);
-                    let from = (self.group * all.channels + channel) * all.source_channel;
-                    // SAFETY: the view's runs lie in every channel of the input; `picture_rows` has `ROWS`
-                    // rows of `DEPTH` numbers.
-                    unsafe {
-                        let to = picture_rows.as_mut_ptr().add(i * DEPTH);
-                        runs.pack::<S, T>(tap, all.input.as_ptr().add(from), to);
-                    }
-                }
-                let vectors = all.stride / S::N;
-                let panels = vectors.div_ceil(VECTORS);
+                // SAFETY: these are rows of the product.
+                let (a, at) = unsafe { left.rows::<S>(self.first_row + row, rows) };
                 for panel in 0..panels {
                     let first = panel * vectors / panels * S::N;
-                    let columns = (panel + 1) * vectors / panels * S::N - first;
+                    let width = (panel + 1) * vectors / panels * S::N - first;
                     let tile = Tile {
                         depth,
-                        a: picture_rows.as_ptr(),
-                        a_row: DEPTH,
-                        a_step: 1,
-                        b: turned.as_ptr().wrapping_add(first),
-                        b_rows: Rows::Step(all.stride),
-                        c: result.wrapping_add(row * all.stride + first),
-                        c_row: all.stride,
-                        columns,
+                        a,
+                        left: at,
+                        b: right.as_ptr().wrapping_add(depth * first),
+                        b_rows: Rows::Step(width),
+                        c: c.wrapping_add(row * c_row + first),
+                        c_row,
+                        columns: width.min(self.columns - first),
                         init: if start == begin { Init::Zero } else { Init::Add },
                     };
-                    // SAFETY: `a` has `rows` packed rows, `b` has `depth` rows of `stride`, and `c` is this
-                    // task's rows of the sums, padded to `stride`.
+                    // SAFETY: `a` has these rows and pixels, `b` `depth` rows of `width`, and `c` is this
+                    // task's part of the result or of the sums aside.
                     unsafe { micro::run(all.isa, rows, &tile) };
+                }
+            }
+        }
+        if all.turned {
+            for column in (0..self.columns).step_by(S::N) {
+                // SAFETY: of each of these columns, whose row in the weight is this task's from `first_row` on.
+                unsafe {
+                    let to = result.add((self.first_column + column) * all.rows + self.first_row);
+                    let size = (self.rows, S::N.min(self.columns - column));
+                    transpose::<S>(aside.as_ptr().add(column), stride, to, all.rows, size);
                 }
             }
         }
@@ -233,68 +266,91 @@ impl<T: Element> Kernel<T> for Part<'_, T> {
 }
 
 impl<T: Element> Part<'_, T> {
-    /// Lays the group's channels of each pixel side by side, zeros up to `stride`.
+    /// Lays the columns' channels of each pixel side by side, panel after panel, with zeros up to whole vectors.
     #[inline(always)]
-    fn turn<S: Lanes<Elem = T>>(&self, start: usize, depth: usize, turned: &mut [T]) {
-        let all = self.all;
-        let mut done = 0;
-        while done < depth {
-            let (picture, pixel) = ((start + done) / all.out_pixels, (start + done) % all.out_pixels);
-            let len = (all.out_pixels - pixel).min(depth - done);
-            let from = (picture * all.out_channels + self.group * all.outs) * all.out_pixels + pixel;
-            // SAFETY: these are `outs` channels of one picture and `len` pixels of each; `turned` has
-            // `depth` rows of `stride >= outs` numbers.
-            unsafe {
-                let to = turned.as_mut_ptr().add(done * all.stride);
-                transpose::<S>(
-                    all.grad_out.as_ptr().add(from),
-                    all.out_pixels,
-                    to,
-                    all.stride,
-                    (all.outs, len),
-                );
-                if all.outs < all.stride {
-                    for i in 0..len {
-                        zero::<S>(to.add(i * all.stride + all.outs), all.stride - all.outs);
+    fn turn<S: Lanes<Elem = T>>(&self, start: usize, depth: usize, right: &mut [T]) {
+        let (all, vectors) = (self.all, self.columns.div_ceil(S::N));
+        let panels = vectors.div_ceil(VECTORS);
+        let (pixels, channels) = (all.picture_pixels, all.groups * all.columns);
+        for panel in 0..panels {
+            let first = panel * vectors / panels * S::N;
+            let width = (panel + 1) * vectors / panels * S::N - first;
+            let count = width.min(self.columns - first);
+            let channel = self.group * all.columns + self.first_column + first;
+            let mut done = 0;
+            while done < depth {
+                let (picture, pixel) = ((start + done) / pixels, (start + done) % pixels);
+                let len = (pixels - pixel).min(depth - done);
+                // SAFETY: these are `count` channels of one picture and `len` pixels of each; the panel has
+                // `depth` rows of `width >= count` numbers.
+                unsafe {
+                    let from = all.right.as_ptr().add((picture * channels + channel) * pixels + pixel);
+                    let to = right.as_mut_ptr().add(depth * first + done * width);
+                    transpose::<S>(from, pixels, to, width, (count, len));
+                    if count < width {
+                        for i in 0..len {
+                            zero::<S>(to.add(i * width + count), width - count);
+                        }
                     }
                 }
+                done += len;
             }
-            done += len;
         }
     }
 }
 
-/// Turns the sums, whose rows are (channel, tap), into the weight's layout, for some output channels.
-struct Turn<'a, T> {
-    sums: &'a [T],
-    to: Shared<T>,
-    rows: usize,
-    stride: usize,
-    outs: usize,
-    first: usize,
-    end: usize,
+/// The left side for one block of pixels: in place, or, where that can't be had, packed a few rows at a time.
+struct LeftSide<'a, T: Element> {
+    all: &'a Product<'a, T>,
+    group: usize,
+    steps: [usize; DEPTH],
+    runs: Runs,
+    packed: scratch::Scratch<T>,
+    packed_rows: [usize; 8],
 }
 
-impl<T: Element> Kernel<T> for Turn<'_, T> {
-    #[inline(always)]
-    fn run<S: Lanes<Elem = T>>(self) {
-        let mut out = self.first;
-        while out < self.end {
-            let (group, within) = (out / self.outs, out % self.outs);
-            let count = (self.outs - within).min(self.end - out);
-            // SAFETY: the group's sums are `rows` rows of `stride` numbers, and the weight has `rows` numbers
-            // for each of these output channels, which are this task's.
-            unsafe {
-                let from = self.sums.as_ptr().add(group * self.rows * self.stride + within);
-                transpose::<S>(
-                    from,
-                    self.stride,
-                    self.to.get().add(out * self.rows),
-                    self.rows,
-                    (self.rows, count),
-                );
-            }
-            out += count;
+impl<'a, T: Element> LeftSide<'a, T> {
+    fn new(all: &'a Product<'a, T>, group: usize) -> Self {
+        let packed = if all.unfolded.is_some() { 0 } else { 8 * DEPTH };
+        Self {
+            all,
+            group,
+            steps: std::array::from_fn(|i| i),
+            runs: Runs::default(),
+            packed: scratch::take(packed),
+            packed_rows: std::array::from_fn(|i| i * DEPTH),
         }
+    }
+
+    fn find(&mut self, start: usize, depth: usize) {
+        match &self.all.unfolded {
+            Some(unfolded) => unfolded.columns(start, &mut self.steps[..depth]),
+            None => self.runs.find(&self.all.view, start, depth),
+        }
+    }
+
+    /// Where `count` rows from `first` on lie; at most eight.
+    ///
+    /// # Safety
+    /// They are rows of the product.
+    #[inline(always)]
+    unsafe fn rows<S: Lanes<Elem = T>>(&mut self, first: usize, count: usize) -> (*const T, Left) {
+        let all = self.all;
+        if let Some(unfolded) = &all.unfolded {
+            let rows = unfolded.rows[first..first + count].as_ptr();
+            let from = unfolded.numbers().as_ptr().wrapping_add(self.group * unfolded.group);
+            return (from, Left::At { rows, steps: self.steps.as_ptr() });
+        }
+        let taps = all.view.taps.len();
+        for i in 0..count {
+            let (channel, tap) = ((first + i) / taps, (first + i) % taps);
+            let from = (self.group * all.channels + channel) * all.source_channel;
+            // SAFETY: the view's runs lie in every channel of the source; there are eight rows of `DEPTH` numbers.
+            unsafe {
+                let to = self.packed.as_mut_ptr().add(i * DEPTH);
+                self.runs.pack::<S, T>(tap, all.source.as_ptr().add(from), to);
+            }
+        }
+        (self.packed.as_ptr(), Left::At { rows: self.packed_rows.as_ptr(), steps: self.steps.as_ptr() })
     }
 }

@@ -10,6 +10,8 @@ mod pairs;
 mod runs;
 mod spec;
 mod transposed;
+mod unfolded;
+mod winograd;
 
 pub use forward::forward;
 pub use grad_input::grad_input;

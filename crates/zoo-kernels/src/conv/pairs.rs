@@ -1,6 +1,6 @@
-//! The weight's gradient where few channels meet large pictures, as in a network's first layer: pair by pair of
-//! input and output channel, each as in a depthwise convolution. A product would have too few rows and columns to
-//! fill its tiles.
+//! The weight's gradient where few channels meet large pictures, as in a network's first layer or in narrow groups:
+//! pair by pair of input and output channel, each as in a depthwise convolution. A product would have too few rows
+//! and columns to fill its tiles.
 
 #![expect(unsafe_code, reason = "flat vector loops over scratch with slack for whole vectors")]
 
@@ -15,7 +15,7 @@ use crate::par::{Shared, tasks};
 use crate::scratch;
 use crate::simd::Lanes;
 
-/// The most pairs of channels.
+/// The most pairs of channels in a group.
 const PAIRS: usize = 64;
 /// The fewest pixels of an output plane: each pair's sums are folded once for each plane.
 const PIXELS: usize = 512;
@@ -23,8 +23,8 @@ const PIXELS: usize = 512;
 const SPLITS: usize = 8;
 
 pub(super) fn suits(spec: &Conv2d, shape: Shape, output: Shape) -> bool {
-    let few = spec.in_channels.saturating_mul(spec.out_channels) <= PAIRS;
-    spec.groups == 1 && few && output[2] * output[3] >= PIXELS && fits(spec, shape, output)
+    let few = (spec.in_channels / spec.groups).saturating_mul(spec.out_channels / spec.groups) <= PAIRS;
+    few && output[2] * output[3] >= PIXELS && fits(spec, shape, output)
 }
 
 pub(super) fn grad_weight<T: Element>(
@@ -37,13 +37,19 @@ pub(super) fn grad_weight<T: Element>(
 ) {
     let (isa, layout, weights) = (Isa::current(), Layout::new(spec, shape, output), grad_weight.len());
     let splits = SPLITS.min(shape[0]);
+    let group_weights = weights / spec.groups;
     let mut sums = scratch::take_zeroed::<T>(splits * weights);
     let shared = Shared::new(&mut sums);
-    tasks(splits, input.len() * spec.out_channels, |split| {
+    tasks(splits * spec.groups, input.len() * (spec.out_channels / spec.groups), |task| {
+        let (group, split) = (task % spec.groups, task / spec.groups);
         let pictures = split * shape[0] / splits..(split + 1) * shape[0] / splits;
         // SAFETY: these sums are this task's.
-        let sums = unsafe { shared.slice(split * weights, weights) };
-        dispatch(isa, Split { layout: &layout, shape, output, pictures, input, grad_out, sums });
+        let sums = unsafe { shared.slice(split * weights + group * group_weights, group_weights) };
+        let groups = spec.groups;
+        dispatch(
+            isa,
+            Split { layout: &layout, shape, output, groups, group, pictures, input, grad_out, sums },
+        );
     });
     grad_weight.copy_from_slice(&sums[..weights]);
     for more in sums[weights..].chunks_exact(weights) {
@@ -53,11 +59,13 @@ pub(super) fn grad_weight<T: Element>(
     }
 }
 
-/// The sums over some pictures.
+/// The sums of one group over some pictures.
 struct Split<'a, T> {
     layout: &'a Layout,
     shape: Shape,
     output: Shape,
+    groups: usize,
+    group: usize,
     pictures: Range<usize>,
     input: &'a [T],
     grad_out: &'a [T],
@@ -68,17 +76,18 @@ impl<T: Element> Kernel<T> for Split<'_, T> {
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
         let ([_, c, h, w], [_, o, oh, ow]) = (self.shape, self.output);
-        let (layout, taps) = (self.layout, self.sums.len() / (c * o));
+        let (channels, outs) = (c / self.groups, o / self.groups);
+        let (layout, taps) = (self.layout, self.sums.len() / (channels * outs));
         let plane = layout.phases() * layout.phase_len() + SLACK;
-        let mut phases = scratch::take_zeroed::<T>(c * plane);
+        let mut phases = scratch::take_zeroed::<T>(channels * plane);
         let mut grad = scratch::take_zeroed::<T>(layout.span() + SLACK);
         for picture in self.pictures {
             for (channel, phases) in phases.chunks_exact_mut(plane).enumerate() {
-                let at = (picture * c + channel) * h * w;
+                let at = (picture * c + self.group * channels + channel) * h * w;
                 layout.fill::<S, T>(&self.input[at..at + h * w], phases);
             }
-            for (out, sums) in self.sums.chunks_exact_mut(c * taps).enumerate() {
-                let at = (picture * o + out) * oh * ow;
+            for (out, sums) in self.sums.chunks_exact_mut(channels * taps).enumerate() {
+                let at = (picture * o + self.group * outs + out) * oh * ow;
                 layout.spread::<S, T>(&self.grad_out[at..at + oh * ow], &mut grad);
                 for (phases, sums) in phases.chunks_exact(plane).zip(sums.chunks_exact_mut(taps)) {
                     // SAFETY: both buffers have slack, which is zero and stays so.

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "tiles read and write through pointers; the bounds are the matrices'")]
 
-use super::micro::{self, Init, Rows, Tile, VECTORS};
+use super::micro::{self, Init, Left, Rows, Tile, VECTORS};
 use crate::element::Element;
 use crate::error::{Result, check_equal, check_len};
 use crate::isa::{Isa, Kernel, dispatch};
@@ -140,8 +140,7 @@ impl<T: Element> Kernel<T> for Panel<'_, T> {
                 let tile = Tile {
                     depth,
                     a: from,
-                    a_row,
-                    a_step,
+                    left: Left::Step { row: a_row, step: a_step },
                     b: panel.as_ptr(),
                     b_rows: Rows::Step(stride),
                     c: self.out.get().wrapping_add(row * b.columns + self.start),

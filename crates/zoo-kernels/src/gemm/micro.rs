@@ -20,6 +20,15 @@ pub(crate) enum Init<T> {
     Add,
 }
 
+/// Where the numbers of `A` lie.
+#[derive(Clone, Copy)]
+pub(crate) enum Left {
+    /// `a[i][k]` lies at `a + i * row + k * step`.
+    Step { row: usize, step: usize },
+    /// `a[i][k]` lies at `a + rows[i] + steps[k]`.
+    At { rows: *const usize, steps: *const usize },
+}
+
 /// Where the rows of `B` lie.
 #[derive(Clone, Copy)]
 pub(crate) enum Rows {
@@ -33,10 +42,9 @@ pub(crate) enum Rows {
 pub(crate) struct Tile<T> {
     /// Length of the sums.
     pub(crate) depth: usize,
-    /// `a[i][k]` lies at `a + i * a_row + k * a_step`.
+    /// Where `a[0][0]` lies, or what its offsets count from.
     pub(crate) a: *const T,
-    pub(crate) a_row: usize,
-    pub(crate) a_step: usize,
+    pub(crate) left: Left,
     /// Where `b[0]` begins, or what `b`'s offsets count from. Every row can be read up to a whole vector.
     pub(crate) b: *const T,
     pub(crate) b_rows: Rows,
@@ -109,11 +117,18 @@ unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize>(tile: &Tile<S
                 }
             }
         }
-        match tile.b_rows {
-            Rows::Step(step) => {
-                accumulate::<S, ROWS, VECTORS, false>(tile, step, std::ptr::null(), &mut sums);
+        match (tile.left, tile.b_rows) {
+            (Left::Step { row, step }, Rows::Step(b)) => {
+                accumulate::<S, ROWS, VECTORS, false>(tile, (row, step), b, std::ptr::null(), &mut sums);
             }
-            Rows::At(offsets) => accumulate::<S, ROWS, VECTORS, true>(tile, 0, offsets, &mut sums),
+            (Left::Step { row, step }, Rows::At(offsets)) => {
+                accumulate::<S, ROWS, VECTORS, true>(tile, (row, step), 0, offsets, &mut sums);
+            }
+            (Left::At { rows, steps }, Rows::Step(b)) => {
+                accumulate_at::<S, ROWS, VECTORS>(tile, rows, steps, b, &mut sums);
+            }
+            // Nobody reads both in place.
+            (Left::At { .. }, Rows::At(_)) => {}
         }
         for (i, row) in sums.iter().enumerate() {
             for (v, sum) in row.iter().enumerate() {
@@ -127,6 +142,7 @@ unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize>(tile: &Tile<S
 #[inline(always)]
 unsafe fn accumulate<S: Lanes, const ROWS: usize, const VECTORS: usize, const AT: bool>(
     tile: &Tile<S::Elem>,
+    (a_row, a_step): (usize, usize),
     b_step: usize,
     offsets: *const usize,
     sums: &mut [[S; VECTORS]; ROWS],
@@ -145,13 +161,48 @@ unsafe fn accumulate<S: Lanes, const ROWS: usize, const VECTORS: usize, const AT
         }
         for (i, row) in local.iter_mut().enumerate() {
             // SAFETY: row `i` and this `k` are among those the caller promises.
-            let left = S::splat(unsafe { *a.add(i * tile.a_row) });
+            let left = S::splat(unsafe { *a.add(i * a_row) });
             for (sum, &vector) in row.iter_mut().zip(&vectors) {
                 *sum = sum.fma(left, vector);
             }
         }
         // One past the last is never read: wrapping keeps its computation defined.
-        a = a.wrapping_add(tile.a_step);
+        a = a.wrapping_add(a_step);
+        b = b.wrapping_add(b_step);
+    }
+    *sums = local;
+}
+
+#[inline(always)]
+unsafe fn accumulate_at<S: Lanes, const ROWS: usize, const VECTORS: usize>(
+    tile: &Tile<S::Elem>,
+    rows: *const usize,
+    steps: *const usize,
+    b_step: usize,
+    sums: &mut [[S; VECTORS]; ROWS],
+) {
+    let (mut a, mut b) = ([tile.a; ROWS], tile.b);
+    for (i, a) in a.iter_mut().enumerate() {
+        // SAFETY: there is an offset for every row.
+        *a = a.wrapping_add(unsafe { *rows.add(i) });
+    }
+    let mut local = *sums;
+    for k in 0..tile.depth {
+        // SAFETY: there is an offset for every `k`.
+        let step = unsafe { *steps.add(k) };
+        let mut vectors = [S::splat(S::Elem::ZERO); VECTORS];
+        for (v, vector) in vectors.iter_mut().enumerate() {
+            // SAFETY: `b`'s rows can be read in whole vectors.
+            *vector = unsafe { S::load(b.add(v * S::N)) };
+        }
+        for (row, a) in local.iter_mut().zip(a) {
+            // SAFETY: this row and this `k` are among those the caller promises.
+            let left = S::splat(unsafe { *a.add(step) });
+            for (sum, &vector) in row.iter_mut().zip(&vectors) {
+                *sum = sum.fma(left, vector);
+            }
+        }
+        // One past the last is never read: wrapping keeps its computation defined.
         b = b.wrapping_add(b_step);
     }
     *sums = local;

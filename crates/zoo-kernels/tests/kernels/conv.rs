@@ -132,6 +132,46 @@ proptest! {
     }
 }
 
+prop_compose! {
+    /// Layers that Winograd's tiles suit, and some that are just too small for them.
+    fn any_layer_of_3x3()(
+        channels in [1..5usize, 1..5usize], pads in [0..4usize, 0..4usize, 0..4usize, 0..4usize],
+        n in 1..4usize, size in [3..20usize, 3..20usize], seed in any::<u32>(),
+    ) -> (Conv2d, Shape, u64) {
+        let padding = Padding { top: pads[0], bottom: pads[1], left: pads[2], right: pads[3] };
+        let spec = Conv2d { padding, ..Conv2d::new(16 * channels[0], 16 * channels[1], 3) };
+        (spec, [n, spec.in_channels, size[0], size[1]], u64::from(seed))
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_layer_of_3x3_agrees_with_the_loop((spec, shape, seed) in any_layer_of_3x3()) {
+        check::<f32>(&spec, shape, seed);
+        check::<f64>(&spec, shape, seed);
+    }
+}
+
+#[test]
+fn transformed_tiles_are_nearly_as_exact_as_sums() {
+    let (spec, shape) = (Conv2d::new(256, 64, 3).with_padding(1), [2, 256, 28, 28]);
+    let input = numbers::<f32>(1, shape.iter().product());
+    let weight = numbers::<f32>(2, 64 * 256 * 9);
+    let len = spec.output_shape(shape).unwrap().iter().product();
+    let mut exact = vec![0.0; len];
+    for_each_product(&spec, shape, |i, k, o| exact[o] += f64::from(input[i]) * f64::from(weight[k]));
+    let scale = exact.iter().fold(0.0f64, |scale, x| scale.max(x.abs()));
+    on_every_isa(|isa| {
+        let mut got = unwritten::<f32>(len);
+        conv::forward(&spec, shape, &input, &weight, None, &mut got).unwrap();
+        let error = got.iter().zip(&exact).fold(0.0f64, |most, (a, b)| most.max((f64::from(*a) - b).abs()));
+
+        assert!(error / scale < 4e-6, "{isa:?} {:e}", error / scale);
+    });
+}
+
 #[test]
 fn known_layers_agree_with_the_loop() {
     // Sizes past one block of channels, one block of pixels, one panel, and one part of rows.
@@ -143,6 +183,7 @@ fn known_layers_agree_with_the_loop() {
     check::<f32>(&Conv2d::new(40, 40, 3).with_padding(1).with_groups(40), [2, 40, 19, 19], 6);
     check::<f32>(&Conv2d::new(12, 12, 3).with_stride(2).with_padding(1).with_groups(12), [2, 12, 56, 57], 7);
     check::<f32>(&Conv2d::new(64, 64, 3).with_padding(1).with_groups(16), [2, 64, 20, 20], 8);
+    check::<f32>(&Conv2d::new(24, 36, 3).with_padding(1).with_groups(6), [2, 24, 24, 25], 13);
     check::<f32>(&Conv2d::new(20, 30, 7), [2, 20, 7, 7], 9);
     check::<f32>(&Conv2d::new(2, 5, 3).with_stride(2).with_padding(1), [10, 2, 60, 57], 11);
     check::<f32>(&Conv2d::new(64, 64, 3).with_padding(1), [2, 64, 21, 20], 12);

@@ -158,8 +158,8 @@ impl Operation for BatchNorm2d {
     }
 }
 
-/// Batch norm by the batch's own statistics and the activation that follows; keeps the statistics for the
-/// running ones and for the way back.
+/// Batch norm by the batch's own statistics, the addition of a fourth argument if there is one, and the activation
+/// that follows; keeps the statistics for the running ones and for the way back.
 #[derive(Debug)]
 pub(crate) struct NormKernel {
     pub(crate) eps: f64,
@@ -202,7 +202,8 @@ impl CpuKernel for NormKernel {
         let shape = args[0].shape();
         let (mut mean, mut variance) = (vec![T::ZERO; shape[1]], vec![T::ZERO; shape[1]]);
         let mut stats = norm::Stats { mean: &mut mean, variance: &mut variance };
-        norm::train_forward(&self.norm(args), shape, args[0].data, None, out, &mut stats)?;
+        let residual = args.get(3).map(|residual| residual.data);
+        norm::train_forward(&self.norm(args), shape, args[0].data, residual, out, &mut stats)?;
         let wide = |values: &[T]| values.iter().map(|value| value.to_f64()).collect();
         // A kernel runs forward once: its statistics are that run's.
         let _ = self.statistics.set((wide(&mean), wide(&variance)));
@@ -212,7 +213,7 @@ impl CpuKernel for NormKernel {
     fn gradients<T: Element>(
         &self,
         args: &[Arg<'_, T>],
-        _out: &[T],
+        out: &[T],
         grad: &[T],
         grads: &mut [Option<Vec<T>>],
     ) -> Result<(), KernelError> {
@@ -220,7 +221,7 @@ impl CpuKernel for NormKernel {
         let Some((mean, variance)) = self.statistics.get() else { return Ok(()) };
         let (mean, variance) = (narrow(mean), narrow(variance));
         let saved = norm::Saved::Batch { mean: &mean, variance: &variance };
-        backward(&self.norm(args), saved, args, grad, grads)
+        backward(&self.norm(args), saved, args, (out, grad), grads)
     }
 }
 
@@ -266,16 +267,16 @@ impl CpuKernel for AffineKernel {
     ) -> Result<(), KernelError> {
         let (zeros, ones) = (vec![T::ZERO; args[1].data.len()], vec![T::ONE; args[1].data.len()]);
         let saved = norm::Saved::Fixed { mean: &zeros, variance: &ones };
-        backward(&self.norm(args), saved, args, grad, grads)
+        backward(&self.norm(args), saved, args, (&[], grad), grads)
     }
 }
 
-/// The gradients of input, scale and shift; those that nobody wants are computed into nothing.
+/// The gradients of input, scale, shift and what was added; those that nobody wants are computed into nothing.
 fn backward<T: Element>(
     norm: &norm::Norm<'_, T>,
     saved: norm::Saved<'_, T>,
     args: &[Arg<'_, T>],
-    grad: &[T],
+    (out, grad): (&[T], &[T]),
     grads: &mut [Option<Vec<T>>],
 ) -> Result<(), KernelError> {
     let mut unwanted: Vec<Vec<T>> = grads
@@ -287,6 +288,8 @@ fn backward<T: Element>(
     let (Some(input), Some(gamma), Some(beta)) = (places.next(), places.next(), places.next()) else {
         return Ok(());
     };
-    let gradients = norm::Gradients { input, residual: None, gamma, beta };
-    norm::backward(norm, saved, args[0].shape(), args[0].data, None, grad, gradients)
+    let residual = places.next().map(|residual| &mut residual[..]);
+    let out = residual.is_some().then_some(out);
+    let gradients = norm::Gradients { input, residual, gamma, beta };
+    norm::backward(norm, saved, args[0].shape(), args[0].data, out, grad, gradients)
 }

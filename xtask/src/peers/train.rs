@@ -91,12 +91,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     };
     let cases = if args.cases.is_empty() { Case::value_variants() } else { &args.cases };
     let peers = if args.peers.is_empty() { Peer::value_variants() } else { &args.peers };
-    let before = Clock::now();
     let mut rows = Vec::new();
+    let mut disturbed: f64 = 0.0;
     for &case in cases {
-        rows.extend(compare(&field, case, peers, args.rounds)?);
+        let (of_case, others) = compare(&field, case, peers, args.rounds.into())?;
+        rows.extend(of_case);
+        disturbed = disturbed.max(others);
     }
-    let disturbed = before.zip(Clock::now()).map_or(0.0, |(before, now)| before.others(now));
     let mut out = io::stdout().lock();
     match args.format {
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?,
@@ -104,7 +105,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     }
     if disturbed > DISTURBED {
         say(&format!(
-            "warning: others took {:.0} % of the machine meanwhile: repeat this on a quiet one",
+            "warning: others took up to {:.0} % of the machine meanwhile: repeat this on a quiet one",
             100.0 * disturbed
         ))?;
     }
@@ -115,28 +116,53 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One case: in every round a turn for the zoo and one for each peer that could run it so far.
-fn compare(field: &Field, case: Case, peers: &[Peer], rounds: u16) -> Result<Vec<Row>> {
-    let mut here: Vec<Measured> = Vec::new();
-    let mut theirs: Vec<Vec<Outcome>> = vec![Vec::new(); peers.len()];
-    for round in 1..=rounds {
+/// What one round of a case gave.
+struct Round {
+    /// The share of the machine that others took meanwhile.
+    disturbed: f64,
+    here: Measured,
+    /// One for each peer.
+    theirs: Vec<Outcome>,
+}
+
+/// One case: in every round a turn for the zoo and one for each peer that could run it so far. Rounds that others
+/// disturbed are repeated, up to as many as were asked for; the quietest count. Also says how quiet these were.
+fn compare(field: &Field, case: Case, peers: &[Peer], wanted: usize) -> Result<(Vec<Row>, f64)> {
+    let mut rounds: Vec<Round> = Vec::new();
+    let quiet = |rounds: &[Round]| rounds.iter().filter(|round| round.disturbed <= DISTURBED).count();
+    while quiet(&rounds) < wanted && rounds.len() < 2 * wanted {
         let progress = |who: &str| match io::stderr().is_terminal() {
-            true => say(&format!("{case}  round {round} of {rounds}  {who}")),
+            true => say(&format!("{case}  round {} of {wanted}  {who}", quiet(&rounds) + 1)),
             false => Ok(()),
         };
+        let before = Clock::now();
         progress("here")?;
-        match field.here(case)? {
-            Outcome::Measured(measured) => here.push(measured),
+        let here = match field.here(case)? {
+            Outcome::Measured(measured) => measured,
             Outcome::Cannot { reason } => bail!("the zoo can't run `{case}`: {reason}"),
+        };
+        let mut theirs = Vec::new();
+        for (index, &peer) in peers.iter().enumerate() {
+            theirs.push(match rounds.last().map(|round| &round.theirs[index]) {
+                Some(cannot @ Outcome::Cannot { .. }) => cannot.clone(),
+                _ => {
+                    progress(&peer.to_string())?;
+                    field.peer(peer, case)?
+                }
+            });
         }
-        for (&peer, outcomes) in peers.iter().zip(&mut theirs) {
-            if !matches!(outcomes.last(), Some(Outcome::Cannot { .. })) {
-                progress(&peer.to_string())?;
-                outcomes.push(field.peer(peer, case)?);
-            }
-        }
+        let disturbed = before.zip(Clock::now()).map_or(0.0, |(before, now)| before.others(now));
+        rounds.push(Round { disturbed, here, theirs });
     }
-    Ok(peers.iter().zip(&theirs).map(|(&peer, theirs)| Row::new(case, peer, &here, theirs)).collect())
+    rounds.sort_by(|a, b| a.disturbed.total_cmp(&b.disturbed));
+    rounds.truncate(wanted);
+    let here: Vec<_> = rounds.iter().map(|round| round.here.clone()).collect();
+    let row = |(index, &peer): (usize, &Peer)| {
+        let theirs: Vec<_> = rounds.iter().map(|round| round.theirs[index].clone()).collect();
+        Row::new(case, peer, &here, &theirs)
+    };
+    let rows = peers.iter().enumerate().map(row).collect();
+    Ok((rows, rounds.last().map_or(0.0, |round| round.disturbed)))
 }
 
 /// Results go to standard output, all else here.

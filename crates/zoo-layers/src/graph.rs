@@ -264,40 +264,6 @@ impl Graph {
         builder.finish()
     }
 
-    /// The same network with every shape inferred again for another picture.
-    ///
-    /// # Errors
-    /// A picture too small for a node, or one for which a node would need other parameters.
-    pub fn at(&self, input: Shape) -> Result<Self> {
-        let moved = self.with_ops(|_, layer| match &layer.op {
-            Op::Input(_) => Op::Input(Input { shape: input }),
-            op => op.clone(),
-        })?;
-        for (layer, moved) in self.layers.iter().zip(&moved.layers) {
-            let mut params = layer.params.iter().zip(&moved.params);
-            if let Some((old, new)) = params.find(|(old, new)| old.shape != new.shape) {
-                return Err(Error::FixedSize {
-                    node: layer.name.clone(),
-                    op: layer.op.operation().kind(),
-                    param: old.name.clone(),
-                    has: old.shape.clone(),
-                    needs: new.shape.clone(),
-                    input,
-                    nominal: self.input(),
-                });
-            }
-        }
-        Ok(moved)
-    }
-
-    /// The same network at another height and width.
-    ///
-    /// # Errors
-    /// As [`Graph::at`].
-    pub fn at_size(&self, height: usize, width: usize) -> Result<Self> {
-        self.at(self.input().resized(height, width))
-    }
-
     /// The part of the network that the named nodes, scopes or outputs need, which become its outputs under the
     /// names as given.
     ///

@@ -29,6 +29,7 @@
 //! makes the compiler name every reader that must learn of it.
 
 mod error;
+mod fit;
 mod geometry;
 mod graph;
 mod head;

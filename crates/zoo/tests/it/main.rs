@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod dilation;
+#[path = "../common/figures.rs"]
+mod figures;
 mod generated;
 mod goldens;
 mod published;

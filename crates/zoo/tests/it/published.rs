@@ -1,80 +1,18 @@
 //! Totals, names and shapes equal to what was published, and to what torchvision and timm themselves build.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs};
 
 use serde::Deserialize;
 use zoo::ARCHITECTURES;
-use zoo_layers::{Graph, Mode, Param, Role};
 
-fn here(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)
-}
-
-/// Learned numbers, buffers and multiply-accumulates of what answers, then the same of auxiliary heads.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Totals {
-    params: u64,
-    buffers: u64,
-    macs: u64,
-    params_auxiliary: u64,
-    buffers_auxiliary: u64,
-    macs_auxiliary: u64,
-}
-
-fn totals(graph: &Graph) -> Totals {
-    let answering = graph.active(Mode::Eval);
-    let mut totals = Totals::default();
-    for (node, layer) in graph.nodes() {
-        let (params, buffers) = (layer.elements(Role::Trainable) as u64, layer.elements(Role::Buffer) as u64);
-        if answering.contains(&node) {
-            totals.params += params;
-            totals.buffers += buffers;
-            totals.macs += layer.macs;
-        } else {
-            totals.params_auxiliary += params;
-            totals.buffers_auxiliary += buffers;
-            totals.macs_auxiliary += layer.macs;
-        }
-    }
-    totals
-}
-
-/// One line of `published.csv`: a figure that somebody published, as printed.
-struct Line {
-    model: String,
-    figure: String,
-    value: String,
-    source: String,
-}
-
-fn published() -> Vec<Line> {
-    let text = fs::read_to_string(here("published.csv")).unwrap();
-    let line = |line: &str| {
-        let mut cells = line.splitn(4, ',').map(str::to_string);
-        let mut next = || cells.next().unwrap_or_else(|| panic!("published.csv: too few cells in `{line}`"));
-        Line { model: next(), figure: next(), value: next(), source: next() }
-    };
-    text.lines().skip(1).filter(|line| !line.is_empty()).map(line).collect()
-}
+use crate::figures::{Totals, here, names_and_shapes, published, totals};
 
 #[test]
 fn totals_equal_the_published_ones() {
     let lines = published();
     assert!(lines.len() > 30);
-    for Line { model, figure, value, source } in lines {
-        let totals = totals(&zoo::find(&model).unwrap().graph().unwrap());
-        let ours = match figure.as_str() {
-            "parameters" => totals.params.to_string(),
-            "parameters with auxiliary" => (totals.params + totals.params_auxiliary).to_string(),
-            "buffers" => totals.buffers.to_string(),
-            "GMACs" | "GMACs with auxiliary" => {
-                let auxiliary = if figure == "GMACs" { 0 } else { totals.macs_auxiliary };
-                let decimals = value.split('.').nth(1).map_or(0, str::len);
-                format!("{:.decimals$}", (totals.macs + auxiliary) as f64 / 1e9)
-            }
-            other => panic!("published.csv: unknown figure `{other}`"),
-        };
-        assert_eq!(ours, value, "{model}: {figure}, by {source}");
+    for line in lines {
+        line.check(&totals(&zoo::find(&line.model).unwrap().graph().unwrap()));
     }
 }
 
@@ -120,15 +58,6 @@ fn totals_equal_those_of_the_packages() {
         checked += 1;
     }
     assert!(checked >= 15, "only {checked} architectures were compared");
-}
-
-/// `conv1.weight 64x3x7x7`, line by line.
-fn names_and_shapes(graph: &Graph) -> Vec<String> {
-    let line = |param: &Param| {
-        let shape = param.shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
-        format!("{} {shape}", param.name)
-    };
-    graph.params().map(line).collect()
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     List(commands::list::Arguments),
     Summary(commands::summary::Arguments),
+    Compare(commands::compare::Arguments),
     Predict(commands::predict::Arguments),
     Features(commands::features::Arguments),
     Train(commands::train::Arguments),
@@ -27,6 +28,7 @@ impl Command {
         match self {
             Self::List(arguments) => arguments.run(),
             Self::Summary(arguments) => arguments.run(),
+            Self::Compare(arguments) => arguments.run(),
             Self::Predict(arguments) => arguments.run(),
             Self::Features(arguments) => arguments.run(),
             Self::Train(arguments) => arguments.run(),

@@ -5,10 +5,12 @@
 
 mod arguments;
 mod commands;
+mod facts;
 mod failure;
 mod output;
 mod pictures;
 mod running;
+mod shaping;
 
 use std::process::ExitCode;
 

@@ -12,7 +12,7 @@ use zoo_report::{Format, Table};
 use crate::failure::{InPart, WrongCall};
 
 /// Characters in a line of the terminal, or `None` where there is none and nothing need be cut.
-fn width() -> Option<usize> {
+pub(crate) fn width() -> Option<usize> {
     let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let terminal = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     match stdout().is_terminal() {

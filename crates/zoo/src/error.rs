@@ -17,6 +17,16 @@ pub enum Error {
         /// The nearest names, as a sentence, or nothing.
         hint: String,
     },
+    /// A part of the geometry that this network leaves no choice of.
+    #[error("the {option} of `{model}` can't be chosen: {families} leave the choice")]
+    Geometry {
+        /// The network.
+        model: String,
+        /// What was to be chosen.
+        option: &'static str,
+        /// Who has it.
+        families: &'static str,
+    },
     /// Weights are published, but not here.
     #[error(
         "the weights of `{model}` ({tag}) are not here; fetch them with `cargo xtask fetch-weights {tag}`, or give a \

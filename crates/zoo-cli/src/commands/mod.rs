@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod compare;
 pub(crate) mod features;
 pub(crate) mod list;
 pub(crate) mod predict;

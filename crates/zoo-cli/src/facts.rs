@@ -20,7 +20,7 @@ pub(crate) struct Facts {
 /// An accuracy in percent.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Published {
-    metric: &'static str,
+    pub(crate) metric: &'static str,
     pub(crate) percent: f64,
     pub(crate) source: &'static str,
 }

@@ -60,7 +60,7 @@ impl ShapingArguments {
         graph.at(Shape::map(channels, height, width)).map_err(|error| {
             match channels == graph.input().channels() {
                 true => error.into(),
-                false => anyhow!("{error}, or {channels} channels with `--in-channels {channels}`"),
+                false => anyhow!("{error}; for other channels give `--in-channels {channels}` too"),
             }
         })
     }

@@ -286,6 +286,10 @@ impl Graph {
     }
 }
 
+/// The most values of one output or parameter: 64 GiB in f32. Below it, sizes in bytes and counts of whole networks
+/// are far from overflowing.
+const MOST_VALUES: usize = 1 << 34;
+
 /// A graph in the making.
 #[derive(Debug)]
 pub(crate) struct Builder {
@@ -311,18 +315,23 @@ impl Builder {
         }
         let operation = op.operation();
         let shapes: Vec<Shape> = inputs.iter().map(|node| self.layers[node.0].output).collect();
-        let output = operation.output(&shapes).map_err(|reason| Error::Misfit {
-            node: name.clone(),
-            op: operation.kind(),
-            reason,
-        })?;
+        let misfit = |reason| Error::Misfit { node: name.clone(), op: operation.kind(), reason };
+        let output = operation.output(&shapes).map_err(misfit)?;
+        if output.elements() > MOST_VALUES {
+            return Err(misfit(format!(
+                "its output of {output} is larger than any memory; give a smaller picture"
+            )));
+        }
         let full = |spec: ParamSpec| Param {
             name: format!("{name}.{}", spec.name),
             shape: spec.shape,
             role: spec.role,
             init: spec.init,
         };
-        let params = operation.params(&shapes).into_iter().map(full).collect();
+        let params: Vec<Param> = operation.params(&shapes).into_iter().map(full).collect();
+        if let Some(Param { name, shape, .. }) = params.iter().find(|param| param.elements() > MOST_VALUES) {
+            return Err(misfit(format!("its parameter `{name}` of {shape:?} is larger than any memory")));
+        }
         let macs = operation.macs(&shapes, &output);
         self.layers.push(Layer { name, op, inputs, output, params, macs });
         Ok(Node(self.layers.len() - 1))

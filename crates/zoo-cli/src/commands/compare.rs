@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
 use serde::Serialize;
@@ -86,6 +86,7 @@ impl Arguments {
             let bar = output::bar(graphs.len() as u64, "networks timed");
             bar.tick();
             for (entry, graph) in entries.iter_mut().zip(&graphs) {
+                has_room(graph.name(), &entry.memory).or_wrong_call()?;
                 let latency = latency(graph, self.batch as usize, &device)?;
                 // Microseconds are as fine as a clock of this kind is worth.
                 entry.latency_ms = Some(latency.as_micros() as f64 / 1e3);
@@ -101,6 +102,19 @@ impl Arguments {
         };
         let json = || Ok(serde_json::to_string_pretty(&entries)?);
         output::table(format, &table, json, String::new)
+    }
+}
+
+/// Refuses what no machine of this size can hold, before the allocator ends the program for it.
+fn has_room(name: &str, memory: &Memory) -> Result<()> {
+    let needed = memory.weights_bytes.saturating_add(memory.inference_peak_bytes);
+    let room = usize::try_from(needed).is_ok_and(|needed| Vec::<u8>::new().try_reserve_exact(needed).is_ok());
+    match room {
+        true => Ok(()),
+        false => bail!(
+            "{name}: an answer needs {}, more than there is; give a smaller `--batch` or `--input`",
+            bytes(needed)
+        ),
     }
 }
 
@@ -182,6 +196,7 @@ fn lines(entries: &[Entry]) -> Table {
         "inference_peak_bytes",
         "training_bytes",
         "accuracy",
+        "accuracy_metric",
         "accuracy_source",
         "latency_ms",
     ];
@@ -200,7 +215,8 @@ fn lines(entries: &[Entry]) -> Table {
             memory.weights_bytes.to_string(),
             memory.inference_peak_bytes.to_string(),
             memory.training_bytes.to_string(),
-            facts.accuracy.map_or(String::new(), |accuracy| accuracy.text()),
+            facts.accuracy.map_or(String::new(), |accuracy| accuracy.percent.to_string()),
+            facts.accuracy.map_or(String::new(), |accuracy| accuracy.metric.into()),
             facts.accuracy.map_or(String::new(), |accuracy| accuracy.source.into()),
             latency_ms.map_or(String::new(), |ms| ms.to_string()),
         ]);

@@ -3,16 +3,7 @@
 
 use std::{fs, path::Path};
 
-use crate::{failed, zoo};
-
-/// Runs the program and checks its exit code and what its sentence names.
-fn refused(arguments: &[&str], code: i32, names: &[&str]) {
-    let (found, said) = failed(&zoo(arguments).output().unwrap());
-    assert_eq!(found, code, "zoo {arguments:?}: {said}");
-    for name in names {
-        assert!(said.contains(name), "zoo {arguments:?} does not name `{name}`: {said}");
-    }
-}
+use crate::refused;
 
 #[test]
 fn wrong_calls_exit_with_2() {

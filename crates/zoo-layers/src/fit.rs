@@ -1,6 +1,6 @@
 //! Which pictures a network takes.
 
-use crate::{Error, Graph, Result, Shape, ops::Input};
+use crate::{Error, Graph, Mode, Result, Shape, ops::Input};
 
 impl Graph {
     /// The same network with every shape inferred again for another picture.
@@ -15,6 +15,13 @@ impl Graph {
                 if let Some(side) = self.smallest_side().filter(|side| height.min(width) < *side) {
                     let smallest = self.input().resized(side, side);
                     reason += &format!("; the smallest square picture `{}` takes is {smallest}", self.name());
+                }
+                let answering = self.active(Mode::Eval);
+                if self.nodes().any(|(at, layer)| layer.name == node && !answering.contains(&at)) {
+                    let main = &self.main_output().name;
+                    reason += &format!(
+                        "; it serves training only: without it, cut it at `{main}`, smaller ones fit"
+                    );
                 }
                 Error::Misfit { node, op, reason }
             }

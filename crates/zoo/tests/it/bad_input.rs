@@ -83,7 +83,14 @@ fn output_strides_that_a_network_does_not_have() {
 fn pictures_too_small_for_the_last_pool() {
     refused(graph("alexnet").at_size(62, 200), "features.12", &["3x3", "2x11", "takes is 3x63x63"]);
     refused(graph("vgg19_bn").at_size(31, 31), "features.52", &["2x2", "1x1", "takes is 3x32x32"]);
-    refused(graph("inception_v3").at_size(74, 74), "AuxLogits.conv1.conv", &["takes is 3x"]);
+    refused(
+        graph("inception_v3").at_size(74, 74),
+        "AuxLogits.pool",
+        &["5x5", "takes is 3x299x299", "cut it at `logits`"],
+    );
+    // What is needed to answer alone takes smaller ones.
+    let answering = graph("inception_v3").cut(&["logits"]).unwrap();
+    refused(answering.at_size(74, 74), "Mixed_7a.branch3x3_2.conv", &["takes is 3x75x75"]);
     let described = AlexNet { input: Shape::map(3, 40, 40), ..AlexNet::ALEXNET_PAPER };
     refused(described.graph(), "pool5", &["3x3", "1x1", "larger picture"]);
     // A network with weights says the same instead of failing on the way.
@@ -144,7 +151,7 @@ fn dense_layers_over_uneven_regions() {
 #[test]
 fn nodes_that_are_not_there() {
     refused(graph("resnet50").cut(&["layer5"]), "layer5", &["`layer4`", "resnet50"]);
-    refused(graph("googlenet").cut(&["inception4f"]), "inception4f", &["`inception4e`"]);
+    refused(graph("googlenet").cut(&["inception4f"]), "inception4f", &["`inception4a`"]);
     let nowhere: [&str; 0] = [];
     refused(graph("resnet50").cut(&nowhere), "resnet50", &["no output"]);
 }

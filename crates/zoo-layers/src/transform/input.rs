@@ -108,6 +108,19 @@ mod tests {
         assert_ne!(answer(4), three); // Tiling repeats the first of three channels: alike in size, not in value.
     }
 
+    /// timm: tiled along the input channels, cut, and scaled by the old number over the new one.
+    #[test]
+    fn more_channels_repeat_the_old_ones_in_turn() {
+        let weight = Tensor::new(&[[[[1.0_f32]], [[2.0]], [[4.0]]]], &Device::Cpu).unwrap();
+        let tiled =
+            super::with_in_channels(&weight, 5).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for (a, b) in tiled.iter().zip([1.0, 2.0, 4.0, 1.0, 2.0]) {
+            assert!((a - b * 3.0 / 5.0).abs() < 1e-6, "{tiled:?}");
+        }
+        let summed = super::with_in_channels(&weight, 1).unwrap();
+        assert_eq!(summed.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [7.0]);
+    }
+
     #[test]
     fn only_the_first_weight_changes_and_no_channels_are_refused() {
         let (four, carry) = graph().with_in_channels(4).unwrap();

@@ -6,7 +6,9 @@
 mod arguments;
 mod commands;
 mod failure;
+mod fetching;
 mod output;
+mod parallel;
 mod pictures;
 mod running;
 

@@ -13,13 +13,16 @@
 
 mod builtin;
 mod card;
+mod convert;
 mod error;
+mod loading;
 mod model;
 mod prepare;
 mod registry;
 mod three_convs;
 mod weights;
 
+pub use convert::{Conversion, Converted};
 pub use error::{Error, Result};
 pub use model::{Answer, Cut, Guess, Model, Network, model};
 pub use prepare::Prepare;

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use zoo_layers::{Graph, Shape};
 use zoo_report::{Optimizer, Options, Summary, bytes, count, layer_table, thousands};
 
-use crate::{arguments::FormatArgument, failure::OrWrongCall, output};
+use crate::{arguments::FormatArgument, failure::OrWrongCall, output, running};
 
 /// Show what a network is made of and what it costs
 ///
@@ -17,7 +17,7 @@ use crate::{arguments::FormatArgument, failure::OrWrongCall, output};
                   zoo summary three_convs --batch 50 --train"
 )]
 pub(crate) struct Arguments {
-    /// Name of an architecture, as `zoo list` shows them
+    /// Name of an architecture, as `zoo list` shows them, or a .safetensors file that names its own
     model: String,
     /// Picture size, channels x height x width
     #[arg(long, value_name = "CxHxW", value_parser = parse_input)]
@@ -61,7 +61,7 @@ fn parse_input(text: &str) -> Result<[usize; 3], String> {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
-        let graph = self.graph().or_wrong_call()?;
+        let graph = self.graph(running::model(&self.model)?.graph().clone()).or_wrong_call()?;
         let optimizer = match self.optimizer {
             OptimizerName::Sgd => Optimizer::Sgd,
             OptimizerName::Momentum => Optimizer::Momentum,
@@ -77,8 +77,7 @@ impl Arguments {
         output::table(self.format.into(), &table, json, || self.totals(&summary))
     }
 
-    fn graph(&self) -> Result<Graph> {
-        let mut graph = zoo::find(&self.model)?.graph()?;
+    fn graph(&self, mut graph: Graph) -> Result<Graph> {
         if let Some(classes) = self.classes {
             graph = graph.with_num_classes(classes)?;
         }

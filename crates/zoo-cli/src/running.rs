@@ -203,7 +203,7 @@ pub(crate) fn writable(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Err(anyhow!("{} is a folder; give the path of a file", path.display()));
     }
-    tempfile::tempfile_in(folder)
-        .map(|_| ())
-        .with_context(|| format!("nothing can be written in {}", folder.display()))
+    tempfile::tempfile_in(folder).map(|_| ()).with_context(|| {
+        format!("nothing can be written in {}; make it, or name another folder", folder.display())
+    })
 }

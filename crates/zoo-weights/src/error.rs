@@ -10,7 +10,7 @@ use crate::{Format, LoadReport};
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}; check the path and what you may do there", path.display())]
     Io {
         /// What was attempted: `open`, `write`.
         action: &'static str,

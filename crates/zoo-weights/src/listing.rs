@@ -66,8 +66,7 @@ impl Listed {
 impl Fetcher {
     /// The published weights whose tag has one of `parts` in it; without parts all of them.
     pub fn list<S: AsRef<str>>(&self, manifest: &Manifest, parts: &[S]) -> Vec<Listed> {
-        let wanted =
-            |tag: &str| parts.is_empty() || parts.iter().any(|part| tag.contains(part.as_ref()));
+        let wanted = |tag: &str| parts.is_empty() || parts.iter().any(|part| tag.contains(part.as_ref()));
         let chosen = manifest.weights.iter().filter(|weights| wanted(&weights.tag));
         chosen.map(|weights| self.listed(weights)).collect()
     }

@@ -134,8 +134,12 @@ impl Preprocessing {
             }
             Self::Photo(photo) => {
                 let [channels, height, width] = photo.input;
-                let sides =
-                    [Some(height), Some(width), photo.resize.map(|n| n as usize), photo.crop.map(|n| n as usize)];
+                let sides = [
+                    Some(height),
+                    Some(width),
+                    photo.resize.map(|n| n as usize),
+                    photo.crop.map(|n| n as usize),
+                ];
                 let sane = |value: &f32| value.is_finite();
                 let fits = channels == 3
                     && wanted.channels() == 3

@@ -169,7 +169,14 @@ impl Conversion {
         Ok(value)
     }
 
-    fn write(&self, graph: &Graph, file: &TensorFile, anew: &Anew, to: &Path, metadata: &Value) -> Result<()> {
+    fn write(
+        &self,
+        graph: &Graph,
+        file: &TensorFile,
+        anew: &Anew,
+        to: &Path,
+        metadata: &Value,
+    ) -> Result<()> {
         let unusable = |name: &str, source| {
             let (file, name) = (file.path().to_path_buf(), name.to_string());
             Error::Tensor { file, name, source }
@@ -226,9 +233,7 @@ fn check_names(from: &Path, to: &Path) -> Result<()> {
 
 /// How many classes a file's classifier tells apart, if it has the network's.
 fn classes_of(graph: &Graph, file: &TensorFile) -> Option<usize> {
-    let answering = graph.ancestors([graph.main_output().node]);
-    let last = graph.nodes().rev().find(|(node, layer)| answering.contains(node) && !layer.params.is_empty());
-    let weight = last?.1.params.first()?;
+    let weight = loading::classifier(graph)?.params.first()?;
     let found = file.get(&weight.name)?;
     (found.shape.len() == weight.shape.len()).then(|| found.shape.first().copied()).flatten()
 }

@@ -88,7 +88,10 @@ pub enum Error {
         wanted: String,
     },
     /// A file whose tensors are not the network's.
-    #[error("{} does not fit `{model}`: {report}; is it another network's file?", file.display())]
+    #[error(
+        "{} does not fit `{model}`: {report}; give the weights of `{model}`, or name the network whose they are",
+        file.display()
+    )]
     Unfit {
         /// The file.
         file: PathBuf,
@@ -148,7 +151,10 @@ pub enum Error {
         hint: String,
     },
     /// A network that gives no classes for a whole picture.
-    #[error("`{model}` answers for every pixel ({output} for {input}), not for the whole picture")]
+    #[error(
+        "`{model}` answers for every pixel ({output} for {input}), not for the whole picture; `zoo features` writes \
+         what it answers"
+    )]
     NotAClassifier {
         /// The network.
         model: String,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
-use zoo_layers::{Graph, Param, rng::Stream};
+use zoo_layers::{Graph, Layer, Param, rng::Stream};
 use zoo_weights::{KeyMap, LoadReport, Manifest, TensorFile};
 
 use crate::{Error, Prepare, Result};
@@ -28,7 +28,8 @@ pub(crate) fn describe(architecture: &str, graph: &Graph, file: &TensorFile) -> 
         return Ok(Described { keys: source.keys, prepare, tag: Some(weights.tag.clone()) });
     }
     let keys = KeyMap::detect(architecture, file)?;
-    let alike = manifest.of(architecture).find(|weights| weights.sources.iter().any(|source| source.keys == keys));
+    let alike =
+        manifest.of(architecture).find(|weights| weights.sources.iter().any(|source| source.keys == keys));
     let prepare = match alike.or_else(|| manifest.of(architecture).next()) {
         Some(weights) => Prepare::published(weights, graph)?,
         None => Prepare::usual(graph)?,
@@ -53,6 +54,8 @@ impl Anew {
             if !graph.params().any(|param| is_in(&param.name, name)) {
                 let layers = graph.layers().iter().filter(|layer| !layer.params.is_empty());
                 let hint = zoo_layers::nearest(name, layers.map(|layer| layer.name.as_str()));
+                let head = classifier(graph).map(|layer| format!("; its classifier is `{}`", layer.name));
+                let hint = hint + &head.unwrap_or_default();
                 return Err(Error::NoSuchLayer { model: graph.name().into(), name: name.clone(), hint });
             }
         }
@@ -74,6 +77,13 @@ impl Anew {
 
 fn is_in(param: &str, layer: &str) -> bool {
     param == layer || param.strip_prefix(layer).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The last layer with parameters of those that answer.
+pub(crate) fn classifier(graph: &Graph) -> Option<&Layer> {
+    let answering = graph.ancestors([graph.main_output().node]);
+    let mut layers = graph.nodes().rev().filter(|(node, _)| answering.contains(node)).map(|(_, layer)| layer);
+    layers.find(|layer| !layer.params.is_empty())
 }
 
 /// Compares a file with a network both ways. What the `whole` network has beyond `graph` may be in the file.

@@ -99,7 +99,9 @@ impl Arguments {
         let report = match self.verbose {
             true => converted.report.in_full(usize::MAX),
             false if converted.report.newly_initialised.is_empty() => String::new(),
-            false => zoo_weights::LoadReport { loaded: Vec::new(), ..converted.report.clone() }.in_full(REPORTED),
+            false => {
+                zoo_weights::LoadReport { loaded: Vec::new(), ..converted.report.clone() }.in_full(REPORTED)
+            }
         };
         let loaded = converted.report.loaded.len();
         Ok(format!(

@@ -65,14 +65,19 @@ impl Arguments {
         let mut gathered = Gathered::new(&names);
         let mut faults = Vec::new();
         let bar = output::bar(places.len() as u64, "inputs");
-        parallel::in_order(&places, parallel::threads(), |place| prepared(&network, place), |_, outcome| {
-            match outcome {
-                Ok(input) => gathered.add(&network, input)?,
-                Err(error) => faults.push(sentence(&error)),
-            }
-            bar.inc(1);
-            Ok(())
-        })?;
+        parallel::in_order(
+            &places,
+            parallel::threads(),
+            |place| prepared(&network, place),
+            |_, outcome| {
+                match outcome {
+                    Ok(input) => gathered.add(&network, input)?,
+                    Err(error) => faults.push(sentence(&error)),
+                }
+                bar.inc(1);
+                Ok(())
+            },
+        )?;
         gathered.compute(&network)?;
         bar.finish_and_clear();
         let faults: Vec<&str> = faults.iter().map(String::as_str).collect();

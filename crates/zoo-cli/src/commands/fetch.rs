@@ -58,7 +58,8 @@ impl Arguments {
         let chosen: Vec<&Weights> = match self.names.is_empty() {
             true if self.all || self.verify => manifest.weights.iter().collect(),
             true => {
-                return Err(anyhow!("name an architecture or a tag, or ask for --all or --list")).or_wrong_call();
+                return Err(anyhow!("name an architecture or a tag, or ask for --all or --list"))
+                    .or_wrong_call();
             }
             false => {
                 let found: Result<Vec<_>, _> = self.names.iter().map(|name| manifest.find(name)).collect();

@@ -157,7 +157,8 @@ struct Batch {
 impl Batch {
     /// Whether there is room for one more, of this size.
     fn takes(&self, picture: &Tensor) -> bool {
-        self.pictures.len() < BATCH && self.pictures.first().is_none_or(|first| first.dims() == picture.dims())
+        self.pictures.len() < BATCH
+            && self.pictures.first().is_none_or(|first| first.dims() == picture.dims())
     }
 }
 

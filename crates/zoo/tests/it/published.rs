@@ -178,3 +178,18 @@ fn every_model_of_the_manifest_is_an_architecture() {
         assert!(zoo::find(weights.model()).is_ok(), "{}: no such architecture", weights.tag);
     }
 }
+
+#[test]
+fn every_family_has_published_weights_and_the_default_ones_have_the_accuracy_that_is_listed() {
+    let manifest = zoo_weights::Manifest::published().unwrap();
+    let mut families = BTreeMap::new();
+    for architecture in ARCHITECTURES {
+        let default = manifest.of(architecture.name).next();
+        *families.entry(architecture.family.name).or_insert(false) |= default.is_some();
+        let Some((weights, published)) = default.zip(architecture.accuracy) else { continue };
+        assert_eq!(weights.accuracy.top1, Some(published.top1), "{}", weights.tag);
+    }
+    // The example is no paper's network, and nobody trained it.
+    families.remove("Example");
+    assert!(families.values().all(|has| *has), "{families:?}");
+}

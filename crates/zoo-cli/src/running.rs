@@ -149,9 +149,16 @@ impl RunArguments {
     /// Where the weights are, once they are here.
     fn source(&self, model: &Model) -> Result<Source<'_>> {
         let name = model.architecture().name;
-        let is_tag = |text: &str| text.split_once('.').is_some_and(|(model, _)| model == name);
+        let model_of = |text: &str| text.split_once('.').map(|(model, _)| model.to_string());
+        let is_tag = |text: &&str| model_of(text).is_some_and(|model| zoo::find(&model).is_ok());
         let source = match self.weights.as_deref() {
-            Some(path) => match path.to_str().filter(|text| is_tag(text) && !path.exists()) {
+            Some(path) => match path.to_str().filter(is_tag).filter(|_| !path.exists()) {
+                Some(tag) if model_of(tag).as_deref() != Some(name) => {
+                    return Err(anyhow!(
+                        "the weights `{tag}` are not of `{name}`; give the other name or another tag"
+                    ))
+                    .or_wrong_call();
+                }
                 Some(tag) => Source::Tag(tag),
                 None => return Ok(Source::File(path)),
             },

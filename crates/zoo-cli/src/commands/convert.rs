@@ -115,7 +115,11 @@ impl Arguments {
 
 /// The lines of a text file; empty ones at its end are none.
 fn names(path: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("the names of classes in {} can't be read", shown(path)))?;
+    let text = std::fs::read_to_string(path).with_context(|| {
+        format!(
+            "the names of classes in {} can't be read; give a text file with one on each line",
+            shown(path)
+        )
+    })?;
     Ok(text.trim_end().lines().map(|line| line.trim().to_string()).collect())
 }

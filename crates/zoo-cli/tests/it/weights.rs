@@ -138,6 +138,9 @@ fn what_can_not_be_fetched_is_said_in_a_sentence() {
         &["no source gave", "resnet18.tv_in1k", "404"],
     );
     bench.refused(&["predict", "resnet18", PHOTO, "--mirror", &server.url], 1, &["no source gave", "404"]);
+    let other = ["predict", "resnet18", PHOTO, "--mirror", &server.url, "--weights", "resnet50.tv_in1k"];
+    bench.refused(&other, 2, &["`resnet50.tv_in1k`", "not of `resnet18`"]);
+    bench.refused(&["predict", "resnet18", PHOTO, "--weights", "resnet18.tv9"], 2, &["zoo fetch --list"]);
     bench.refused(&["fetch", "resnet5O"], 2, &["did you mean resnet50", "zoo fetch --list"]);
     bench.refused(&["fetch"], 2, &["--all", "--list"]);
     bench.refused(&["fetch", "--list", "nothing-like-it"], 2, &["nothing-like-it", "without a name"]);

@@ -1,6 +1,9 @@
 //! Transfers as people see them: a bar on a terminal, lines elsewhere.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    io::{IsTerminal, stderr},
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use zoo_weights::Event;
@@ -23,19 +26,18 @@ impl Screen {
 
     /// For a command that only fetches: without a terminal it tells all but the progress, line by line.
     pub(crate) fn new() -> Self {
-        Self { bar: ProgressBar::new_spinner(), live: stderr().is_terminal(), talks: true }
+        let bar = ProgressBar::new_spinner();
+        style(&bar, "{spinner} {wide_msg}");
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self { bar, live: stderr().is_terminal(), talks: true }
     }
 
     /// Shows what happens to the weights called `tag`.
     pub(crate) fn event(&self, tag: &str, event: &Event<'_>) {
         match event {
             Event::Progress(progress) if self.live => {
-                let template = match progress.total {
-                    Some(_) => "{bar:30} {msg}",
-                    None => "{spinner} {msg}",
-                };
-                if let Ok(style) = ProgressStyle::with_template(template) {
-                    self.bar.set_style(style);
+                if progress.total.is_some() {
+                    style(&self.bar, "{bar:30} {wide_msg}");
                 }
                 self.bar.set_length(progress.total.unwrap_or_default());
                 self.bar.set_position(progress.done);
@@ -49,12 +51,18 @@ impl Screen {
             _ if self.talks => output::note(&format!("{tag}  {event}")),
             _ => {}
         }
-        self.bar.tick();
     }
 
     /// Takes the bar away.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// What does not fit the terminal's line is cut.
+fn style(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
     }
 }
 

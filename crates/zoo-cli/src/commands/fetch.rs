@@ -66,9 +66,9 @@ impl Arguments {
                 found.or_wrong_call()?
             }
         };
-        let screen = Screen::new();
         let mut faults = Vec::new();
         for weights in chosen {
+            let screen = Screen::new();
             let outcome = match self.verify {
                 true => self.verify(weights, &fetcher),
                 false => fetch(weights, &fetcher, &screen),

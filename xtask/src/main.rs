@@ -1,6 +1,7 @@
 //! The zoo's chores, one file for each command.
 
 mod fetch_weights;
+mod peers;
 mod snapshots;
 
 use std::process::ExitCode;
@@ -18,12 +19,14 @@ struct Cli {
 enum Command {
     /// Fetch, list or verify published weights
     FetchWeights(fetch_weights::Args),
+    Peers(peers::Args),
     Snapshots(snapshots::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::FetchWeights(args) => fetch_weights::run(&args),
+        Command::Peers(args) => peers::run(&args),
         Command::Snapshots(args) => snapshots::run(&args),
     };
     outcome.unwrap_or_else(|error| {

@@ -171,9 +171,9 @@ impl<T: Element> Kernel<T> for Map<'_, T> {
     fn run<S: Lanes<Elem = T>>(self) {
         let pairs = self.out.iter_mut().zip(self.left.iter().zip(self.right));
         each_activation!(self.activation, act => match self.step {
-            Step::Forward => pairs.for_each(|(out, (&x, _))| *out = act.apply(x)),
-            Step::Backward => pairs.for_each(|(out, (&y, &grad))| *out = act.derive(y, grad)),
-            Step::Add => pairs.for_each(|(out, (&a, &b))| *out = act.apply(a + b)),
+            Step::Forward => for (out, (&x, _)) in pairs { *out = act.apply(x) },
+            Step::Backward => for (out, (&y, &grad)) in pairs { *out = act.derive(y, grad) },
+            Step::Add => for (out, (&a, &b)) in pairs { *out = act.apply(a + b) },
         });
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::{Debug, Display};
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 use std::thread::LocalKey;
 
+use crate::math;
 use crate::simd::Lanes;
 use crate::simd::portable::Array;
 #[cfg(target_arch = "x86_64")]
@@ -75,7 +76,7 @@ pub trait Element:
 }
 
 macro_rules! element {
-    ($t:ty, $portable:ty, $avx2:ty, $avx512:ty) => {
+    ($t:ty, $portable:ty, $avx2:ty, $avx512:ty, $exp:path, $tanh:path) => {
         impl Element for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -93,7 +94,7 @@ macro_rules! element {
             }
             #[inline(always)]
             fn exp(self) -> Self {
-                <$t>::exp(self)
+                $exp(self)
             }
             #[inline(always)]
             fn ln(self) -> Self {
@@ -101,7 +102,7 @@ macro_rules! element {
             }
             #[inline(always)]
             fn tanh(self) -> Self {
-                <$t>::tanh(self)
+                $tanh(self)
             }
             #[inline(always)]
             fn sqrt(self) -> Self {
@@ -126,7 +127,7 @@ macro_rules! element {
 }
 
 #[cfg(target_arch = "x86_64")]
-element!(f32, Array<f32, 4>, F32x8, F32x16);
+element!(f32, Array<f32, 4>, F32x8, F32x16, math::exp, math::tanh);
 #[cfg(not(target_arch = "x86_64"))]
-element!(f32, Array<f32, 4>, Array<f32, 4>, Array<f32, 4>);
-element!(f64, Array<f64, 2>, Array<f64, 4, true>, Array<f64, 8, true>);
+element!(f32, Array<f32, 4>, Array<f32, 4>, Array<f32, 4>, math::exp, math::tanh);
+element!(f64, Array<f64, 2>, Array<f64, 4, true>, Array<f64, 8, true>, f64::exp, f64::tanh);

@@ -41,10 +41,12 @@
 //!
 //! **No unfolded picture.** A convolution is a product with the unfolded picture (`im2col`), which is never
 //! written: panels are packed straight from the picture as runs of neighbouring pixels. A panel's runs are the
-//! same in every channel, picture and group, so they are found once. The input gradient is the same product on
-//! the output's gradient; with a stride it is one product for each phase of the stride, so that nothing is
-//! multiplied with the zeros between pixels. The weight gradient packs rows of the unfolded picture against the
-//! output's gradient laid out pixel by pixel.
+//! same in every channel, picture and group, so they are found once. Where few rows of weights would meet a panel,
+//! so that packing is dear, pixels are read in place from a padded copy, in which every tap is a constant offset.
+//! The input gradient is the same product on the output's gradient; with a stride it is one product for each phase
+//! of the stride, so that nothing is multiplied with the zeros between pixels. The weight gradient packs rows of
+//! the unfolded picture against the output's gradient laid out pixel by pixel; in first layers of few channels it
+//! goes by pairs of channels.
 //!
 //! **Depthwise** convolutions have no product worth the name: each plane is copied once, padded and split by the
 //! stride's phases, so that every tap is a constant offset and all passes are flat vector loops.
@@ -89,6 +91,7 @@ pub mod gemm;
 mod isa;
 pub mod loss;
 pub mod lrn;
+mod math;
 pub mod norm;
 mod par;
 mod peak;

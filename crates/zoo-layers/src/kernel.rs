@@ -15,7 +15,10 @@ use candle_core::{
 };
 use zoo_kernels::{Element, KernelError};
 
-use crate::ops::Result;
+use crate::{
+    buffers::{self, Buffers},
+    ops::Result,
+};
 
 /// A contiguous tensor as a kernel sees it.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +38,17 @@ impl<T> Arg<'_, T> {
     }
 }
 
+/// Which gradients are the same tensor, and so computed once or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shares {
+    /// None.
+    Nothing,
+    /// Those of all arguments: [`CpuKernel::gradients`] is asked for the first alone.
+    Arguments,
+    /// All arguments have the output's.
+    Output,
+}
+
 /// An operation on slices, with its gradients.
 pub(crate) trait CpuKernel: Debug + Send + Sync + 'static {
     /// What errors call it.
@@ -43,10 +57,16 @@ pub(crate) trait CpuKernel: Debug + Send + Sync + 'static {
     /// The output's dimensions for arguments of these.
     fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError>;
 
-    /// Computes the output.
+    /// Computes the output: every number of `out`, which holds leftovers on entry.
     fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError>;
 
-    /// Computes the gradients of those arguments whose place in `grads` is filled, with zeros, on entry.
+    /// How the arguments' gradients relate.
+    fn shares(&self) -> Shares {
+        Shares::Nothing
+    }
+
+    /// Computes the gradients of those arguments whose place in `grads` is filled, with leftovers, on entry: every
+    /// number of them.
     fn gradients<T: Element>(
         &self,
         args: &[Arg<'_, T>],
@@ -62,16 +82,24 @@ pub(crate) trait Kernel: Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// The output's values and shape.
-    fn forward(&self, args: &[Tensor]) -> Result<(CpuStorage, Shape)>;
+    fn forward(&self, args: &[&Tensor], buffers: Option<&Buffers>) -> Result<(CpuStorage, Shape)>;
+
+    /// How the arguments' gradients relate.
+    fn shares(&self) -> Shares;
 
     /// The gradients of the arguments that are `wanted`.
-    fn backward(
-        &self,
-        args: &[Tensor],
-        out: &Tensor,
-        grad: &Tensor,
-        wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>>;
+    fn backward(&self, step: &WayBack<'_>, wanted: &[bool]) -> Result<Vec<Option<Tensor>>>;
+}
+
+/// What a gradient is computed from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WayBack<'a> {
+    pub(crate) args: &'a [&'a Tensor],
+    pub(crate) out: &'a Tensor,
+    /// The loss's gradient of `out`.
+    pub(crate) grad: &'a Tensor,
+    /// Where results may take their memory.
+    pub(crate) buffers: Option<&'a Buffers>,
 }
 
 impl<K: CpuKernel> Kernel for K {
@@ -79,23 +107,21 @@ impl<K: CpuKernel> Kernel for K {
         CpuKernel::name(self)
     }
 
-    fn forward(&self, args: &[Tensor]) -> Result<(CpuStorage, Shape)> {
-        match args.first().map(Tensor::dtype) {
-            Some(DType::F64) => forward::<K, f64>(self, args),
-            _ => forward::<K, f32>(self, args),
+    fn forward(&self, args: &[&Tensor], buffers: Option<&Buffers>) -> Result<(CpuStorage, Shape)> {
+        match args.first().map(|arg| arg.dtype()) {
+            Some(DType::F64) => forward::<K, f64>(self, args, buffers),
+            _ => forward::<K, f32>(self, args, buffers),
         }
     }
 
-    fn backward(
-        &self,
-        args: &[Tensor],
-        out: &Tensor,
-        grad: &Tensor,
-        wanted: &[bool],
-    ) -> Result<Vec<Option<Tensor>>> {
-        match out.dtype() {
-            DType::F64 => backward::<K, f64>(self, args, out, grad, wanted),
-            _ => backward::<K, f32>(self, args, out, grad, wanted),
+    fn shares(&self) -> Shares {
+        CpuKernel::shares(self)
+    }
+
+    fn backward(&self, step: &WayBack<'_>, wanted: &[bool]) -> Result<Vec<Option<Tensor>>> {
+        match step.out.dtype() {
+            DType::F64 => backward::<K, f64>(self, step, wanted),
+            _ => backward::<K, f32>(self, step, wanted),
         }
     }
 }
@@ -113,10 +139,10 @@ pub(crate) fn takes(args: &[Tensor]) -> bool {
 
 /// Hands the contiguous values of tensors to `work`.
 fn with_values<T: WithDType + Element, R>(
-    tensors: &[Tensor],
+    tensors: &[&Tensor],
     work: impl FnOnce(&[Arg<'_, T>]) -> Result<R>,
 ) -> Result<R> {
-    let tensors = tensors.iter().map(Tensor::contiguous).collect::<Result<Vec<_>>>()?;
+    let tensors = tensors.iter().map(|tensor| tensor.contiguous()).collect::<Result<Vec<_>>>()?;
     let guards: Vec<_> = tensors.iter().map(Tensor::storage_and_layout).collect();
     let mut args = Vec::with_capacity(tensors.len());
     for (tensor, (storage, layout)) in tensors.iter().zip(&guards) {
@@ -132,19 +158,28 @@ fn with_values<T: WithDType + Element, R>(
     work(&args)
 }
 
-fn forward<K: CpuKernel, T: WithDType + Element>(kernel: &K, args: &[Tensor]) -> Result<(CpuStorage, Shape)> {
+/// A buffer to write to.
+fn buffer<T: WithDType + Element>(buffers: Option<&Buffers>, len: usize) -> Vec<T> {
+    buffers.map_or_else(|| buffers::fresh(len), |buffers| buffers.take(len))
+}
+
+fn forward<K: CpuKernel, T: WithDType + Element>(
+    kernel: &K,
+    args: &[&Tensor],
+    buffers: Option<&Buffers>,
+) -> Result<(CpuStorage, Shape)> {
     with_values::<T, _>(args, |args| {
         let dims: Vec<&[usize]> = args.iter().map(|arg| arg.dims).collect();
         let dims = kernel.dims(&dims).map_err(refused)?;
-        let mut out = vec![T::ZERO; dims.iter().product()];
+        let mut out = buffer(buffers, dims.iter().product());
         kernel.compute(args, &mut out).map_err(refused)?;
         Ok((T::to_cpu_storage_owned(out), dims.into()))
     })
 }
 
 /// Runs a kernel outside of candle's tape.
-pub(crate) fn untaped(kernel: &dyn Kernel, args: &[Tensor]) -> Result<Tensor> {
-    match kernel.forward(args)? {
+pub(crate) fn untaped(kernel: &dyn Kernel, args: &[&Tensor], buffers: Option<&Buffers>) -> Result<Tensor> {
+    match kernel.forward(args, buffers)? {
         (CpuStorage::F64(values), shape) => Tensor::from_vec(values, shape, &Device::Cpu),
         (CpuStorage::F32(values), shape) => Tensor::from_vec(values, shape, &Device::Cpu),
         _ => candle_core::bail!("{} gave neither f32 nor f64", kernel.name()),
@@ -153,26 +188,24 @@ pub(crate) fn untaped(kernel: &dyn Kernel, args: &[Tensor]) -> Result<Tensor> {
 
 fn backward<K: CpuKernel, T: WithDType + Element>(
     kernel: &K,
-    args: &[Tensor],
-    out: &Tensor,
-    grad: &Tensor,
+    step: &WayBack<'_>,
     wanted: &[bool],
 ) -> Result<Vec<Option<Tensor>>> {
-    let mut all = args.to_vec();
-    all.extend([out.clone(), grad.clone()]);
+    let mut all = step.args.to_vec();
+    all.extend([step.out, step.grad]);
     let grads = with_values::<T, _>(&all, |all| {
         let [args @ .., out, grad] = all else {
             candle_core::bail!("a kernel ran backward without its result");
         };
-        let zeros = |(arg, wanted): (&Arg<'_, T>, &bool)| wanted.then(|| vec![T::ZERO; arg.data.len()]);
-        let mut grads: Vec<Option<Vec<T>>> = args.iter().zip(wanted).map(zeros).collect();
+        let room = |(arg, wanted): (&Arg<'_, T>, &bool)| wanted.then(|| buffer(step.buffers, arg.data.len()));
+        let mut grads: Vec<Option<Vec<T>>> = args.iter().zip(wanted).map(room).collect();
         kernel.gradients(args, out.data, grad.data, &mut grads).map_err(refused)?;
         Ok(grads)
     })?;
-    let tensor = |(grad, arg): (Option<Vec<T>>, &Tensor)| {
+    let tensor = |(grad, arg): (Option<Vec<T>>, &&Tensor)| {
         grad.map(|grad| Tensor::from_vec(grad, arg.dims(), &Device::Cpu)).transpose()
     };
-    grads.into_iter().zip(args).map(tensor).collect()
+    grads.into_iter().zip(step.args).map(tensor).collect()
 }
 
 /// Runs a kernel of one to three arguments on candle's tape. f16 and bf16 go through f32.
@@ -182,10 +215,11 @@ pub(crate) fn taped(kernel: Arc<dyn Kernel>, args: &[Tensor]) -> Result<Tensor> 
         let wide = args.iter().map(|arg| arg.to_dtype(DType::F32)).collect::<Result<Vec<_>>>()?;
         return taped(kernel, &wide)?.to_dtype(dtype);
     }
+    let all: Vec<&Tensor> = args.iter().collect();
     if !args.iter().any(Tensor::track_op) {
-        return untaped(kernel.as_ref(), args);
+        return untaped(kernel.as_ref(), &all, None);
     }
-    let result = kernel.forward(args)?;
+    let result = kernel.forward(&all, None)?;
     let taped = Taped { kernel, result: Mutex::new(Some(result)) };
     match args {
         [a] => a.apply_op1(taped),
@@ -217,7 +251,21 @@ impl Taped {
         grad: &Tensor,
     ) -> Result<[Option<Tensor>; N]> {
         let wanted = args.map(Tensor::track_op);
-        let grads = self.kernel.backward(&args.map(Tensor::clone), out, grad, &wanted)?;
+        let first = |grads: Vec<Option<Tensor>>| grads.into_iter().flatten().next();
+        let step = WayBack { args: &args, out, grad, buffers: None };
+        let same = match self.kernel.shares() {
+            Shares::Nothing => None,
+            Shares::Output => Some(grad.clone()),
+            Shares::Arguments => {
+                let mut only = vec![false; N];
+                only[..1].fill(true);
+                first(self.kernel.backward(&step, &only)?)
+            }
+        };
+        let grads = match same {
+            Some(same) => wanted.iter().map(|wanted| wanted.then(|| same.clone())).collect(),
+            None => self.kernel.backward(&step, &wanted)?,
+        };
         grads.try_into().map_err(|_| Error::Msg(format!("{} lost a gradient", self.kernel.name())))
     }
 }

@@ -28,12 +28,14 @@
 //! from candle's generator. An operation is one file in `ops`, and the set is the enum [`Op`]: a new variant
 //! makes the compiler name every reader that must learn of it.
 
+mod buffers;
 mod error;
 mod geometry;
 mod graph;
 mod head;
 mod init;
 mod kernel;
+mod loss;
 mod net;
 mod ops;
 mod pass;
@@ -47,6 +49,7 @@ pub use geometry::{Padding, Rounding};
 pub use graph::{Graph, Layer, Node, Output, Param, When};
 pub use head::Head;
 pub use init::{Fan, Init};
+pub use loss::CrossEntropy;
 pub use net::{Net, Outputs};
 pub use ops::{
     Activation, AdaptiveAvgPool2d, Add, Align, AvgPool2d, BatchNorm2d, Call, ChannelAffine,

@@ -8,11 +8,12 @@ use std::{
     },
 };
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var, backprop::GradStore};
 use candle_nn::{ModuleT, VarBuilder};
 
 use crate::{
     Call, Error, Graph, Mode, Node, Op, Param, Result, Role, Shape,
+    buffers::Buffers,
     kernel::{self, Kernel},
     ops::{Activation, BatchNorm2d, BatchStatistics, NormKernel},
     rng::Stream,
@@ -29,6 +30,8 @@ pub struct Net {
     params: Vec<Vec<Tensor>>,
     random: Stream,
     steps: AtomicU64,
+    /// What training steps compute into.
+    buffers: Arc<Buffers>,
 }
 
 /// The named outputs of one forward pass.
@@ -152,7 +155,7 @@ impl Net {
             params.push(layer.params.iter().map(&mut get).collect::<Result<Vec<_>>>()?);
         }
         let random = Stream::new(seed, "dropout");
-        Ok(Self { graph: graph.clone(), params, random, steps: AtomicU64::new(0) })
+        Ok(Self { graph: graph.clone(), params, random, steps: AtomicU64::new(0), buffers: Arc::default() })
     }
 
     /// What the network is.
@@ -260,6 +263,25 @@ impl Net {
             Mode::Train => self.random.fork(self.steps.fetch_add(1, Ordering::Relaxed)),
             Mode::Eval => self.random.clone(),
         }
+    }
+
+    /// Memory for training steps.
+    pub(crate) fn buffers(&self) -> &Arc<Buffers> {
+        &self.buffers
+    }
+
+    /// Takes a step's gradients apart when the optimizer is done with them: the next step computes into their
+    /// memory. Clones of tensors that were in there lose their values.
+    ///
+    /// # Errors
+    /// candle's.
+    pub fn recycle(&self, mut gradients: GradStore) -> Result<()> {
+        for (_, variable) in self.trainable()? {
+            if let Some(gradient) = gradients.remove(&variable) {
+                self.buffers.reclaim(&gradient);
+            }
+        }
+        Ok(())
     }
 
     /// The parameters of a node, in its operation's order.

@@ -1,8 +1,8 @@
 //! A training step that the network drives itself, without candle's tape.
 //!
 //! candle's tape keeps every result until the loss is dropped, and adds each gradient to a tensor of zeros. A
-//! [`Pass`] keeps only what some gradient needs, lets it go as soon as it is used, and writes each gradient
-//! once. The loss is the caller's, in candle's own operations, on the outputs as leaves.
+//! [`Pass`] keeps only what some gradient needs, lets it go as soon as it is used, writes each gradient once, and
+//! uses its memory again in the next step. The loss is the caller's, in candle's own operations, on the outputs as leaves.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,8 +13,9 @@ use candle_core::{Tensor, Var, backprop::GradStore};
 
 use crate::{
     Activation, Error, Graph, Mode, Net, Node, Op, Outputs, Result, Role,
-    kernel::{self, Kernel},
-    ops::NormKernel,
+    buffers::{Buffers, Value},
+    kernel::{self, Kernel, Shares, WayBack},
+    ops::{AddKernel, NormKernel},
     rng::Stream,
 };
 
@@ -46,11 +47,12 @@ pub struct Pass<'n> {
     net: &'n Net,
     /// The outputs as variables: leaves of the loss's tape.
     outputs: Outputs,
-    way_back: WayBack,
+    kept: Kept,
 }
 
+/// What the way back needs.
 #[derive(Debug)]
-enum WayBack {
+enum Kept {
     /// What ran, in order.
     Records(Vec<Record>),
     /// The outputs on candle's tape, where an operation has no kernel of its own or the device is another.
@@ -64,14 +66,16 @@ struct Record {
     node: Node,
     /// Where its arguments came from.
     sources: Vec<Source>,
-    args: Vec<Tensor>,
-    out: Tensor,
+    args: Vec<Arc<Value>>,
+    out: Arc<Value>,
     /// Nothing where the output is the input read otherwise.
     kernel: Option<Arc<dyn Kernel>>,
 }
 
 /// What ran, in order, and the values that are left: the outputs.
-type Recorded = (Vec<Record>, HashMap<Node, Tensor>);
+type Recorded = (Vec<Record>, Values);
+
+type Values = HashMap<Node, Arc<Value>>;
 
 #[derive(Clone, Debug)]
 enum Source {
@@ -88,13 +92,14 @@ impl Net {
         let targets: Vec<Node> = self.graph().outputs().iter().map(|output| output.node).collect();
         self.check_input(pictures, &targets)?;
         let leaf = |tensor: &Tensor| -> Result<Tensor> { Ok(Var::from_tensor(tensor)?.into_inner()) };
+        self.buffers().next_step(pictures.dims());
         match self.record(pictures)? {
             Some((records, values)) => {
                 let mut outputs = Outputs::new();
                 for output in self.graph().outputs() {
-                    outputs.insert(output.name.clone(), leaf(&values[&output.node])?);
+                    outputs.insert(output.name.clone(), leaf(values[&output.node].tensor())?);
                 }
-                Ok(Pass { net: self, outputs, way_back: WayBack::Records(records) })
+                Ok(Pass { net: self, outputs, kept: Kept::Records(records) })
             }
             None => {
                 let taped = self.outputs(pictures, Mode::Train)?;
@@ -102,7 +107,7 @@ impl Net {
                 for (name, tensor) in &taped {
                     outputs.insert(name.clone(), leaf(&tensor.detach())?);
                 }
-                Ok(Pass { net: self, outputs, way_back: WayBack::Tape(taped) })
+                Ok(Pass { net: self, outputs, kept: Kept::Tape(taped) })
             }
         }
     }
@@ -122,20 +127,20 @@ impl Net {
             last_reader.extend(layer.inputs.iter().map(|input| (*input, node)));
         }
         let mut records = Vec::new();
-        let mut values: HashMap<Node, Tensor> = HashMap::new();
+        let mut values = Values::new();
         for (node, layer) in graph.nodes().filter(|(node, _)| active.contains(node)) {
             if values.contains_key(&node) {
                 continue; // It ran as one operation with the node before.
             }
             if let Op::Input(_) = layer.op {
-                values.insert(node, pictures.detach());
+                values.insert(node, Value::theirs(pictures.detach()));
                 continue;
             }
             let fused = graph.fused_activation(node);
             let record = self
                 .run_recorded(node, fused, &values, &random.fork(node.index() as u64))
                 .map_err(|source| Error::Run { node: layer.name.clone(), source })?;
-            values.insert(record.node, record.out.clone());
+            values.insert(record.node, Arc::clone(&record.out));
             for input in &layer.inputs {
                 if last_reader.get(input) == Some(&node) && !outputs.contains(input) {
                     values.remove(input);
@@ -150,37 +155,44 @@ impl Net {
         &self,
         node: Node,
         fused: Option<Node>,
-        values: &HashMap<Node, Tensor>,
+        values: &Values,
         random: &Stream,
     ) -> candle_core::Result<Record> {
         let layer = self.graph().get(node);
         let following = fused.and_then(|reader| activation(self.graph(), reader));
         let gives = fused.unwrap_or(node);
         let mut sources: Vec<Source> = layer.inputs.iter().map(|input| Source::Node(*input)).collect();
-        let mut args: Vec<Tensor> = layer.inputs.iter().map(|input| values[input].clone()).collect();
+        let mut args: Vec<Arc<Value>> = layer.inputs.iter().map(|input| Arc::clone(&values[input])).collect();
         if let Op::Flatten(_) = layer.op {
-            let out = args[0].flatten_from(1)?;
+            let (pictures, all) = (args[0].tensor().dim(0)?, args[0].tensor().elem_count());
+            let out = Value::view(&args[0], &[pictures, all / pictures.max(1)])?;
             return Ok(Record { node: gives, sources, args, out, kernel: None });
         }
         let learned = self.params_of(node).iter().zip(&layer.params);
         for (tensor, _) in learned.filter(|(_, param)| param.role == Role::Trainable) {
             sources.push(Source::Param(tensor.clone()));
-            args.push(tensor.detach());
+            args.push(Value::theirs(tensor.detach()));
         }
         if let Op::BatchNorm2d(norm) = &layer.op
             && let Some(kernel) = NormKernel::new(norm, following)
         {
             let kernel = Arc::new(kernel);
-            let out = kernel::untaped(kernel.as_ref(), &args)?;
-            let batch = kernel.batch(out.elem_count() / out.dim(1)?.max(1), &out)?;
+            let out = run(kernel.as_ref(), &args, self.buffers())?;
+            let values = out.tensor();
+            let batch = kernel.batch(values.elem_count() / values.dim(1)?.max(1), values)?;
             self.move_statistics(node, norm, &batch)?;
             return Ok(Record { node: gives, sources, args, out, kernel: Some(kernel) });
         }
         let kernel = layer.op.kernel(Mode::Train, following, random);
         let kernel = kernel.ok_or_else(|| candle_core::Error::msg("it has no kernel"))?;
-        let out = kernel::untaped(kernel.as_ref(), &args)?;
+        let out = run(kernel.as_ref(), &args, self.buffers())?;
         Ok(Record { node: gives, sources, args, out, kernel: Some(kernel) })
     }
+}
+
+fn run(kernel: &dyn Kernel, args: &[Arc<Value>], buffers: &Arc<Buffers>) -> candle_core::Result<Arc<Value>> {
+    let args: Vec<&Tensor> = args.iter().map(|arg| arg.tensor()).collect();
+    Ok(Value::ours(kernel::untaped(kernel, &args, Some(buffers))?, buffers))
 }
 
 fn activation(graph: &Graph, node: Node) -> Option<Activation> {
@@ -213,15 +225,15 @@ impl Pass<'_> {
     /// # Errors
     /// candle's, with the node's name.
     pub fn backward(self, loss: &GradStore) -> Result<GradStore> {
-        let records = match self.way_back {
-            WayBack::Tape(taped) => return tape_backward(&taped, &self.outputs, loss),
-            WayBack::Records(records) => records,
+        let records = match self.kept {
+            Kept::Tape(taped) => return tape_backward(&taped, &self.outputs, loss),
+            Kept::Records(records) => records,
         };
-        let graph = self.net.graph();
-        let mut gradients: HashMap<Node, Tensor> = HashMap::new();
+        let (graph, buffers) = (self.net.graph(), self.net.buffers());
+        let mut gradients = Values::new();
         for output in graph.outputs() {
             if let Some(gradient) = loss.get(&self.outputs[&output.name]) {
-                accumulate(&mut gradients, output.node, gradient.clone())?;
+                accumulate(&mut gradients, output.node, Value::theirs(gradient.clone()), buffers)?;
             }
         }
         drop(self.outputs);
@@ -237,25 +249,55 @@ impl Pass<'_> {
                     Source::Param(tensor) => tensor.is_variable(),
                 })
                 .collect();
+            let arguments = record.gradients(gradient, &wanted, buffers);
             let name = &graph.get(record.node).name;
-            let arguments = match &record.kernel {
-                Some(kernel) => kernel.backward(&record.args, &record.out, &gradient, &wanted),
-                None => gradient.reshape(record.args[0].dims()).map(|gradient| vec![Some(gradient)]),
-            };
             let arguments = arguments.map_err(|source| Error::Run { node: name.clone(), source })?;
             for (source, gradient) in record.sources.into_iter().zip(arguments) {
                 match (source, gradient) {
                     (Source::Node(node), Some(gradient)) if learning.contains(&node) => {
-                        accumulate(&mut gradients, node, gradient)?;
+                        accumulate(&mut gradients, node, gradient, buffers)?;
                     }
                     (Source::Param(tensor), Some(gradient)) => {
-                        found.insert(&tensor, gradient);
+                        found.insert(&tensor, gradient.give_away()?);
                     }
                     _ => {}
                 }
             }
         }
         Ok(found)
+    }
+}
+
+impl Record {
+    /// The gradients of the arguments that are `wanted`, from the output's.
+    fn gradients(
+        &self,
+        gradient: Arc<Value>,
+        wanted: &[bool],
+        buffers: &Arc<Buffers>,
+    ) -> candle_core::Result<Vec<Option<Arc<Value>>>> {
+        let same = |gradient: &Arc<Value>| {
+            wanted.iter().map(|wanted| wanted.then(|| Arc::clone(gradient))).collect::<Vec<_>>()
+        };
+        let Some(kernel) = &self.kernel else {
+            return Ok(same(&Value::view(&gradient, self.args[0].tensor().dims())?));
+        };
+        let args: Vec<&Tensor> = self.args.iter().map(|arg| arg.tensor()).collect();
+        let (out, grad) = (self.out.tensor(), gradient.tensor());
+        let step = WayBack { args: &args, out, grad, buffers: Some(buffers) };
+        let compute = |wanted: &[bool]| -> candle_core::Result<Vec<Option<Arc<Value>>>> {
+            let gradients = kernel.backward(&step, wanted)?;
+            Ok(gradients.into_iter().map(|one| one.map(|one| Value::ours(one, buffers))).collect())
+        };
+        match kernel.shares() {
+            Shares::Nothing => compute(wanted),
+            Shares::Output => Ok(same(&gradient)),
+            Shares::Arguments => {
+                let mut only = vec![false; wanted.len()];
+                only[..1].fill(true);
+                Ok(compute(&only)?.into_iter().flatten().next().map_or_else(Vec::new, |one| same(&one)))
+            }
+        }
     }
 }
 
@@ -275,9 +317,14 @@ fn learning(graph: &Graph, records: &[Record]) -> HashSet<Node> {
     learning
 }
 
-fn accumulate(gradients: &mut HashMap<Node, Tensor>, node: Node, gradient: Tensor) -> Result<()> {
+fn accumulate(
+    gradients: &mut Values,
+    node: Node,
+    gradient: Arc<Value>,
+    buffers: &Arc<Buffers>,
+) -> Result<()> {
     let sum = match gradients.remove(&node) {
-        Some(before) => (before + gradient)?,
+        Some(before) => run(&AddKernel::SUM, &[before, gradient], buffers)?,
         None => gradient,
     };
     gradients.insert(node, sum);

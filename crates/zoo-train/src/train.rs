@@ -153,7 +153,9 @@ impl Run<'_> {
                 if !number.is_finite() {
                     return Err(Error::Diverged { loss: number, epoch, step, rate });
                 }
-                optimizer.step(&pass.backward(&loss.backward()?)?, rate)?;
+                let gradients = pass.backward(&loss.backward()?)?;
+                optimizer.step(&gradients, rate)?;
+                net.recycle(gradients)?;
                 sum += number;
                 let loss = sum / step as f64;
                 let test = match step == steps {

@@ -76,7 +76,7 @@ fn state_taken_up_again_goes_on_with_the_same_bits() {
         optimizer.step(&gradients(&whole, 2.0), 0.1).unwrap();
         first.step(&gradients(&halved, 1.0), 0.1).unwrap();
         let mut second = Optimizer::new(method, &halved).unwrap();
-        second.restore(first.state(), first.steps()).unwrap();
+        second.restore(first.state().unwrap(), first.steps()).unwrap();
         second.step(&gradients(&halved, 2.0), 0.1).unwrap();
         assert_eq!(weights(&whole), weights(&halved));
         assert_eq!(second.steps(), 2);
@@ -89,7 +89,7 @@ fn state_of_another_network_is_refused_by_name() {
     let mut optimizer = Optimizer::new(sgd(0.9, false), &net).unwrap();
     let refusal = |state, optimizer: &mut Optimizer| optimizer.restore(state, 1).unwrap_err().to_string();
 
-    let mut state = optimizer.state();
+    let mut state = optimizer.state().unwrap();
     let momentum = state.remove("fc.weight.momentum").unwrap();
     assert!(refusal(state.clone(), &mut optimizer).contains("`fc.weight.momentum` is missing"));
     state.insert("fc.weight.momentum".into(), momentum.t().unwrap());

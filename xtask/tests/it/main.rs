@@ -6,6 +6,8 @@
 #[expect(dead_code, reason = "most of what a server can do wrong is tested where the server is from")]
 mod server;
 
+mod peers;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -23,20 +23,25 @@ const TOGETHER: usize = 4;
 /// Taps whose sums are kept in registers together.
 const TAPS: usize = 9;
 /// The most numbers that a loop over whole vectors reaches past the end.
-const SLACK: usize = 16 * TOGETHER;
+pub(super) const SLACK: usize = 16 * TOGETHER;
 /// Tasks worth having.
 const TASKS: usize = 32;
 
+/// Whether the convolution is depthwise, and [`fits`].
+pub(super) fn suits(spec: &Conv2d, shape: Shape, output: Shape) -> bool {
+    spec.is_depthwise() && fits(spec, shape, output)
+}
+
 /// Whether the padded plane is no larger than planes that real networks have: a padding much larger than the
 /// picture would only fill scratch with zeros, and is left to the general product.
-pub(super) fn suits(spec: &Conv2d, [_, _, h, w]: Shape, [_, _, oh, ow]: Shape) -> bool {
+pub(super) fn fits(spec: &Conv2d, [_, _, h, w]: Shape, [_, _, oh, ow]: Shape) -> bool {
     let p = spec.padding;
     let padded = (h + p.top + p.bottom).checked_mul(w + p.left + p.right);
-    spec.is_depthwise() && padded.is_some_and(|padded| padded <= (1 << 16) + 8 * (h * w + oh * ow))
+    padded.is_some_and(|padded| padded <= (1 << 16) + 8 * (h * w + oh * ow))
 }
 
 /// Where everything lies in the scratch planes.
-struct Layout {
+pub(super) struct Layout {
     spec: Conv2d,
     input: [usize; 2],
     output: [usize; 2],
@@ -59,7 +64,7 @@ struct Part {
 }
 
 impl Layout {
-    fn new(spec: &Conv2d, [_, _, h, w]: Shape, [_, _, oh, ow]: Shape) -> Self {
+    pub(super) fn new(spec: &Conv2d, [_, _, h, w]: Shape, [_, _, oh, ow]: Shape) -> Self {
         // Where there is one output, its stride means nothing; 1 keeps the phases few.
         let mut spec = *spec;
         for (stride, out) in spec.stride.iter_mut().zip([oh, ow]) {
@@ -82,16 +87,16 @@ impl Layout {
         layout
     }
 
-    fn phase_len(&self) -> usize {
+    pub(super) fn phase_len(&self) -> usize {
         self.phase[0] * self.phase[1]
     }
 
-    fn phases(&self) -> usize {
+    pub(super) fn phases(&self) -> usize {
         self.spec.stride[0] * self.spec.stride[1]
     }
 
     /// Flat numbers from the first output pixel to the last, with the gaps between rows.
-    fn span(&self) -> usize {
+    pub(super) fn span(&self) -> usize {
         (self.output[0] - 1) * self.phase[1] + self.output[1]
     }
 
@@ -121,7 +126,7 @@ impl Layout {
 
     /// Fills the phases from a plane. What lies outside the plane must be zero already, and stays so.
     #[inline(always)]
-    fn fill<S: Lanes<Elem = T>, T: Element>(&self, plane: &[T], phases: &mut [T]) {
+    pub(super) fn fill<S: Lanes<Elem = T>, T: Element>(&self, plane: &[T], phases: &mut [T]) {
         for part in &self.parts {
             // SAFETY: `parts` cut the row to the plane and to the phase.
             unsafe {
@@ -131,9 +136,44 @@ impl Layout {
         }
     }
 
+    /// Adds to `sums[t]` the sum over pixels of `grad * from`, as tap `t` sees it.
+    ///
+    /// # Safety
+    /// `from` is this layout's phases and `grad` a spread output plane, both with slack that is zero.
+    #[inline(always)]
+    pub(super) unsafe fn correlate_taps<S: Lanes>(
+        &self,
+        from: *const S::Elem,
+        grad: *const S::Elem,
+        sums: &mut [S::Elem],
+    ) {
+        for (taps, sums) in self.taps.chunks(TAPS).zip(sums.chunks_mut(TAPS)) {
+            macro_rules! fixed {
+                ($($n:literal)*) => {
+                    match taps.len() {
+                        $($n => {
+                            let mut places = [from; $n];
+                            for (place, tap) in places.iter_mut().zip(taps) {
+                                *place = from.wrapping_add(tap.0 * self.phase_len() + tap.1);
+                            }
+                            // SAFETY: a tap's offset plus the span ends within its phase; the caller
+                            // promises the slack.
+                            let more = unsafe { correlate_taps::<S, $n>(&places, grad, self.span()) };
+                            for (sum, more) in sums.iter_mut().zip(more) {
+                                *sum += more;
+                            }
+                        })*
+                        _ => {}
+                    }
+                };
+            }
+            fixed!(1 2 3 4 5 6 7 8 9);
+        }
+    }
+
     /// Copies an output plane into rows of the phase's width. The gaps between rows must be zero already.
     #[inline(always)]
-    fn spread<S: Lanes<Elem = T>, T: Element>(&self, plane: &[T], spread: &mut [T]) {
+    pub(super) fn spread<S: Lanes<Elem = T>, T: Element>(&self, plane: &[T], spread: &mut [T]) {
         let [oh, ow] = self.output;
         for y in 0..oh {
             // SAFETY: the plane has `oh` rows of `ow` numbers, and `spread` at least `span` numbers.
@@ -382,32 +422,8 @@ impl<T: Element> Kernel<T> for GradWeight<'_, T> {
                 let plane = picture * layout.spec.in_channels + channel;
                 layout.fill::<S, T>(&self.input[plane * h * w..(plane + 1) * h * w], &mut phases);
                 layout.spread::<S, T>(&self.grad_out[plane * oh * ow..(plane + 1) * oh * ow], &mut grad);
-                for first in (0..count).step_by(TAPS) {
-                    let taps = &layout.taps[first..count.min(first + TAPS)];
-                    let sums = &mut sums[first..first + taps.len()];
-                    macro_rules! fixed {
-                        ($($n:literal)*) => {
-                            match taps.len() {
-                                $($n => {
-                                    let mut from = [phases.as_ptr(); $n];
-                                    for (from, tap) in from.iter_mut().zip(taps) {
-                                        *from = from.wrapping_add(tap.0 * layout.phase_len() + tap.1);
-                                    }
-                                    // SAFETY: a tap's offset plus the span ends within its phase; both
-                                    // buffers have slack, which is zero and stays so.
-                                    let more = unsafe {
-                                        correlate_taps::<S, $n>(&from, grad.as_ptr(), layout.span())
-                                    };
-                                    for (sum, more) in sums.iter_mut().zip(more) {
-                                        *sum += more;
-                                    }
-                                })*
-                                _ => {}
-                            }
-                        };
-                    }
-                    fixed!(1 2 3 4 5 6 7 8 9);
-                }
+                // SAFETY: both buffers have slack, which is zero and stays so.
+                unsafe { layout.correlate_taps::<S>(phases.as_ptr(), grad.as_ptr(), sums) };
             }
         }
     }

@@ -1,9 +1,8 @@
-//! For products with few rows: the picture with its padding, so that every row of the unfolded picture is one
-//! run.
+//! The padded picture, in which every row of the unfolded picture is already there.
 //!
-//! Where a panel of packed pixels meets only a few rows of weights, packing it from rows of 14 pixels, cut at
-//! every border, costs more than the product. In a padded copy a tap is a constant offset, across the ends of
-//! rows too: the product is computed for the padded rows' whole width, and what lies between rows is dropped.
+//! In a copy with its padding a tap is a constant offset, across the ends of rows too: the product is computed for
+//! the padded rows' whole width, straight from the copy, and what lies between rows is dropped. That beats
+//! packing where few rows of weights meet a panel, so that packing is dear, and the gap is small.
 
 #![expect(unsafe_code, reason = "copies rows through pointers")]
 
@@ -16,10 +15,10 @@ use crate::par::{CHUNK, Shared, ranges};
 use crate::scratch::{self, Scratch};
 use crate::simd::{Lanes, copy, zero};
 
-/// Rows of weights from which on packing is small beside the product.
-const FEW_ROWS: usize = 32;
 /// The largest padded copy: 8 MiB of f32.
 const MOST: usize = 1 << 21;
+/// What a tile's last vector may read past the last pixel.
+const SLACK: usize = 16;
 
 /// A padded copy of all pictures, and how pixels see it.
 pub(super) struct Flat<T: Element> {
@@ -29,13 +28,27 @@ pub(super) struct Flat<T: Element> {
     pub(super) plane: usize,
     /// Pixels from one row of the grid to the next.
     pub(super) line: usize,
+    /// For each (channel, tap), its offset from a pixel.
+    pub(super) offsets: Vec<usize>,
+}
+
+/// Whether the product for the gaps costs less than packing: both counted in vector instructions for one row of
+/// the unfolded picture and 48 pixels.
+fn worth_it(rows: usize, gap: usize, width: usize) -> bool {
+    rows.saturating_mul(gap) <= 4 * (48 + width)
 }
 
 impl<T: Element> Flat<T> {
-    /// Copies `planes` planes of `source` for `view`, if the product has so few rows that it is worth it.
-    pub(super) fn new(isa: Isa, view: &View, rows: usize, planes: usize, source: &[T]) -> Option<Self> {
+    /// Copies `planes` planes of `source` for `view`, if it is worth it for a product of `rows` rows with
+    /// `channels` channels.
+    pub(super) fn new(
+        isa: Isa,
+        view: &View,
+        [rows, channels, planes]: [usize; 3],
+        source: &[T],
+    ) -> Option<Self> {
         let ([height, width], [grid_h, grid_w]) = (view.source, view.grid);
-        if rows > FEW_ROWS || view.taps.len() < 2 || view.step != [1, 1] {
+        if view.taps.len() < 2 || view.step != [1, 1] {
             return None;
         }
         let span = |of: fn(&Tap) -> isize| {
@@ -45,25 +58,27 @@ impl<T: Element> Flat<T> {
         let ((top, reach_y), (left, reach_x)) = (span(|tap| tap.dy), span(|tap| tap.dx));
         let line = grid_w.checked_add(reach_x)?;
         let plane = grid_h.checked_add(reach_y)?.checked_mul(line)?;
-        if plane.checked_mul(planes)? > MOST || line > 2 * grid_w {
+        if plane.checked_mul(planes)? > MOST || !worth_it(rows, reach_x, grid_w) {
             return None;
         }
-        let mut padded = scratch::take(plane * planes);
+        let mut padded = scratch::take(plane * planes + SLACK);
+        padded[plane * planes..].fill(T::ZERO);
         let to = Shared::new(&mut padded);
         ranges(planes, (CHUNK / plane).max(1), plane, |planes| {
             dispatch(isa, Pad { size: [height, width], line, plane, top, left, planes, source, to });
         });
-        let offset = |tap: &Tap| (tap.dy - top) * line as isize + (tap.dx - left);
-        let taps = view.taps.iter().map(|tap| Tap { dy: 0, dx: offset(tap) }).collect();
-        let pictures = view.source_picture / (height * width);
+        let offset = |tap: &Tap| ((tap.dy - top) * line as isize + (tap.dx - left)) as usize;
+        let offsets =
+            (0..channels).flat_map(|c| view.taps.iter().map(move |tap| c * plane + offset(tap))).collect();
+        let picture_planes = view.source_picture / (height * width);
         let view = View {
             source: [1, plane],
-            source_picture: pictures * plane,
+            source_picture: picture_planes * plane,
             grid: [1, (grid_h - 1) * line + grid_w],
             step: [1, 1],
-            taps,
+            taps: view.taps.clone(),
         };
-        Some(Self { view, source: padded, plane, line })
+        Some(Self { view, source: padded, plane, line, offsets })
     }
 }
 

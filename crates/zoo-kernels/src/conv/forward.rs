@@ -66,6 +66,7 @@ pub(super) fn correlate<T: Element>(
         bias,
         width: ow,
         line: ow,
+        offsets: None,
         target,
     }
     .run(out);

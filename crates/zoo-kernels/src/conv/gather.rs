@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::flat::Flat;
 use super::runs::{Runs, View};
 use crate::element::Element;
-use crate::gemm::micro::{self, Init, Tile, VECTORS};
+use crate::gemm::micro::{self, Init, Rows, Tile, VECTORS};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, tasks};
 use crate::scratch;
@@ -52,6 +52,8 @@ pub(crate) struct Gather<'a, T> {
     pub(crate) width: usize,
     /// Pixels of the grid from one row of the target to the next: its width, and a gap that is dropped.
     pub(crate) line: usize,
+    /// Where the source can be read in place, for each row of the unfolded picture: its offset from a pixel.
+    pub(crate) offsets: Option<&'a [usize]>,
     pub(crate) target: Target,
 }
 
@@ -66,9 +68,9 @@ struct Panels {
 }
 
 impl Panels {
-    fn new(lanes: usize, pictures: usize, pixels: usize) -> Self {
+    fn new(lanes: usize, pictures: usize, pixels: usize, join: bool) -> Self {
         // Pictures that would leave much of their last vector unused are joined.
-        let joined = !pixels.is_multiple_of(lanes) && pixels < 12 * lanes;
+        let joined = join && !pixels.is_multiple_of(lanes) && pixels < 12 * lanes;
         let (columns, repeats) = if joined { (pictures * pixels, 1) } else { (pixels, pictures) };
         let vectors = columns.div_ceil(lanes);
         let tiles = vectors.div_ceil(VECTORS);
@@ -94,7 +96,7 @@ impl<T: Element> Gather<'_, T> {
     /// Computes it. Every number of the target's grid is written, none elsewhere.
     pub(crate) fn run(&self, out: &mut [T]) {
         let planes = self.pictures * self.groups * self.channels;
-        match Flat::new(self.isa, self.view, self.rows, planes, self.source) {
+        match Flat::new(self.isa, self.view, [self.rows, self.channels, planes], self.source) {
             None => self.multiply(out),
             Some(flat) => {
                 let flat = Gather {
@@ -102,6 +104,7 @@ impl<T: Element> Gather<'_, T> {
                     source_channel: flat.plane,
                     view: &flat.view,
                     line: flat.line,
+                    offsets: Some(&flat.offsets),
                     ..*self
                 };
                 flat.multiply(out);
@@ -112,7 +115,7 @@ impl<T: Element> Gather<'_, T> {
     fn multiply(&self, out: &mut [T]) {
         let [height, width] = self.view.grid;
         let pixels = height * width;
-        let panels = Panels::new(self.isa.lanes::<T>(), self.pictures, pixels);
+        let panels = Panels::new(self.isa.lanes::<T>(), self.pictures, pixels, self.offsets.is_none());
         // Pictures and groups share a panel's runs: they are split only for want of panels.
         let by_picture = TASKS.div_ceil(panels.count).min(panels.repeats);
         let by_group = TASKS.div_ceil(panels.count * by_picture).min(self.groups);
@@ -155,19 +158,37 @@ struct Panel<'a, T> {
 impl<T: Element> Kernel<T> for Panel<'_, T> {
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
+        let stride = self.columns.next_multiple_of(S::N);
+        let mut aside = scratch::take::<T>(if self.is_dense() { 0 } else { self.rows.len() * stride });
+        if let Some(offsets) = self.all.offsets {
+            for group in self.groups.clone() {
+                for picture in self.pictures.clone() {
+                    self.in_place::<S>(offsets, [group, picture], &mut aside);
+                }
+            }
+            return;
+        }
         let mut runs = Runs::default();
         runs.find(self.all.view, self.start, self.columns);
-        let taps = runs.taps();
-        let stride = self.columns.next_multiple_of(S::N);
-        let block = (DEPTH / taps).clamp(1, self.all.channels);
-        let mut packed = scratch::take::<T>(block * taps * stride);
-        let mut aside = scratch::take::<T>(if self.is_dense() { 0 } else { self.rows.len() * stride });
+        let block = (DEPTH / runs.taps()).clamp(1, self.all.channels);
+        let mut packed = scratch::take::<T>(block * runs.taps() * stride);
         for group in self.groups.clone() {
             for picture in self.pictures.clone() {
-                self.product::<S>(&runs, [group, picture], block, &mut packed, &mut aside);
+                self.packed::<S>(&runs, [group, picture], block, &mut packed, &mut aside);
             }
         }
     }
+}
+
+/// A block of the sums: rows `first..first + depth` of the unfolded picture, and where the results go.
+struct Block<T> {
+    group: usize,
+    first: usize,
+    depth: usize,
+    b: *const T,
+    b_rows: Rows,
+    c: *mut T,
+    c_row: usize,
 }
 
 impl<T: Element> Panel<'_, T> {
@@ -175,13 +196,40 @@ impl<T: Element> Panel<'_, T> {
     fn is_dense(&self) -> bool {
         let ([height, width], target) = (self.all.view.grid, self.all.target);
         let pixels = height * width;
-        let gapless = target.column == 1 && target.row == self.all.line && self.all.line == self.all.width;
+        let gapless = self.all.offsets.is_none() && target.column == 1 && target.row == width;
         gapless && self.start % pixels + self.columns <= pixels
     }
 
-    /// The panel in one group and picture.
+    /// The first place of the panel's first row in the target, before its pixels.
+    fn first_out(&self, [group, picture]: [usize; 2]) -> usize {
+        let target = self.all.target;
+        target.base + picture * target.picture + (group * self.all.rows + self.rows.start) * target.channel
+    }
+
+    /// The panel in one group and picture, of a source that is read in place.
     #[inline(always)]
-    fn product<S: Lanes<Elem = T>>(
+    fn in_place<S: Lanes<Elem = T>>(&self, offsets: &[usize], [group, picture]: [usize; 2], aside: &mut [T]) {
+        let all = self.all;
+        let stride = self.columns.next_multiple_of(S::N);
+        let from = picture * all.view.source_picture + group * all.channels * all.source_channel + self.start;
+        let block = Block {
+            group,
+            first: 0,
+            depth: offsets.len(),
+            b: all.source[from..].as_ptr(),
+            b_rows: Rows::At(offsets.as_ptr()),
+            c: aside.as_mut_ptr(),
+            c_row: stride,
+        };
+        // SAFETY: a pixel's place plus an offset lies in the padded planes, which have slack behind the last for
+        // a whole vector; the buffer aside has `stride` columns for each row.
+        unsafe { self.tiles::<S>(&block) };
+        self.scatter::<S>(aside, stride, self.first_out([group, picture]));
+    }
+
+    /// The panel in one group and picture, packed block by block.
+    #[inline(always)]
+    fn packed<S: Lanes<Elem = T>>(
         &self,
         runs: &Runs,
         [group, picture]: [usize; 2],
@@ -193,15 +241,13 @@ impl<T: Element> Panel<'_, T> {
         let [height, width] = all.view.grid;
         let (pixels, target, taps) = (height * width, all.target, runs.taps());
         let stride = self.columns.next_multiple_of(S::N);
-        let first_row = group * all.rows + self.rows.start;
-        let first_out = target.base + picture * target.picture + first_row * target.channel;
+        let first_out = self.first_out([group, picture]);
         let (c, c_row) = if self.is_dense() {
             let at = first_out + self.start / pixels * target.picture + self.start % pixels;
             (self.out.get().wrapping_add(at), target.channel)
         } else {
             (aside.as_mut_ptr(), stride)
         };
-        let depth = all.channels * taps;
         for channel in (0..all.channels).step_by(block) {
             let channels = block.min(all.channels - channel);
             for i in 0..channels {
@@ -216,38 +262,54 @@ impl<T: Element> Panel<'_, T> {
                     }
                 }
             }
-            for row in (0..self.rows.len()).step_by(S::ROWS) {
-                let init = match (channel, all.bias) {
-                    (0, None) => Init::Zero,
-                    (0, Some(bias)) => Init::Rows(bias[first_row + row..].as_ptr()),
-                    _ => Init::Add,
-                };
-                let vectors = stride / S::N;
-                let tiles = vectors.div_ceil(VECTORS);
-                for tile in 0..tiles {
-                    let first = tile * vectors / tiles * S::N;
-                    let end = ((tile + 1) * vectors / tiles * S::N).min(self.columns);
-                    let tile = Tile {
-                        depth: channels * taps,
-                        a: all.weights[(first_row + row) * depth + channel * taps..].as_ptr(),
-                        a_row: depth,
-                        a_step: 1,
-                        b: packed[first..].as_ptr(),
-                        b_step: stride,
-                        c: c.wrapping_add(row * c_row + first),
-                        c_row,
-                        columns: end - first,
-                        init,
-                    };
-                    // SAFETY: `a` has these rows of the weights, whose length the caller checked; `b` is
-                    // `packed`, padded to whole vectors; `c` is the grid's part of these rows and columns,
-                    // which no other task has, or the buffer aside.
-                    unsafe { micro::run(all.isa, S::ROWS.min(self.rows.len() - row), &tile) };
-                }
-            }
+            let (first, depth) = (channel * taps, channels * taps);
+            let b_rows = Rows::Step(stride);
+            let block = Block { group, first, depth, b: packed.as_ptr(), b_rows, c, c_row };
+            // SAFETY: `packed` has these rows, padded to whole vectors; `c` is the grid's part of this panel's
+            // rows and columns, which no other task has, or the buffer aside.
+            unsafe { self.tiles::<S>(&block) };
         }
         if !self.is_dense() {
             self.scatter::<S>(aside, stride, first_out);
+        }
+    }
+
+    /// Multiplies a block, tile by tile.
+    ///
+    /// # Safety
+    /// The block's rows of `b` can be read in whole vectors for all columns, and those of `c` written.
+    #[inline(always)]
+    unsafe fn tiles<S: Lanes<Elem = T>>(&self, block: &Block<T>) {
+        let all = self.all;
+        let depth = all.channels * all.view.taps.len();
+        let first_row = block.group * all.rows + self.rows.start;
+        let vectors = self.columns.div_ceil(S::N);
+        let tiles = vectors.div_ceil(VECTORS);
+        for row in (0..self.rows.len()).step_by(S::ROWS) {
+            let init = match (block.first, all.bias) {
+                (0, None) => Init::Zero,
+                (0, Some(bias)) => Init::Rows(bias[first_row + row..].as_ptr()),
+                _ => Init::Add,
+            };
+            for tile in 0..tiles {
+                let first = tile * vectors / tiles * S::N;
+                let end = ((tile + 1) * vectors / tiles * S::N).min(self.columns);
+                let tile = Tile {
+                    depth: block.depth,
+                    a: all.weights[(first_row + row) * depth + block.first..].as_ptr(),
+                    a_row: depth,
+                    a_step: 1,
+                    b: block.b.wrapping_add(first),
+                    b_rows: block.b_rows,
+                    c: block.c.wrapping_add(row * block.c_row + first),
+                    c_row: block.c_row,
+                    columns: end - first,
+                    init,
+                };
+                // SAFETY: `a` has these rows of the weights, whose length the caller checked; the rest is the
+                // caller's promise.
+                unsafe { micro::run(all.isa, S::ROWS.min(self.rows.len() - row), &tile) };
+            }
         }
     }
 

@@ -22,7 +22,7 @@ use crate::scratch;
 use crate::simd::{Lanes, copy, transpose};
 
 /// Input channels whose weights are turned together: their numbers for one output channel lie side by side.
-const CHUNK: usize = 32;
+const CHUNK: usize = 16;
 
 /// `grad_input[i]` = the sum of `grad_out[j] * weight` over all outputs `j` that `input[i]` went into.
 ///
@@ -128,6 +128,7 @@ pub(super) fn spread<T: Element>(
             bias,
             width: grid[1],
             line: grid[1],
+            offsets: None,
             target: Target { picture: c * h * w, channel: h * w, row: sh * w, column: sw, base: py * w + px },
         }
         .run(grad_input);
@@ -165,17 +166,22 @@ impl<T: Element> Kernel<T> for Turn<'_, T> {
             }
             return;
         }
-        for out in 0..self.outs {
-            let from = &from[out * self.group_c * self.all..];
-            for (channel, from) in from.chunks_exact(self.all).take(self.channels.len()).enumerate() {
-                let at = channel * row + out * self.picks.len();
-                let to = &mut to[at..at + self.picks.len()];
-                if to.len() == self.all {
-                    // SAFETY: both are `all` numbers long: every tap, in order.
-                    unsafe { copy::<S>(from.as_ptr(), 1, to.as_mut_ptr(), self.all) };
-                } else {
-                    for (to, &pick) in to.iter_mut().zip(self.picks) {
-                        *to = from[pick];
+        let (picks, channels) = (self.picks.len(), self.channels.len());
+        // SAFETY: output channel `out` has `all` weights for each of the group's channels, of which `from` begins
+        // at this task's first; `to` has a row for each of the task's.
+        unsafe {
+            for out in 0..self.outs {
+                let from = from.as_ptr().add(out * self.group_c * self.all);
+                let to = to.as_mut_ptr().add(out * picks);
+                if picks == self.all {
+                    for channel in 0..channels {
+                        copy::<S>(from.add(channel * self.all), 1, to.add(channel * row), self.all);
+                    }
+                    continue;
+                }
+                for (i, &pick) in self.picks.iter().enumerate() {
+                    for channel in 0..channels {
+                        *to.add(channel * row + i) = *from.add(channel * self.all + pick);
                     }
                 }
             }

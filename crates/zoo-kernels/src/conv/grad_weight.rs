@@ -14,11 +14,12 @@ use rayon::prelude::*;
 
 use super::depthwise;
 use super::forward::view;
+use super::pairs;
 use super::runs::{Runs, View};
 use super::spec::Conv2d;
 use crate::element::Element;
 use crate::error::{Result, Shape, check_len};
-use crate::gemm::micro::{self, Init, Tile, VECTORS};
+use crate::gemm::micro::{self, Init, Rows, Tile, VECTORS};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, tasks};
 use crate::scratch;
@@ -71,6 +72,9 @@ pub(super) fn correlate_weights<T: Element>(
 ) {
     if depthwise::suits(spec, shape, output) {
         return depthwise::grad_weight(spec, shape, output, input, grad_out, grad_weight);
+    }
+    if pairs::suits(spec, shape, output) {
+        return pairs::grad_weight(spec, shape, output, input, grad_out, grad_weight);
     }
     let spec = &spec.bounded(shape, output);
     let isa = Isa::current();
@@ -213,7 +217,7 @@ impl<T: Element> Kernel<T> for Part<'_, T> {
                         a_row: DEPTH,
                         a_step: 1,
                         b: turned.as_ptr().wrapping_add(first),
-                        b_step: all.stride,
+                        b_rows: Rows::Step(all.stride),
                         c: result.wrapping_add(row * all.stride + first),
                         c_row: all.stride,
                         columns,

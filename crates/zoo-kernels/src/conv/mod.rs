@@ -6,6 +6,7 @@ mod forward;
 mod gather;
 mod grad_input;
 mod grad_weight;
+mod pairs;
 mod runs;
 mod spec;
 mod transposed;

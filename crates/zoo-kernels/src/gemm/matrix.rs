@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "tiles read and write through pointers; the bounds are the matrices'")]
 
-use super::micro::{self, Init, Tile, VECTORS};
+use super::micro::{self, Init, Rows, Tile, VECTORS};
 use crate::element::Element;
 use crate::error::{Result, check_equal, check_len};
 use crate::isa::{Isa, Kernel, dispatch};
@@ -143,7 +143,7 @@ impl<T: Element> Kernel<T> for Panel<'_, T> {
                     a_row,
                     a_step,
                     b: panel.as_ptr(),
-                    b_step: stride,
+                    b_rows: Rows::Step(stride),
                     c: self.out.get().wrapping_add(row * b.columns + self.start),
                     c_row: b.columns,
                     columns: self.columns,

@@ -20,6 +20,15 @@ pub(crate) enum Init<T> {
     Add,
 }
 
+/// Where the rows of `B` lie.
+#[derive(Clone, Copy)]
+pub(crate) enum Rows {
+    /// `b[k]` begins at `b + k * step`.
+    Step(usize),
+    /// `b[k]` begins at `b + offsets[k]`.
+    At(*const usize),
+}
+
 /// One tile: `c[i][j] = init + sum over k of a[i][k] * b[k][j]`.
 pub(crate) struct Tile<T> {
     /// Length of the sums.
@@ -28,9 +37,9 @@ pub(crate) struct Tile<T> {
     pub(crate) a: *const T,
     pub(crate) a_row: usize,
     pub(crate) a_step: usize,
-    /// `b[k]` begins at `b + k * b_step`, and can be read up to a whole vector.
+    /// Where `b[0]` begins, or what `b`'s offsets count from. Every row can be read up to a whole vector.
     pub(crate) b: *const T,
-    pub(crate) b_step: usize,
+    pub(crate) b_rows: Rows,
     /// `c[i]` begins at `c + i * c_row`.
     pub(crate) c: *mut T,
     pub(crate) c_row: usize,
@@ -100,7 +109,12 @@ unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize>(tile: &Tile<S
                 }
             }
         }
-        accumulate::<S, ROWS, VECTORS>(tile, &mut sums);
+        match tile.b_rows {
+            Rows::Step(step) => {
+                accumulate::<S, ROWS, VECTORS, false>(tile, step, std::ptr::null(), &mut sums);
+            }
+            Rows::At(offsets) => accumulate::<S, ROWS, VECTORS, true>(tile, 0, offsets, &mut sums),
+        }
         for (i, row) in sums.iter().enumerate() {
             for (v, sum) in row.iter().enumerate() {
                 let to = tile.c.add(i * tile.c_row + v * S::N);
@@ -111,13 +125,19 @@ unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize>(tile: &Tile<S
 }
 
 #[inline(always)]
-unsafe fn accumulate<S: Lanes, const ROWS: usize, const VECTORS: usize>(
+unsafe fn accumulate<S: Lanes, const ROWS: usize, const VECTORS: usize, const AT: bool>(
     tile: &Tile<S::Elem>,
+    b_step: usize,
+    offsets: *const usize,
     sums: &mut [[S; VECTORS]; ROWS],
 ) {
     let (mut a, mut b) = (tile.a, tile.b);
     let mut local = *sums;
-    for _ in 0..tile.depth {
+    for k in 0..tile.depth {
+        if AT {
+            // SAFETY: there is an offset for every `k`.
+            b = tile.b.wrapping_add(unsafe { *offsets.add(k) });
+        }
         let mut vectors = [S::splat(S::Elem::ZERO); VECTORS];
         for (v, vector) in vectors.iter_mut().enumerate() {
             // SAFETY: `b`'s rows can be read in whole vectors.
@@ -132,7 +152,7 @@ unsafe fn accumulate<S: Lanes, const ROWS: usize, const VECTORS: usize>(
         }
         // One past the last is never read: wrapping keeps its computation defined.
         a = a.wrapping_add(tile.a_step);
-        b = b.wrapping_add(tile.b_step);
+        b = b.wrapping_add(b_step);
     }
     *sums = local;
 }

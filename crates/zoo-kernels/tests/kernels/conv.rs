@@ -144,6 +144,8 @@ fn known_layers_agree_with_the_loop() {
     check::<f32>(&Conv2d::new(12, 12, 3).with_stride(2).with_padding(1).with_groups(12), [2, 12, 56, 57], 7);
     check::<f32>(&Conv2d::new(64, 64, 3).with_padding(1).with_groups(16), [2, 64, 20, 20], 8);
     check::<f32>(&Conv2d::new(20, 30, 7), [2, 20, 7, 7], 9);
+    check::<f32>(&Conv2d::new(2, 5, 3).with_stride(2).with_padding(1), [10, 2, 60, 57], 11);
+    check::<f32>(&Conv2d::new(64, 64, 3).with_padding(1), [2, 64, 21, 20], 12);
     // The padded copy's rows are as long as the target's rows are apart, but are none of them.
     let spec = Conv2d { kernel_size: [1, 3], stride: [2, 1], dilation: [1, 2], ..Conv2d::new(4, 3, 1) };
     check::<f32>(

@@ -75,7 +75,7 @@ fn batch_norm_by_its_own_statistics() {
     let (composed, statistics) = norm.train(&x, &params, Some(Activation::Relu)).unwrap();
     let args = [x.clone(), params[0].clone(), params[1].clone()];
     let kernel = super::NormKernel::new(&norm, Some(Activation::Relu)).unwrap();
-    let fused = crate::kernel::untaped(&kernel, &args).unwrap();
+    let fused = crate::kernel::untaped(&kernel, &[&args[0], &args[1], &args[2]], None).unwrap();
     assert_close(&fused, &composed, 1e-10);
     let batch = kernel.batch(24, &fused).unwrap();
     assert_close(&batch.mean, &statistics.mean, 1e-10);

@@ -191,6 +191,7 @@ impl CpuKernel for SelectChannels {
     ) -> Result<(), KernelError> {
         let [_, c, h, w] = args[0].shape();
         let Some(into) = &mut grads[0] else { return Ok(()) };
+        into.fill(T::ZERO);
         for (place, plane) in grad.chunks_exact(h * w).enumerate() {
             let (n, channel) = (place / self.channels.len(), self.channels[place % self.channels.len()]);
             let start = (n * c + channel) * h * w;
@@ -217,6 +218,7 @@ impl CpuKernel for PadChannels {
     fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
         let [_, c, h, w] = args[0].shape();
         let (old, new) = (c * h * w, (self.before + c + self.after) * h * w);
+        out.fill(T::ZERO);
         for (into, from) in out.chunks_exact_mut(new).zip(args[0].data.chunks_exact(old)) {
             into[self.before * h * w..][..old].copy_from_slice(from);
         }

@@ -81,6 +81,7 @@ impl CpuKernel for Crop {
     ) -> Result<(), KernelError> {
         grads[1] = None; // It is read for its size alone.
         if let Some(into) = &mut grads[0] {
+            into.fill(T::ZERO);
             self.rows(args, |to, from, length| {
                 into[from..from + length].copy_from_slice(&grad[to..to + length]);
             });

@@ -6,7 +6,7 @@ use zoo_kernels::{Element, KernelError, activation, scale};
 use super::{Call, Operation, Result, activation::known, first};
 use crate::{
     Activation, Shape,
-    kernel::{Arg, CpuKernel},
+    kernel::{Arg, CpuKernel, Shares},
 };
 
 /// The element-wise sum of two or more equal shapes.
@@ -119,6 +119,9 @@ pub(crate) struct AddKernel {
 }
 
 impl AddKernel {
+    /// The sum alone.
+    pub(crate) const SUM: Self = Self { activation: zoo_kernels::Activation::Identity };
+
     /// With the activation that only the sum feeds; nothing if the kernels don't know it.
     pub(crate) fn new(activation: Option<Activation>) -> Option<Self> {
         Some(Self { activation: known(activation)? })
@@ -145,11 +148,17 @@ impl CpuKernel for AddKernel {
         grad: &[T],
         grads: &mut [Option<Vec<T>>],
     ) -> Result<(), KernelError> {
-        let mut wanted = grads.iter_mut().flatten();
-        let Some(first) = wanted.next() else { return Ok(()) };
-        activation::backward(self.activation, out, grad, first)?;
-        wanted.for_each(|other| other.copy_from_slice(first));
-        Ok(())
+        match &mut grads[0] {
+            Some(both) => activation::backward(self.activation, out, grad, both),
+            None => Ok(()),
+        }
+    }
+
+    fn shares(&self) -> Shares {
+        match self.activation {
+            zoo_kernels::Activation::Identity => Shares::Output,
+            _ => Shares::Arguments,
+        }
     }
 }
 

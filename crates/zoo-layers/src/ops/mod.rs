@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use crate::{Init, Shape, kernel::Kernel, rng::Stream};
 use batch_norm::AffineKernel;
 use dropout::DropoutKernel;
-use merge::AddKernel;
+pub(crate) use merge::AddKernel;
 
 mod activation;
 mod avg_pool;

@@ -99,6 +99,7 @@ impl CpuKernel for Subsample {
         grads: &mut [Option<Vec<T>>],
     ) -> Result<(), KernelError> {
         if let Some(into) = &mut grads[0] {
+            into.fill(T::ZERO);
             self.pixels(args[0].shape(), |to, from| into[from] = grad[to]);
         }
         Ok(())

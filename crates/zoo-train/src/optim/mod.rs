@@ -13,6 +13,7 @@ use zoo_layers::Net;
 use crate::{Error, Result};
 
 mod adamw;
+mod in_place;
 mod sgd;
 
 pub use adamw::AdamW;
@@ -48,13 +49,20 @@ struct Slot {
 
 /// A step of one parameter.
 struct Step<'a> {
-    weights: &'a Tensor,
+    weights: &'a Var,
     gradient: &'a Tensor,
     state: &'a mut [Tensor],
     rate: f64,
     decays: bool,
     /// From 1.
     number: usize,
+}
+
+impl Step<'_> {
+    /// Puts the moved weights in place.
+    fn set(&self, moved: Tensor) -> candle_core::Result<()> {
+        self.weights.set(&moved)
+    }
 }
 
 /// An optimizer at work: it holds its state, and the network's variables.
@@ -72,8 +80,8 @@ impl Optimizer {
     pub fn new(method: Method, net: &Net) -> Result<Self> {
         let mut slots = Vec::new();
         for (param, var) in net.trainable()? {
-            let zeros = var.zeros_like()?.detach();
-            let state = vec![zeros; method.slots().len()];
+            let names = method.slots().iter();
+            let state = names.map(|_| Ok(var.zeros_like()?.detach())).collect::<Result<_>>()?;
             slots.push(Slot { name: param.name.clone(), var, decays: param.shape.len() > 1, state });
         }
         match slots.is_empty() {
@@ -90,13 +98,14 @@ impl Optimizer {
         self.steps += 1;
         for slot in &mut self.slots {
             let Some(gradient) = gradients.get(&slot.var) else { continue };
-            let weights = slot.var.as_detached_tensor();
-            let (decays, state) = (slot.decays, &mut slot.state[..]);
-            let step = Step { weights: &weights, gradient, state, rate, decays, number: self.steps };
-            slot.var.set(&match self.method {
-                Method::Sgd(sgd) => sgd.step(step)?,
-                Method::Adamw(adamw) => adamw.step(step)?,
-            })?;
+            let (weights, decays, state) = (&slot.var, slot.decays, &mut slot.state[..]);
+            let mut step = Step { weights, gradient, state, rate, decays, number: self.steps };
+            match (&self.method, in_place::takes(weights)) {
+                (Method::Sgd(sgd), true) => sgd.step_in_place(&step)?,
+                (Method::Sgd(sgd), false) => sgd.step_composed(&mut step)?,
+                (Method::Adamw(adamw), true) => adamw.step_in_place(&step)?,
+                (Method::Adamw(adamw), false) => adamw.step_composed(&mut step)?,
+            }
         }
         Ok(())
     }
@@ -107,13 +116,14 @@ impl Optimizer {
     }
 
     /// Its state: `conv1.weight.momentum`, or `conv1.weight.mean` and `conv1.weight.square`.
-    pub fn state(&self) -> BTreeMap<String, Tensor> {
+    ///
+    /// # Errors
+    /// candle's.
+    pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let names = self.method.slots();
         let all = self.slots.iter().flat_map(|slot| {
-            names
-                .iter()
-                .zip(&slot.state)
-                .map(|(kind, state)| (format!("{}.{kind}", slot.name), state.clone()))
+            let state = names.iter().zip(&slot.state);
+            state.map(|(kind, state)| Ok((format!("{}.{kind}", slot.name), state.copy()?)))
         });
         all.collect()
     }
@@ -135,7 +145,7 @@ impl Optimizer {
                     let (found, wanted) = (found.dims(), slot.var.dims());
                     return Err(Error::State { reason: format!("`{name}` is {found:?}, not {wanted:?}") });
                 }
-                tensors.push(found);
+                tensors.push(found.to_device(slot.var.device())?.to_dtype(slot.var.dtype())?.copy()?);
             }
             restored.push(tensors);
         }
@@ -147,5 +157,51 @@ impl Optimizer {
         }
         self.steps = steps;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+
+    /// Both ways of a method give the same weights and state, to rounding.
+    #[test]
+    fn in_place_is_as_composed() {
+        let methods = [
+            Method::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 }),
+            Method::Sgd(Sgd::NESTEROV),
+            Method::Adamw(AdamW::DEFAULT),
+        ];
+        let random = |seed: f64| {
+            let numbers = (0..40_000).map(|i| (f64::from(i) * seed).sin()).collect();
+            Tensor::from_vec(numbers, (200, 200), &Device::Cpu).unwrap()
+        };
+        let gap = |a: &Tensor, b: &Tensor| {
+            (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap()
+        };
+        for method in methods {
+            let vars = [Var::from_tensor(&random(0.7)).unwrap(), Var::from_tensor(&random(0.7)).unwrap()];
+            let zeros = || Tensor::zeros((200, 200), DType::F64, &Device::Cpu).unwrap();
+            let mut states = [0, 1].map(|_| method.slots().iter().map(|_| zeros()).collect::<Vec<_>>());
+            for number in 1..4 {
+                let gradient = random(number as f64);
+                for (way, (var, state)) in vars.iter().zip(&mut states).enumerate() {
+                    let mut step =
+                        Step { weights: var, gradient: &gradient, state, rate: 0.1, decays: true, number };
+                    match (&method, way) {
+                        (Method::Sgd(sgd), 0) => sgd.step_in_place(&step).unwrap(),
+                        (Method::Sgd(sgd), _) => sgd.step_composed(&mut step).unwrap(),
+                        (Method::Adamw(adamw), 0) => adamw.step_in_place(&step).unwrap(),
+                        (Method::Adamw(adamw), _) => adamw.step_composed(&mut step).unwrap(),
+                    }
+                }
+            }
+            assert!(gap(&vars[0], &vars[1]) < 1e-12, "{method:?}");
+            for (a, b) in states[0].iter().zip(&states[1]) {
+                assert!(gap(a, b) < 1e-12, "{method:?}");
+            }
+        }
     }
 }

@@ -1,0 +1,90 @@
+//! The weight's gradient where few channels meet large pictures, as in a network's first layer: pair by pair of
+//! input and output channel, each as in a depthwise convolution. A product would have too few rows and columns to
+//! fill its tiles.
+
+#![expect(unsafe_code, reason = "flat vector loops over scratch with slack for whole vectors")]
+
+use std::ops::Range;
+
+use super::depthwise::{Layout, SLACK, fits};
+use super::spec::Conv2d;
+use crate::element::Element;
+use crate::error::Shape;
+use crate::isa::{Isa, Kernel, dispatch};
+use crate::par::{Shared, tasks};
+use crate::scratch;
+use crate::simd::Lanes;
+
+/// The most pairs of channels.
+const PAIRS: usize = 64;
+/// The fewest pixels of an output plane: each pair's sums are folded once for each plane.
+const PIXELS: usize = 512;
+/// Parts that the pictures are split into.
+const SPLITS: usize = 8;
+
+pub(super) fn suits(spec: &Conv2d, shape: Shape, output: Shape) -> bool {
+    let few = spec.in_channels.saturating_mul(spec.out_channels) <= PAIRS;
+    spec.groups == 1 && few && output[2] * output[3] >= PIXELS && fits(spec, shape, output)
+}
+
+pub(super) fn grad_weight<T: Element>(
+    spec: &Conv2d,
+    shape: Shape,
+    output: Shape,
+    input: &[T],
+    grad_out: &[T],
+    grad_weight: &mut [T],
+) {
+    let (isa, layout, weights) = (Isa::current(), Layout::new(spec, shape, output), grad_weight.len());
+    let splits = SPLITS.min(shape[0]);
+    let mut sums = scratch::take_zeroed::<T>(splits * weights);
+    let shared = Shared::new(&mut sums);
+    tasks(splits, input.len() * spec.out_channels, |split| {
+        let pictures = split * shape[0] / splits..(split + 1) * shape[0] / splits;
+        // SAFETY: these sums are this task's.
+        let sums = unsafe { shared.slice(split * weights, weights) };
+        dispatch(isa, Split { layout: &layout, shape, output, pictures, input, grad_out, sums });
+    });
+    grad_weight.copy_from_slice(&sums[..weights]);
+    for more in sums[weights..].chunks_exact(weights) {
+        for (sum, &more) in grad_weight.iter_mut().zip(more) {
+            *sum += more;
+        }
+    }
+}
+
+/// The sums over some pictures.
+struct Split<'a, T> {
+    layout: &'a Layout,
+    shape: Shape,
+    output: Shape,
+    pictures: Range<usize>,
+    input: &'a [T],
+    grad_out: &'a [T],
+    sums: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for Split<'_, T> {
+    #[inline(always)]
+    fn run<S: Lanes<Elem = T>>(self) {
+        let ([_, c, h, w], [_, o, oh, ow]) = (self.shape, self.output);
+        let (layout, taps) = (self.layout, self.sums.len() / (c * o));
+        let plane = layout.phases() * layout.phase_len() + SLACK;
+        let mut phases = scratch::take_zeroed::<T>(c * plane);
+        let mut grad = scratch::take_zeroed::<T>(layout.span() + SLACK);
+        for picture in self.pictures {
+            for (channel, phases) in phases.chunks_exact_mut(plane).enumerate() {
+                let at = (picture * c + channel) * h * w;
+                layout.fill::<S, T>(&self.input[at..at + h * w], phases);
+            }
+            for (out, sums) in self.sums.chunks_exact_mut(c * taps).enumerate() {
+                let at = (picture * o + out) * oh * ow;
+                layout.spread::<S, T>(&self.grad_out[at..at + oh * ow], &mut grad);
+                for (phases, sums) in phases.chunks_exact(plane).zip(sums.chunks_exact_mut(taps)) {
+                    // SAFETY: both buffers have slack, which is zero and stays so.
+                    unsafe { layout.correlate_taps::<S>(phases.as_ptr(), grad.as_ptr(), sums) };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Cross entropy between logits and labels, for classifiers and for segmentation.
+
+use std::sync::Arc;
+
+use candle_core::{D, DType, Tensor};
+use zoo_kernels::{Element, KernelError, loss};
+
+use crate::{
+    Error, Result,
+    kernel::{self, Arg, CpuKernel},
+};
+
+/// The mean over all positions of −Σ q log p, where p is the softmax of a position's logits and q puts
+/// `1 − smoothing` on its label and spreads `smoothing` evenly over all classes, the label's too (Szegedy et
+/// al. 2015, "Rethinking the Inception architecture", section 7).
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use zoo_layers::CrossEntropy;
+///
+/// let logits = Tensor::new(&[[2f32, 2.0], [0.0, 9.0]], &Device::Cpu)?;
+/// let loss = CrossEntropy { ignored: Some(255), ..CrossEntropy::default() };
+/// let loss = loss.of(&logits, &[1, 255])?.to_scalar::<f32>()?;
+/// assert!((loss - 2f32.ln()).abs() < 1e-6);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CrossEntropy {
+    /// The label of positions that don't count, 255 by custom. NaN comes of a batch in which none counts.
+    pub ignored: Option<i64>,
+    /// The share of probability that is spread, from 0 to 1.
+    pub smoothing: f64,
+}
+
+impl CrossEntropy {
+    /// The loss of logits `(n, classes)` or `(n, classes, h, w)`, whose labels are `n` or `n·h·w` classes.
+    ///
+    /// # Errors
+    /// Logits of another rank, another number of labels, a label that is no class; candle's.
+    pub fn of(&self, logits: &Tensor, labels: &[i64]) -> Result<Tensor> {
+        let (classes, positions) = match *logits.dims() {
+            [n, classes] => (classes, n),
+            [n, classes, h, w] => (classes, n * h * w),
+            ref other => {
+                return Err(refused(format!("logits are (n, classes) or (n, classes, h, w), not {other:?}")));
+            }
+        };
+        if positions != labels.len() {
+            let labels = labels.len();
+            return Err(refused(format!(
+                "{positions} positions of logits for {labels} labels; give one label for each"
+            )));
+        }
+        let stray = labels.iter().find(|&&label| {
+            self.ignored != Some(label) && usize::try_from(label).map_or(true, |label| label >= classes)
+        });
+        if let Some(label) = stray {
+            let last = classes.saturating_sub(1);
+            return Err(refused(format!("label {label} is none of the {classes} classes, 0 to {last}")));
+        }
+        if !(0.0..=1.0).contains(&self.smoothing) {
+            return Err(refused(format!("a smoothing of {} isn't from 0 to 1", self.smoothing)));
+        }
+        if logits.device().is_cpu() {
+            let labels = labels.to_vec();
+            return Ok(kernel::taped(
+                Arc::new(Kernel { loss: *self, labels }),
+                std::slice::from_ref(logits),
+            )?);
+        }
+        Ok(self.composed(logits, labels, classes)?)
+    }
+
+    /// The same in candle's operations.
+    fn composed(&self, logits: &Tensor, labels: &[i64], classes: usize) -> candle_core::Result<Tensor> {
+        let rows = match logits.rank() {
+            4 => logits.permute((0, 2, 3, 1))?.contiguous()?.reshape((labels.len(), classes))?,
+            _ => logits.clone(),
+        };
+        let spread = self.smoothing / classes as f64;
+        let mut wanted = vec![0f32; labels.len() * classes];
+        let counted = labels.iter().filter(|&&label| self.ignored != Some(label)).count();
+        for (row, &label) in wanted.chunks_exact_mut(classes).zip(labels) {
+            if self.ignored != Some(label) {
+                row.fill(spread as f32);
+                row[label as usize] = (1.0 - self.smoothing + spread) as f32;
+            }
+        }
+        let wanted = Tensor::from_vec(wanted, rows.dims(), logits.device())?.to_dtype(logits.dtype())?;
+        // The maximum is taken off without its gradient, which is nothing but rounding.
+        let shifted = rows.broadcast_sub(&rows.max_keepdim(D::Minus1)?.detach())?;
+        let log = shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)?;
+        let total = (log * wanted)?.sum_all()?;
+        total.to_dtype(DType::F64)?.affine(-1.0 / counted as f64, 0.0)?.to_dtype(logits.dtype())
+    }
+}
+
+fn refused(message: String) -> Error {
+    Error::Candle(candle_core::Error::Msg(message))
+}
+
+/// The loss as an operation with its gradient.
+#[derive(Debug)]
+struct Kernel {
+    loss: CrossEntropy,
+    labels: Vec<i64>,
+}
+
+impl Kernel {
+    fn spec(&self) -> loss::CrossEntropy {
+        loss::CrossEntropy { ignored: self.loss.ignored, smoothing: self.loss.smoothing }
+    }
+}
+
+impl CpuKernel for Kernel {
+    fn name(&self) -> &'static str {
+        "cross_entropy"
+    }
+
+    fn dims(&self, _args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
+        Ok(Vec::new())
+    }
+
+    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+        out.fill(self.spec().forward(args[0].shape(), args[0].data, &self.labels)?);
+        Ok(())
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        args: &[Arg<'_, T>],
+        _out: &[T],
+        grad: &[T],
+        grads: &mut [Option<Vec<T>>],
+    ) -> Result<(), KernelError> {
+        match &mut grads[0] {
+            Some(logits) => {
+                self.spec().backward(args[0].shape(), args[0].data, &self.labels, grad[0], logits)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    /// Two rows of three logits; the values and gradients are PyTorch 2.15's.
+    fn logits() -> Var {
+        Var::new(&[[1.0_f32, -2.0, 0.5], [300.0, 299.0, -300.0]], &Device::Cpu).unwrap()
+    }
+
+    fn numbers(tensor: &Tensor) -> Vec<f32> {
+        tensor.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn it_is_pytorchs() {
+        let plain = [0.301_874_46, 0.015_029_44, -0.316_903_9, -0.134_470_7, 0.134_470_72, 0.0];
+        let smoothed =
+            [0.285_207_78, -0.001_637_22, -0.283_570_56, -0.101_137_37, 0.117_804_05, -0.016_666_668];
+        for (smoothing, expected, gradient) in [(0.0, 0.658_929_3, plain), (0.1, 10.708_93, smoothed)] {
+            let loss = CrossEntropy { smoothing, ignored: None };
+            let logits = logits();
+            for found in [loss.of(&logits, &[2, 0]).unwrap(), loss.composed(&logits, &[2, 0], 3).unwrap()] {
+                assert!((found.to_scalar::<f32>().unwrap() - expected).abs() < 1e-5, "{found}");
+                let grads = found.backward().unwrap();
+                for (found, expected) in numbers(grads.get(&logits).unwrap()).iter().zip(gradient) {
+                    assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn maps_are_as_many_positions_and_ignored_ones_do_not_count() {
+        let map = Var::from_vec((0..24).map(|i| (i * 7 % 11) as f64).collect(), (2, 3, 2, 2), &Device::Cpu)
+            .unwrap();
+        let labels = [0, 255, 2, 1, 255, 255, 1, 0];
+        let loss = CrossEntropy { ignored: Some(255), smoothing: 0.2 };
+        let (kernel, composed) = (loss.of(&map, &labels).unwrap(), loss.composed(&map, &labels, 3).unwrap());
+        let gap = (kernel.to_scalar::<f64>().unwrap() - composed.to_scalar::<f64>().unwrap()).abs();
+        assert!(gap < 1e-6, "{kernel} {composed}");
+        let grads = [kernel, composed].map(|loss| loss.backward().unwrap().get(&map).unwrap().clone());
+        let gap =
+            (&grads[0] - &grads[1]).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
+        assert!(gap < 1e-6, "{gap}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_said() {
+        let said = |labels: &[i64]| CrossEntropy::default().of(&logits(), labels).unwrap_err().to_string();
+        assert!(said(&[0, 3]).contains("label 3 is none of the 3 classes"), "{}", said(&[0, 3]));
+        assert!(said(&[0, -1]).contains("label -1 is none"), "{}", said(&[0, -1]));
+        assert!(said(&[0]).contains("2 positions of logits for 1 labels"), "{}", said(&[0]));
+    }
+}

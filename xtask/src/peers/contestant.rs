@@ -1,0 +1,213 @@
+//! Who takes part, and how a process of theirs runs a case.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use serde::Deserialize;
+
+use super::{NO_CARGO, cargo, root};
+
+/// What is trained for a step; `benches/peers` describes each, in Rust and in Python.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum Case {
+    Lenet5B64,
+    Resnet18B4,
+    Resnet50B4,
+    MobilenetBlock,
+    XceptionBlock,
+}
+
+/// Whom the zoo is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Peer {
+    /// PyTorch as PyPI has it
+    Pytorch,
+    /// candle's own layers
+    Candle,
+}
+
+/// How PyTorch lays out pictures and weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum Layout {
+    /// Channel by channel, PyTorch's default
+    Contiguous,
+    /// Pixel by pixel, faster for some networks
+    ChannelsLast,
+}
+
+/// As on the command line.
+fn named(value: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(value.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        named(self, f)
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        named(self, f)
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        named(self, f)
+    }
+}
+
+/// What a process printed: its last line.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(untagged)]
+pub(super) enum Outcome {
+    Measured(Measured),
+    Cannot { reason: String },
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub(super) struct Measured {
+    /// Learned numbers.
+    pub(super) params: u64,
+    /// Of the first steps.
+    pub(super) losses: Vec<f64>,
+    pub(super) step_ms: Vec<f64>,
+    /// The most memory, less what there was before the first step.
+    pub(super) peak_mib: Option<f64>,
+}
+
+/// How processes are started.
+pub(super) struct Field {
+    /// The program that runs what is Rust.
+    pub(super) program: PathBuf,
+    pub(super) python: OsString,
+    pub(super) layout: Layout,
+    pub(super) threads: usize,
+    /// Timed steps at least, and seconds of them.
+    pub(super) steps: usize,
+    pub(super) seconds: f64,
+}
+
+impl Field {
+    /// One process of the zoo's.
+    pub(super) fn here(&self, case: Case) -> Result<Outcome> {
+        outcome(self.rust("here", case).output().context("the program `peers` can't be started")?)
+    }
+
+    /// One process of a peer's. That it can't be run is an outcome too.
+    pub(super) fn peer(&self, peer: Peer, case: Case) -> Result<Outcome> {
+        match peer {
+            Peer::Candle => {
+                outcome(self.rust("candle", case).output().context("the program `peers` can't be started")?)
+            }
+            Peer::Pytorch => match self.pytorch(case).output() {
+                Ok(output) => outcome(output),
+                Err(error) => {
+                    let python = self.python.display();
+                    let reason = format!(
+                        "`{python}` can't be started ({error}); install Python and `pip install torch`, or \
+                         name one that has it with --python"
+                    );
+                    Ok(Outcome::Cannot { reason })
+                }
+            },
+        }
+    }
+
+    fn rust(&self, who: &str, case: Case) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args([who, &case.to_string()]);
+        command.args(["--steps", &self.steps.to_string(), "--seconds", &self.seconds.to_string()]);
+        // A trace of calls would be no part of the reason.
+        command.env("RUST_LIB_BACKTRACE", "0").env("RAYON_NUM_THREADS", self.threads.to_string());
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn pytorch(&self, case: Case) -> Command {
+        let mut command = Command::new(&self.python);
+        let threads = self.threads.to_string();
+        command.arg(root().join("benches/peers/step.py"));
+        command.args([&case.to_string(), &threads, &self.steps.to_string(), &self.seconds.to_string()]);
+        command.arg(self.layout.to_string());
+        command.env("OMP_NUM_THREADS", &threads).env("MKL_NUM_THREADS", threads).stdin(Stdio::null());
+        command
+    }
+}
+
+/// Whether `python` can be started at all.
+pub(super) fn starts(python: &OsString) -> io::Result<()> {
+    let mut command = Command::new(python);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().map(|_| ())
+}
+
+/// What a process said with its last line; if that can't be read, how it ended.
+fn outcome(output: Output) -> Result<Outcome> {
+    let last = |text: &[u8]| {
+        let text = String::from_utf8_lossy(text);
+        text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_string()
+    };
+    Ok(serde_json::from_str(&last(&output.stdout)).unwrap_or_else(|_| {
+        let (status, said) = (output.status, last(&output.stderr));
+        let said = if said.is_empty() { "without a word".into() } else { format!("saying: {said}") };
+        Outcome::Cannot { reason: format!("the process ended with {status}, {said}") }
+    }))
+}
+
+/// Builds the program that runs what is Rust, as fast as it gets, and says where it is.
+pub(super) fn build() -> Result<PathBuf> {
+    let output = cargo()
+        .args(["build", "--release", "--quiet", "--package", "zoo-bench", "--bin", "peers"])
+        .args(["--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context(NO_CARGO)?;
+    ensure!(output.status.success(), "the program `peers` of zoo-bench doesn't build");
+    let built = String::from_utf8_lossy(&output.stdout).lines().find_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    built.context("cargo doesn't say where it put the program `peers`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(script: &str) -> Outcome {
+        outcome(Command::new("sh").args(["-c", script]).output().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_last_line_is_the_outcome() {
+        let line = r#"echo chatter; echo '{"params":3,"losses":[1.5],"step_ms":[2.0,1.0],"peak_mib":null}'"#;
+        let measured = Measured { params: 3, losses: vec![1.5], step_ms: vec![2.0, 1.0], peak_mib: None };
+        assert_eq!(said(line), Outcome::Measured(measured));
+        let cannot = said(r#"echo '{"reason":"no gradient"}'; exit 1"#);
+        assert_eq!(cannot, Outcome::Cannot { reason: "no gradient".into() });
+    }
+
+    #[test]
+    fn a_process_that_breaks_off_is_told() {
+        let Outcome::Cannot { reason } = said("echo half a line; echo out of memory >&2; exit 9") else {
+            panic!("it measured nothing");
+        };
+        assert!(reason.contains("exit status: 9") && reason.contains("out of memory"), "{reason}");
+    }
+
+    #[test]
+    fn cases_are_called_what_the_documents_call_them() {
+        let names: Vec<String> = Case::value_variants().iter().map(Case::to_string).collect();
+        let documented = "lenet5_b64 resnet18_b4 resnet50_b4 mobilenet_block xception_block";
+        assert_eq!(names.join(" "), documented);
+    }
+}

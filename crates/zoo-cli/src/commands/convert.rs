@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use zoo::Conversion;
 use zoo_weights::Dtype;
@@ -93,7 +93,10 @@ impl Arguments {
                 | zoo::Error::NoSuchLayer { .. }
                 | zoo::Error::ClassNames { .. }),
             ) => return Err(error).or_wrong_call(),
-            Err(error) => return Err(unfit(error)),
+            Err(error) => {
+                let way_out = drawn_instead(&error);
+                return Err(anyhow!("{}{way_out}", unfit(error)));
+            }
         };
         let of = converted.tag.map_or(String::new(), |tag| format!(" ({tag})"));
         let report = match self.verbose {
@@ -110,6 +113,27 @@ impl Arguments {
             converted.classes,
             shown(&self.to)
         ))
+    }
+}
+
+/// If tensors are missing and nothing else is wrong: the flags that have them drawn.
+fn drawn_instead(error: &zoo::Error) -> String {
+    let zoo::Error::Unfit { report, .. } = error else { return String::new() };
+    if !report.unexpected.is_empty() || !report.misshapen.is_empty() {
+        return String::new();
+    }
+    let mut layers: Vec<&str> = report
+        .missing
+        .iter()
+        .map(|name| name.rsplit_once('.').map_or(name.as_str(), |(layer, _)| layer))
+        .collect();
+    layers.dedup();
+    match layers.len() {
+        0..=4 => {
+            let flags: String = layers.iter().map(|layer| format!(" --new {layer}")).collect();
+            format!("\n  to have them drawn anew, as for another data set:{flags}")
+        }
+        _ => String::new(),
     }
 }
 

@@ -279,6 +279,17 @@ fn a_file_that_does_not_fit_is_refused_by_name_and_nothing_is_written() {
         1,
         &["lenet5", "resnet18"],
     );
+    // An encoder without its classifier is no whole network, unless the caller wants a new one.
+    let file = TensorFile::open(plain).unwrap();
+    let body: Vec<_> = file.tensors().filter(|(name, _)| !name.starts_with("classifier.")).collect();
+    let encoder = bench.path("encoder.safetensors");
+    zoo_weights::save(&encoder, &body, None).unwrap();
+    refused(
+        &[&encoder, &out, "--model", "mobilenet_v2"],
+        1,
+        &["2 missing: classifier.1.weight, classifier.1.bias", "--new classifier.1"],
+    );
+    fs::remove_file(&encoder).unwrap();
     let left: Vec<_> = fs::read_dir(bench.folder.path()).unwrap().collect();
     assert_eq!(left.len(), 2, "nothing but the two files: {left:?}");
 }

@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Predict(commands::predict::Arguments),
     Features(commands::features::Arguments),
     Train(commands::train::Arguments),
+    Convert(commands::convert::Arguments),
+    Fetch(commands::fetch::Arguments),
 }
 
 impl Command {
@@ -32,6 +34,8 @@ impl Command {
             Self::Predict(arguments) => arguments.run(),
             Self::Features(arguments) => arguments.run(),
             Self::Train(arguments) => arguments.run(),
+            Self::Convert(arguments) => arguments.run(),
+            Self::Fetch(arguments) => arguments.run(),
         }
     }
 }

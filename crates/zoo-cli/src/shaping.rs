@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use zoo::{Architecture, Geometry, Stem};
+use zoo::{Geometry, Model, Stem};
 use zoo_layers::{Graph, Shape};
 
 /// Another size, head or geometry than the published ones.
@@ -40,10 +40,14 @@ fn parse_input(text: &str) -> Result<[usize; 3], String> {
 }
 
 impl ShapingArguments {
-    /// The architecture as the caller wants it.
-    pub(crate) fn graph(&self, architecture: &Architecture) -> Result<Graph> {
+    /// The model as the caller wants it.
+    pub(crate) fn graph(&self, model: &Model) -> Result<Graph> {
         let stem = if self.small_images { Stem::Small } else { Stem::Published };
-        let mut graph = architecture.graph_with(Geometry { output_stride: self.output_stride, stem })?;
+        let geometry = Geometry { output_stride: self.output_stride, stem };
+        let mut graph = match geometry == Geometry::default() {
+            true => model.graph().clone(), // A file's own, with as many classes as it has.
+            false => model.architecture().graph_with(geometry)?,
+        };
         if let Some(classes) = self.classes {
             graph = graph.with_num_classes(classes)?;
         }

@@ -65,14 +65,17 @@
 
 mod builtin;
 mod card;
+mod convert;
 mod error;
 mod geometry;
+mod loading;
 mod model;
 mod prepare;
 mod registry;
 mod three_convs;
 mod weights;
 
+pub use convert::{Conversion, Converted};
 pub use error::{Error, Result};
 pub use geometry::{Geometry, Stem};
 pub use model::{Answer, Cut, Guess, Model, Network, model};

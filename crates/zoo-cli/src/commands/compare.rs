@@ -67,12 +67,12 @@ impl Arguments {
         let mut entries = Vec::new();
         let mut graphs = Vec::new();
         for name in &self.models {
-            let architecture = running::model(name)?.architecture();
-            let graph = self.shaping.graph(architecture).with_context(|| name.clone()).or_wrong_call()?;
+            let model = running::model(name)?;
+            let graph = self.shaping.graph(&model).with_context(|| name.clone()).or_wrong_call()?;
             let options = Options { batch: self.batch as usize, ..Options::default() };
             let summary = Summary::of(&graph, &options);
             entries.push(Entry {
-                facts: Facts::of(architecture),
+                facts: Facts::of(model.architecture()),
                 input: graph.input().dims(),
                 params: summary.params.total,
                 params_auxiliary: summary.params.auxiliary,

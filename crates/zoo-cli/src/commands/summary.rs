@@ -52,7 +52,7 @@ enum OptimizerName {
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
         let model = running::model(&self.model)?;
-        let graph = self.shaping.graph(model.architecture()).or_wrong_call()?;
+        let graph = self.shaping.graph(&model).or_wrong_call()?;
         let optimizer = match self.optimizer {
             OptimizerName::Sgd => Optimizer::Sgd,
             OptimizerName::Momentum => Optimizer::Momentum,

@@ -5,6 +5,10 @@
 mod bad_input;
 mod compare;
 mod contracts;
+#[path = "../../../zoo-weights/tests/it/server.rs"]
+#[expect(dead_code, reason = "most of what a server can do wrong is tested where the server is from")]
+mod server;
+mod weights;
 
 use std::{
     path::PathBuf,

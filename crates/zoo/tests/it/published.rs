@@ -156,3 +156,16 @@ fn listed_accuracies_are_those_of_the_default_weights() {
     }
     assert!(checked >= 30, "only {checked} accuracies were compared");
 }
+
+#[test]
+fn every_family_has_published_weights() {
+    let manifest = zoo_weights::Manifest::published().unwrap();
+    let mut families = BTreeMap::new();
+    for architecture in ARCHITECTURES {
+        let default = manifest.of(architecture.name).next();
+        *families.entry(architecture.family.name).or_insert(false) |= default.is_some();
+    }
+    // The example is no paper's network, and nobody trained it.
+    families.remove("Example");
+    assert!(families.values().all(|has| *has), "{families:?}");
+}

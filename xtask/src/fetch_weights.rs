@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use zoo_weights::{Digest, Event, FetchError, Fetcher, Manifest, Place, Settings, Source, Verified, Weights};
+use zoo_weights::{Event, FetchError, Fetcher, Listed, Manifest, Settings, Weights};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -84,7 +84,7 @@ fn fetch(weights: &Weights, fetcher: &Fetcher, screen: &mut Screen) -> Result<bo
     screen.clear()?;
     match outcome {
         Ok(here) => {
-            let how = here.verified.map_or("was here", verified);
+            let how = here.verified.map_or_else(|| "was here".into(), |by| by.to_string());
             screen.line(&format!("{}  {how}  {}", weights.tag, here.path.display()))?;
             Ok(true)
         }
@@ -107,7 +107,7 @@ fn verify(weights: &Weights, fetcher: &Fetcher, silent_if_absent: bool, screen: 
     let mut all_well = true;
     for file in checked {
         match file.verdict {
-            Ok(by) => screen.line(&format!("{}  {}  {}", weights.tag, verified(by), file.path.display()))?,
+            Ok(by) => screen.line(&format!("{}  {by}  {}", weights.tag, file.path.display()))?,
             Err(why) => {
                 all_well = false;
                 let path = file.path.display();
@@ -122,68 +122,15 @@ fn verify(weights: &Weights, fetcher: &Fetcher, silent_if_absent: bool, screen: 
 }
 
 fn list(manifest: &Manifest, fetcher: &Fetcher, parts: &[String], screen: &mut Screen) -> Result<ExitCode> {
-    let wanted = |tag: &str| parts.is_empty() || parts.iter().any(|part| tag.contains(part.as_str()));
-    let mut rows =
-        vec![["TAG", "HERE", "MB", "ACCURACY", "CHECKED BY", "LICENCE", "SOURCES"].map(String::from)];
-    for weights in manifest.weights.iter().filter(|weights| wanted(&weights.tag)) {
-        let first = weights.sources.first();
-        let here = weights.built_in() || fetcher.locate(weights).is_some();
-        let sources: Vec<_> = weights.sources.iter().map(host).collect();
-        rows.push([
-            weights.tag.clone(),
-            if here { "yes" } else { "-" }.into(),
-            first.and_then(|source| source.mib).map_or("-".into(), |mib| format!("{:.1}", mib * 1.048_576)),
-            accuracy(weights),
-            first.map_or("built in".into(), checked_by),
-            weights.licence.clone(),
-            sources.join(", "),
-        ]);
-    }
-    if rows.len() == 1 {
+    let lines = fetcher.list(manifest, parts);
+    if lines.is_empty() {
         screen.error(&format!("no tag contains {}; without a name --list shows all", parts.join(" or ")))?;
         return Ok(ExitCode::from(WRONG_CALL));
     }
+    let head = Listed::HEAD.map(String::from);
+    let rows: Vec<_> = std::iter::once(head).chain(lines.iter().map(Listed::cells)).collect();
     screen.table(&rows)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn accuracy(weights: &Weights) -> String {
-    let accuracy = &weights.accuracy;
-    match (accuracy.top1, accuracy.miou) {
-        (Some(top1), _) => format!("{top1:.3}"),
-        (None, Some(miou)) => format!("{miou:.1} mIoU"),
-        (None, None) => "-".into(),
-    }
-}
-
-/// What will tell that the first source's file is the right one.
-fn checked_by(source: &Source) -> String {
-    match (&source.digest, &source.place) {
-        (Some(Digest::Sha256(digits)), _) if digits.len() == 64 => "sha256".into(),
-        (Some(Digest::Sha256(digits)), _) => format!("sha256 {digits}…"),
-        (Some(Digest::Md5(_)), _) => "md5".into(),
-        (None, Place::Hub { .. }) => "the hub's hash".into(),
-        (None, Place::Url(_)) => "nothing".into(),
-    }
-}
-
-fn host(source: &Source) -> String {
-    match &source.place {
-        // Neither the commit nor the content is fixed: what the branch has at the time is what comes.
-        Place::Hub { repo, revision, .. } if revision == "main" && source.digest.is_none() => {
-            format!("hub:{repo} (not pinned)")
-        }
-        Place::Hub { repo, .. } => format!("hub:{repo}"),
-        Place::Url(url) => url.split('/').nth(2).unwrap_or(url).to_string(),
-    }
-}
-
-fn verified(by: Verified) -> &'static str {
-    match by {
-        Verified::Publisher => "has the publisher's checksum",
-        Verified::Hub => "has the hub's hash",
-        Verified::Nobody => "is whole, and nobody publishes a checksum",
-    }
 }
 
 /// Results go to standard output; what happens meanwhile and errors to standard error, with one line that is
@@ -200,17 +147,11 @@ impl Screen {
     }
 
     fn event(&mut self, tag: &str, event: &Event<'_>) {
-        let text = match event {
-            Event::Progress(_) if !self.live => return,
-            Event::Progress(progress) => format!("{tag}  {progress}"),
-            Event::Waiting => format!("{tag}  another process fetches it: waiting"),
-            Event::Connecting { url } => format!("{tag}  {url}"),
-            Event::Retrying { why, pause } => format!("{tag}  {why}: trying again in {} s", pause.as_secs()),
-            Event::NextSource { why } => format!("{tag}  {why}: trying the next source"),
-            _ => return,
-        };
+        if matches!(event, Event::Progress(_)) && !self.live {
+            return;
+        }
         // A screen that is gone is no reason to stop a transfer.
-        let _ = self.overwrite(&text);
+        let _ = self.overwrite(&format!("{tag}  {event}"));
     }
 
     fn overwrite(&mut self, text: &str) -> io::Result<()> {

@@ -17,9 +17,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     List(commands::list::Arguments),
     Summary(commands::summary::Arguments),
+    Compare(commands::compare::Arguments),
     Predict(commands::predict::Arguments),
     Features(commands::features::Arguments),
     Train(commands::train::Arguments),
+    Convert(commands::convert::Arguments),
+    Fetch(commands::fetch::Arguments),
 }
 
 impl Command {
@@ -27,9 +30,12 @@ impl Command {
         match self {
             Self::List(arguments) => arguments.run(),
             Self::Summary(arguments) => arguments.run(),
+            Self::Compare(arguments) => arguments.run(),
             Self::Predict(arguments) => arguments.run(),
             Self::Features(arguments) => arguments.run(),
             Self::Train(arguments) => arguments.run(),
+            Self::Convert(arguments) => arguments.run(),
+            Self::Fetch(arguments) => arguments.run(),
         }
     }
 }

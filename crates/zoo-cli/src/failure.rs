@@ -10,7 +10,7 @@ pub(crate) struct WrongCall(pub(crate) anyhow::Error);
 
 impl fmt::Display for WrongCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.0)
+        f.write_str(&sentence(&self.0))
     }
 }
 
@@ -36,8 +36,33 @@ pub(crate) struct InPart {
 
 impl fmt::Display for InPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.error)
+        f.write_str(&sentence(&self.error))
     }
 }
 
 impl std::error::Error for InPart {}
+
+/// An error with its causes, each told once: many messages have their cause in them already.
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| {
+        let cause = cause.to_string();
+        match (told.is_empty(), told.contains(&cause)) {
+            (true, _) => cause,
+            (_, true) => told,
+            _ => format!("{told}: {cause}"),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let missing = zoo::model("nowhere.safetensors").unwrap_err().into();
+        assert_eq!(sentence(&missing).matches("No such file").count(), 1, "{missing:#}");
+        let wrapped = anyhow::anyhow!("inner").context("outer");
+        assert_eq!(sentence(&wrapped), "outer: inner");
+    }
+}

@@ -5,10 +5,14 @@
 
 mod arguments;
 mod commands;
+mod facts;
 mod failure;
+mod fetching;
 mod output;
+mod parallel;
 mod pictures;
 mod running;
+mod shaping;
 
 use std::process::ExitCode;
 

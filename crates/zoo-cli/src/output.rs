@@ -9,10 +9,10 @@ use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use zoo_report::{Format, Table};
 
-use crate::failure::{InPart, WrongCall};
+use crate::failure::{InPart, WrongCall, sentence};
 
 /// Characters in a line of the terminal, or `None` where there is none and nothing need be cut.
-fn width() -> Option<usize> {
+pub(crate) fn width() -> Option<usize> {
     let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let terminal = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     match stdout().is_terminal() {
@@ -44,7 +44,7 @@ pub(crate) fn finish(outcome: Result<String>) -> ExitCode {
             if let Some(part) = error.downcast_ref::<InPart>() {
                 print(&part.printed);
             }
-            complain(&format!("{error:#}"));
+            complain(&sentence(&error));
             ExitCode::from(if error.is::<WrongCall>() { 2 } else { 1 })
         }
     }
@@ -66,6 +66,24 @@ pub(crate) fn bar(length: u64, what: &'static str) -> ProgressBar {
         bar.set_style(style);
     }
     bar.with_message(what)
+}
+
+/// A sign of life for work of which no one knows how long it takes.
+pub(crate) fn spinner(what: String) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_message(what);
+    spinner.enable_steady_tick(std::time::Duration::from_millis(120));
+    spinner
+}
+
+/// Prints a part of the result before the rest is done.
+pub(crate) fn say(text: &str) {
+    // A reader that is gone is no reason to stop the work.
+    let _ = print(text);
+}
+
+/// A line for people beside the result.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(stderr(), "{text}");
 }
 
 fn print(text: &str) -> ExitCode {

@@ -2,7 +2,7 @@
 
 use std::{io::Read, path::PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use zoo::Picture;
 
 use crate::running::shown;
@@ -58,4 +58,12 @@ pub(crate) fn places(arguments: &[PathBuf]) -> Result<Vec<Place>> {
         }
     }
     Ok(places)
+}
+
+/// What went wrong with some of `all` inputs, one line for each.
+pub(crate) fn complaint(faults: &[&str], all: usize, what: &str) -> anyhow::Error {
+    match faults {
+        [only] if all == 1 => anyhow!("{only}"),
+        _ => anyhow!("{} of {all} {what} could not be read:\n  {}", faults.len(), faults.join("\n  ")),
+    }
 }

@@ -9,7 +9,11 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use zoo::{Cut, Model, Network, Published};
 
-use crate::failure::{OrWrongCall, WrongCall};
+use crate::{
+    failure::{OrWrongCall, WrongCall},
+    fetching::{Screen, parse_mirror},
+    output,
+};
 
 /// Which weights, how many threads, where.
 #[derive(Clone, Debug, Args)]
@@ -20,6 +24,12 @@ pub(crate) struct RunArguments {
     /// Use only what is on this machine
     #[arg(long)]
     offline: bool,
+    /// Fetch weights from this server
+    #[arg(long, value_name = "URL", value_parser = parse_mirror)]
+    mirror: Option<String>,
+    /// Tell which file the weights are from, and name its tensors
+    #[arg(short, long)]
+    verbose: bool,
     #[command(flatten)]
     machine: MachineArguments,
 }
@@ -36,7 +46,10 @@ pub(crate) struct MachineArguments {
 }
 
 /// What the thread pools read, once, before their first use.
-const THREADS: &str = "RAYON_NUM_THREADS";
+pub(crate) const THREADS: &str = "RAYON_NUM_THREADS";
+
+/// Names of each kind that a report shows unless it is asked for all.
+pub(crate) const REPORTED: usize = 20;
 
 impl MachineArguments {
     /// Settles threads and device; to be called before anything is computed.
@@ -85,9 +98,17 @@ fn restart_with(threads: u16) -> Result<()> {
 /// The model a caller named.
 pub(crate) fn model(name: &str) -> Result<Model> {
     zoo::model(name).map_err(|error| match error {
-        zoo::Error::UnknownModel { .. } => WrongCall(error.into()).into(),
+        zoo::Error::UnknownModel { .. } | zoo::Error::NotAModel { .. } => WrongCall(error.into()).into(),
         other => other.into(),
     })
+}
+
+/// An error of loading; of a file that does not fit, with the report by name below the sentence.
+pub(crate) fn unfit(error: zoo::Error) -> anyhow::Error {
+    let zoo::Error::Unfit { report, .. } = &error else { return error.into() };
+    let report = zoo_weights::LoadReport { loaded: Vec::new(), ..(**report).clone() };
+    let lines: String = report.in_full(REPORTED).lines().map(|line| format!("\n  {line}")).collect();
+    anyhow!("{error}{lines}")
 }
 
 impl RunArguments {
@@ -99,34 +120,51 @@ impl RunArguments {
 
     /// The whole network with its weights, fetched if need be.
     pub(crate) fn load(&self, model: &Model) -> Result<Network> {
-        Ok(match self.source(model)? {
-            Source::File(path) => model.weights(path)?,
-            Source::Tag(tag) => model.tagged(tag)?,
-            Source::Default => model.pretrained()?,
-        })
+        let loaded = match self.source(model)? {
+            Source::File(path) => model.weights(path),
+            Source::Tag(tag) => model.tagged(tag),
+            Source::Default => model.pretrained(),
+        };
+        self.reported(loaded)
     }
 
     /// A part of a network with its weights, fetched if need be.
     pub(crate) fn load_cut(&self, model: &Model, cut: &Cut<'_>) -> Result<Network> {
-        Ok(match self.source(model)? {
-            Source::File(path) => cut.weights(path)?,
-            Source::Tag(tag) => cut.tagged(tag)?,
-            Source::Default => cut.pretrained()?,
-        })
+        let loaded = match self.source(model)? {
+            Source::File(path) => cut.weights(path),
+            Source::Tag(tag) => cut.tagged(tag),
+            Source::Default => cut.pretrained(),
+        };
+        self.reported(loaded)
+    }
+
+    fn reported(&self, loaded: zoo::Result<Network>) -> Result<Network> {
+        let network = loaded.map_err(unfit)?;
+        if self.verbose {
+            output::note(&format!("{}\n{}", shown(network.file()), network.report().in_full(usize::MAX)));
+        }
+        Ok(network)
     }
 
     /// Where the weights are, once they are here.
     fn source(&self, model: &Model) -> Result<Source<'_>> {
         let name = model.architecture().name;
-        let is_tag = |text: &str| text.split_once('.').is_some_and(|(model, _)| model == name);
+        let model_of = |text: &str| text.split_once('.').map(|(model, _)| model.to_string());
+        let is_tag = |text: &&str| model_of(text).is_some_and(|model| zoo::find(&model).is_ok());
         let source = match self.weights.as_deref() {
-            Some(path) => match path.to_str().filter(|text| is_tag(text) && !path.exists()) {
+            Some(path) => match path.to_str().filter(is_tag).filter(|_| !path.exists()) {
+                Some(tag) if model_of(tag).as_deref() != Some(name) => {
+                    return Err(anyhow!(
+                        "the weights `{tag}` are not of `{name}`; give the other name or another tag"
+                    ))
+                    .or_wrong_call();
+                }
                 Some(tag) => Source::Tag(tag),
                 None => return Ok(Source::File(path)),
             },
             None => Source::Default,
         };
-        let published = Published::new(self.offline)?;
+        let published = Published::new(self.offline)?.mirrored(self.mirror.clone());
         let wanted = match source {
             Source::Tag(tag) => tag.to_string(),
             _ if model.is_complete() => return Ok(source),
@@ -149,17 +187,9 @@ enum Source<'a> {
 
 /// Fetches weights with a bar, if they are not here.
 fn fetch(published: &Published, tag: &str) -> Result<()> {
-    let bar = indicatif::ProgressBar::new_spinner();
-    let outcome = published.fetch(tag, &mut |event| {
-        match event {
-            zoo_weights::Event::Progress(progress) => bar.set_message(format!("{tag}: {progress}")),
-            zoo_weights::Event::Retrying { why, .. } => bar.set_message(format!("{tag}: again, since {why}")),
-            zoo_weights::Event::Waiting => bar.set_message(format!("{tag}: another process fetches it")),
-            _ => {}
-        }
-        bar.tick();
-    });
-    bar.finish_and_clear();
+    let screen = Screen::by_the_way();
+    let outcome = published.fetch(tag, &mut |event| screen.event(tag, &event));
+    screen.clear();
     outcome.map_err(|error| match error {
         zoo::Error::Manifest(_) => WrongCall(error.into()).into(),
         other => other.into(),
@@ -169,4 +199,18 @@ fn fetch(published: &Published, tag: &str) -> Result<()> {
 /// A path as people read it.
 pub(crate) fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// Whether a file can be made at `path`, before minutes are spent on what goes into it.
+pub(crate) fn writable(path: &Path) -> Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if path.is_dir() {
+        return Err(anyhow!("{} is a folder; give the path of a file", path.display()));
+    }
+    tempfile::tempfile_in(folder).map(|_| ()).with_context(|| {
+        format!("nothing can be written in {}; make it, or name another folder", folder.display())
+    })
 }

@@ -30,9 +30,9 @@
 //! A larger network had meant more parameters and more arithmetic in proportion. The module lets 1×1, 3×3 and 5×5
 //! convolutions share the work, so that the next layer finds features of every scale, and puts cheap 1×1 convolutions
 //! in front of the expensive ones (an idea of Network in Network, Lin et al. 2013): twenty-two layers deep with a
-//! ninth of AlexNet's parameters (the paper says a twelfth). Global average pooling replaces the hidden linear layers, where AlexNet and VGG
-//! keep nearly all of theirs. Two classifiers on 4a and 4d feed gradients to the middle of the network while it
-//! trains; their losses count 0.3 each.
+//! ninth of AlexNet's parameters (the paper says a twelfth). Global average pooling replaces the hidden linear layers,
+//! where AlexNet and VGG keep nearly all of theirs. Two classifiers on 4a and 4d feed gradients to the middle of the
+//! network while it trains; their losses count 0.3 each (section 5).
 //!
 //! # Differences from the paper
 //! * [`googlenet`] is torchvision's: batch norm (eps 1e-3) instead of biases and local response normalisation; 3×3

@@ -280,40 +280,6 @@ impl Graph {
         builder.finish()
     }
 
-    /// The same network with every shape inferred again for another picture.
-    ///
-    /// # Errors
-    /// A picture too small for a node, or one for which a node would need other parameters.
-    pub fn at(&self, input: Shape) -> Result<Self> {
-        let moved = self.with_ops(|_, layer| match &layer.op {
-            Op::Input(_) => Op::Input(Input { shape: input }),
-            op => op.clone(),
-        })?;
-        for (layer, moved) in self.layers.iter().zip(&moved.layers) {
-            let mut params = layer.params.iter().zip(&moved.params);
-            if let Some((old, new)) = params.find(|(old, new)| old.shape != new.shape) {
-                return Err(Error::FixedSize {
-                    node: layer.name.clone(),
-                    op: layer.op.operation().kind(),
-                    param: old.name.clone(),
-                    has: old.shape.clone(),
-                    needs: new.shape.clone(),
-                    input,
-                    nominal: self.input(),
-                });
-            }
-        }
-        Ok(moved)
-    }
-
-    /// The same network at another height and width.
-    ///
-    /// # Errors
-    /// As [`Graph::at`].
-    pub fn at_size(&self, height: usize, width: usize) -> Result<Self> {
-        self.at(self.input().resized(height, width))
-    }
-
     /// The part of the network that the named nodes, scopes or outputs need, which become its outputs under the
     /// names as given.
     ///
@@ -335,6 +301,10 @@ impl Graph {
         builder.finish()
     }
 }
+
+/// The most values of one output or parameter: 64 GiB in f32. Below it, sizes in bytes and counts of whole networks
+/// are far from overflowing.
+const MOST_VALUES: usize = 1 << 34;
 
 /// A graph in the making.
 #[derive(Debug)]
@@ -361,18 +331,23 @@ impl Builder {
         }
         let operation = op.operation();
         let shapes: Vec<Shape> = inputs.iter().map(|node| self.layers[node.0].output).collect();
-        let output = operation.output(&shapes).map_err(|reason| Error::Misfit {
-            node: name.clone(),
-            op: operation.kind(),
-            reason,
-        })?;
+        let misfit = |reason| Error::Misfit { node: name.clone(), op: operation.kind(), reason };
+        let output = operation.output(&shapes).map_err(misfit)?;
+        if output.elements() > MOST_VALUES {
+            return Err(misfit(format!(
+                "its output of {output} is larger than any memory; give a smaller picture"
+            )));
+        }
         let full = |spec: ParamSpec| Param {
             name: format!("{name}.{}", spec.name),
             shape: spec.shape,
             role: spec.role,
             init: spec.init,
         };
-        let params = operation.params(&shapes).into_iter().map(full).collect();
+        let params: Vec<Param> = operation.params(&shapes).into_iter().map(full).collect();
+        if let Some(Param { name, shape, .. }) = params.iter().find(|param| param.elements() > MOST_VALUES) {
+            return Err(misfit(format!("its parameter `{name}` of {shape:?} is larger than any memory")));
+        }
         let macs = operation.macs(&shapes, &output);
         self.layers.push(Layer { name, op, inputs, output, params, macs });
         Ok(Node(self.layers.len() - 1))

@@ -30,6 +30,7 @@
 
 mod buffers;
 mod error;
+mod fit;
 mod geometry;
 mod graph;
 mod head;
@@ -70,7 +71,7 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Stri
         .filter(|(distance, other)| *distance <= name.len().max(other.len()).div_ceil(2))
         .collect();
     near.sort_unstable();
-    let near: Vec<String> = near.iter().take(3).map(|(_, name)| format!("`{name}`")).collect();
+    let near: Vec<String> = near.iter().take(4).map(|(_, name)| format!("`{name}`")).collect();
     match near.is_empty() {
         true => String::new(),
         false => format!("; the nearest are {}", near.join(", ")),

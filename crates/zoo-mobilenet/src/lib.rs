@@ -23,9 +23,9 @@
 //! |---|---|---|---|
 //! | [`mobilenet_v2`] | 3,504,872 | 0.301 | 71.878 (torchvision, `IMAGENET1K_V1`) |
 //! | [`mobilenet_v2_035`] | 1,677,128 | 0.059 | - |
-//! | [`mobilenet_v2_050`] | 1,968,680 | 0.097 | 65.950 (timm, `lamb_in1k`) |
+//! | [`mobilenet_v2_050`] | 1,968,680 | 0.097 | 65.928 (timm, `lamb_in1k`) |
 //! | [`mobilenet_v2_075`] | 2,636,424 | 0.209 | - |
-//! | [`mobilenet_v2_140`] | 6,108,776 | 0.582 | 76.520 (timm, `ra_in1k`) |
+//! | [`mobilenet_v2_140`] | 6,108,776 | 0.582 | 76.528 (timm, `ra_in1k`) |
 //! | [`mobilenet_v2_keras`] | 3,504,872 | 0.301 | 71.3 (Keras) |
 //!
 //! (Keras prints 3,538,984: it counts the running statistics too.)

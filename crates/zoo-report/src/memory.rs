@@ -55,9 +55,9 @@ impl Memory {
         let learning = graph.active(Mode::Train);
         let held = |nodes: &std::collections::HashSet<Node>, role| -> u64 {
             let layers = graph.nodes().filter(|(node, _)| nodes.contains(node));
-            layers.map(|(_, layer)| layer.elements(role) as u64).sum()
+            total(layers.map(|(_, layer)| layer.elements(role) as u64))
         };
-        let size = |node: Node| graph.get(node).output.elements() as u64 * F32 * batch;
+        let size = |node: Node| (graph.get(node).output.elements() as u64 * F32).saturating_mul(batch);
         let is_input = |node: Node| graph.get(node).inputs.is_empty();
         let kept = graph.nodes().filter(|(node, layer)| {
             learning.contains(node)
@@ -65,24 +65,27 @@ impl Memory {
                 && !layer.op.operation().is_view()
                 && graph.fused_activation(*node).is_none()
         });
-        let kept: u64 = kept.map(|(node, _)| size(node)).sum();
-        let input: u64 = graph.nodes().map(|(node, _)| node).filter(|node| is_input(*node)).map(size).sum();
+        let kept = total(kept.map(|(node, _)| size(node)));
+        let input = total(graph.nodes().map(|(node, _)| node).filter(|node| is_input(*node)).map(size));
         let learned = held(&learning, Role::Trainable) * F32;
         Self {
             weights_bytes: (held(&answering, Role::Trainable) + held(&answering, Role::Buffer)) * F32,
             input_bytes: input,
-            activations_bytes: answering
-                .iter()
-                .filter(|node| !is_input(**node))
-                .map(|node| size(*node))
-                .sum(),
-            inference_peak_bytes: inference_peak(graph) * F32 * batch,
-            training_bytes: learned * (2 + optimizer.state())
-                + held(&learning, Role::Buffer) * F32
-                + kept
-                + input,
+            activations_bytes: total(answering.iter().copied().filter(|node| !is_input(*node)).map(size)),
+            inference_peak_bytes: (inference_peak(graph) * F32).saturating_mul(batch),
+            training_bytes: total([
+                learned * (2 + optimizer.state()),
+                held(&learning, Role::Buffer) * F32,
+                kept,
+                input,
+            ]),
         }
     }
+}
+
+/// The sum, or the largest number if it is larger: batches have no limit.
+fn total(parts: impl IntoIterator<Item = u64>) -> u64 {
+    parts.into_iter().fold(0, u64::saturating_add)
 }
 
 /// The most values alive at once for one picture.

@@ -90,7 +90,7 @@ impl Summary {
             })
             .collect();
         let sum = |auxiliary: bool, figure: fn(&LayerRow) -> u64| -> u64 {
-            layers.iter().filter(|row| row.auxiliary == auxiliary).map(figure).sum()
+            layers.iter().filter(|row| row.auxiliary == auxiliary).map(figure).fold(0, u64::saturating_add)
         };
         let total = sum(false, |row| row.params);
         let buffers = graph.nodes().filter(|(node, _)| answering.contains(node));

@@ -157,7 +157,8 @@ pub fn bytes(number: u64) -> String {
         0..1_000 => format!("{number} B"),
         1_000..1_000_000 => format!("{:.1} kB", number as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.1} MB", number as f64 / 1e6),
-        _ => format!("{:.2} GB", number as f64 / 1e9),
+        1_000_000_000..1_000_000_000_000 => format!("{:.2} GB", number as f64 / 1e9),
+        _ => format!("{:.2} TB", number as f64 / 1e12),
     }
 }
 

@@ -42,8 +42,8 @@
 //! convolutions.
 //!
 //! # Differences from the paper
-//! * Configuration C, with 1×1 convolutions in its last blocks, and A-LRN are not here: the paper itself finds both
-//!   no better.
+//! * Configuration C, with 1×1 convolutions in its last blocks, and A-LRN are not here: the paper itself finds them
+//!   no better than D and A (section 4.1).
 //! * The `_bn` variants have batch norm (Ioffe and Szegedy 2015), behind convolutions that keep their bias.
 //! * Convolutions are drawn with variance 2 / fan-out (torchvision). The paper trained A first and began the deeper
 //!   ones with its layers, and notes that Glorot's initialisation does without that (section 3.1).

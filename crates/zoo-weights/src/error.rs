@@ -10,7 +10,7 @@ use crate::{Format, LoadReport};
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {source}; check the path and what you may do there", path.display())]
     Io {
         /// What was attempted: `open`, `write`.
         action: &'static str,
@@ -22,7 +22,7 @@ pub enum Error {
     /// The file is none of the formats that are read.
     #[error(
         "{} is no file of weights that can be read: it is neither safetensors, nor a PyTorch .pth, nor Keras HDF5; \
-         `fetch-weights --list` names files that are",
+         `zoo fetch --list` names weights that are",
         path.display()
     )]
     UnknownFormat {
@@ -52,6 +52,14 @@ pub enum Error {
     NotFloat {
         /// The tensor's type.
         dtype: crate::Dtype,
+    },
+    /// A value does not fit the type it is to have.
+    #[error("it has values beyond {limit}, the largest of {dtype}; take bf16 or f32")]
+    TooLarge {
+        /// The type.
+        dtype: crate::Dtype,
+        /// Its largest value.
+        limit: f32,
     },
     /// A tensor that is to be saved has more or fewer values than its shape says.
     #[error("tensor `{name}` of shape {shape:?} needs {expected} bytes and has {found}")]

@@ -32,6 +32,7 @@ mod fetch;
 mod file;
 mod hdf5;
 mod keys;
+mod listing;
 mod manifest;
 mod pth;
 mod report;
@@ -43,6 +44,7 @@ pub use error::{Error, Result};
 pub use fetch::{Checked, Event, FetchError, Fetcher, Here, Progress, Settings, Verified};
 pub use file::{Format, TensorFile};
 pub use keys::KeyMap;
+pub use listing::{Listed, ListedSource};
 pub use manifest::{
     Accuracy, Channels, Classes, Digest, Interpolation, Manifest, ManifestError, Place, Preprocess, Source,
     Weights,

@@ -3,6 +3,7 @@
 //! The data are in `weights.toml`, which is made for reading.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -176,7 +177,7 @@ pub enum ManifestError {
         why: String,
     },
     /// No entry has the name.
-    #[error("no weights are published as `{name}`{}; `fetch-weights --list` shows all tags", did_you_mean(.near))]
+    #[error("no weights are published as `{name}`{}; `zoo fetch --list` shows all tags", did_you_mean(.near))]
     Unknown {
         /// What was asked for.
         name: String,
@@ -232,6 +233,15 @@ impl Manifest {
         self.weights.iter().filter(move |weights| weights.model() == model)
     }
 
+    /// The weights whose published file lies at `path`, by the file's name; in the hub's cache, where all files
+    /// have the same name, by the repository's.
+    pub fn of_file(&self, path: &Path) -> Option<(&Weights, &Source)> {
+        self.weights.iter().find_map(|weights| {
+            let source = weights.sources.iter().find(|source| source.is_at(path))?;
+            Some((weights, source))
+        })
+    }
+
     fn unknown(&self, name: &str) -> ManifestError {
         let mut near: Vec<_> = self
             .weights
@@ -264,6 +274,17 @@ impl Source {
     pub fn file_name(&self) -> &str {
         let (Place::Hub { file: path, .. } | Place::Url(path)) = &self.place;
         path.rsplit('/').next().unwrap_or(path)
+    }
+
+    /// Whether a path is that of this source's file, where fetching puts it.
+    fn is_at(&self, path: &Path) -> bool {
+        match &self.place {
+            Place::Url(_) => path.ends_with(self.file_name()),
+            Place::Hub { repo, file, .. } => {
+                let folder = format!("models--{}", repo.replace('/', "--"));
+                path.ends_with(file) && path.iter().any(|part| part == folder.as_str())
+            }
+        }
     }
 }
 

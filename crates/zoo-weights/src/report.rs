@@ -89,6 +89,38 @@ impl LoadReport {
         self.missing.is_empty() && self.unexpected.is_empty() && self.misshapen.is_empty()
     }
 
+    /// The whole report, a line for each kind that is there, with up to `most` names in each.
+    ///
+    /// ```
+    /// # use zoo_weights::LoadReport;
+    /// let network = [("conv.weight", &[6, 1, 5, 5][..]), ("fc.weight", &[10, 84])];
+    /// let report = LoadReport::compare(network, [("fc.weight", &[7, 84][..])], |_| false);
+    /// assert_eq!(
+    ///     report.in_full(20),
+    ///     "1 missing: conv.weight\n1 misshapen: fc.weight is [7, 84] where the network has [10, 84]\n"
+    /// );
+    /// ```
+    pub fn in_full(&self, most: usize) -> String {
+        let misshapen: Vec<String> = self.misshapen.iter().map(ToString::to_string).collect();
+        let kinds = [
+            ("loaded", &self.loaded),
+            ("missing", &self.missing),
+            ("unexpected", &self.unexpected),
+            ("misshapen", &misshapen),
+            ("newly initialised", &self.newly_initialised),
+        ];
+        let mut text = String::new();
+        for (kind, names) in kinds.into_iter().filter(|(_, names)| !names.is_empty()) {
+            let shown = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = match names.len().saturating_sub(most) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            text += &format!("{} {kind}: {shown}{more}\n", names.len());
+        }
+        text
+    }
+
     /// The report itself if it is complete.
     ///
     /// # Errors
@@ -107,13 +139,15 @@ impl fmt::Display for LoadReport {
         write!(f, "{} loaded", self.loaded.len())?;
         names(f, "missing", &self.missing)?;
         names(f, "unexpected", &self.unexpected)?;
-        let shapes: Vec<_> = self
-            .misshapen
-            .iter()
-            .map(|m| format!("{} is {:?} where the network has {:?}", m.name, m.found, m.expected))
-            .collect();
+        let shapes: Vec<String> = self.misshapen.iter().map(ToString::to_string).collect();
         names(f, "misshapen", &shapes)?;
         names(f, "newly initialised", &self.newly_initialised)
+    }
+}
+
+impl fmt::Display for Misshapen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is {:?} where the network has {:?}", self.name, self.found, self.expected)
     }
 }
 

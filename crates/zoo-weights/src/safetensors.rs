@@ -24,7 +24,10 @@ pub(crate) fn read(bytes: &[u8]) -> std::result::Result<Contents, Fault> {
     for name in names {
         let Some(info) = described.info(&name) else { continue };
         let dtype = dtype(info.dtype).ok_or_else(|| {
-            Fault::Refused(format!("tensor `{name}` is of type {}, which no network here has", info.dtype))
+            Fault::Refused(format!(
+                "tensor `{name}` is of type {}, which no network here has; save the file without it",
+                info.dtype
+            ))
         })?;
         let (from, to) = info.data_offsets;
         let data = Data::InFile(start + from..start + to);

@@ -107,6 +107,40 @@ impl<'a> Tensor<'a> {
         })
     }
 
+    /// The same values as f16, bf16 or f32, rounded to the nearest.
+    ///
+    /// # Errors
+    /// [`Error::NotFloat`] for integers and booleans, and for any other `dtype`; [`Error::TooLarge`] for a value
+    /// that would become infinite.
+    pub fn cast(&self, dtype: Dtype) -> Result<Tensor<'_>> {
+        if dtype == self.dtype {
+            return Ok(Tensor {
+                dtype,
+                shape: Cow::Borrowed(&self.shape),
+                bytes: Cow::Borrowed(&self.bytes),
+            });
+        }
+        let values = self.to_f32()?;
+        let limit = match dtype {
+            Dtype::F16 => f16::MAX.to_f32(),
+            Dtype::Bf16 => bf16::MAX.to_f32(),
+            Dtype::F32 => f32::MAX,
+            dtype => return Err(Error::NotFloat { dtype }),
+        };
+        let bytes: Vec<u8> = match dtype {
+            Dtype::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
+            Dtype::Bf16 => values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect(),
+            _ => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        };
+        let cast = Tensor { dtype, shape: Cow::Borrowed(&self.shape), bytes: Cow::Owned(bytes) };
+        // What is infinite already is the file's own affair.
+        let grown = cast.to_f32()?.iter().zip(&values).any(|(new, old)| new.is_infinite() && old.is_finite());
+        match grown {
+            true => Err(Error::TooLarge { dtype, limit }),
+            false => Ok(cast),
+        }
+    }
+
     /// The bytes that a shape of this type asks for, if they can be counted.
     pub(crate) fn byte_len(dtype: Dtype, shape: &[usize]) -> Option<usize> {
         shape.iter().try_fold(dtype.size(), |len, &dim| len.checked_mul(dim))
@@ -137,6 +171,23 @@ mod tests {
         assert_eq!(tensor(Dtype::Bf16, bf16s).to_f32().unwrap(), [1.5, -0.25]);
         assert_eq!(tensor(Dtype::F64, f64s).to_f32().unwrap(), values);
         assert_eq!(Tensor::from_f32(&[4], &values).to_f32().unwrap(), values);
+    }
+
+    #[test]
+    fn floats_are_cast_and_what_does_not_fit_is_refused() {
+        let values = [1.5f32, -0.25, 1e-3];
+        let tensor = Tensor::from_f32(&[3], &values);
+        let half = tensor.cast(Dtype::F16).unwrap();
+        assert_eq!((half.dtype, half.bytes.len()), (Dtype::F16, 6));
+        assert_eq!(half.to_f32().unwrap(), values.map(|value| f16::from_f32(value).to_f32()));
+        assert_eq!(half.cast(Dtype::F32).unwrap().to_f32().unwrap(), half.to_f32().unwrap());
+        assert_eq!(tensor.cast(Dtype::F32).unwrap(), tensor);
+        let large = Tensor::from_f32(&[1], &[70_000.0]);
+        let error = large.cast(Dtype::F16).unwrap_err().to_string();
+        assert!(error.contains("65504") && error.contains("bf16"), "{error}");
+        assert!(large.cast(Dtype::Bf16).is_ok() && large.cast(Dtype::I64).is_err());
+        let infinite = Tensor::from_f32(&[1], &[f32::INFINITY]);
+        assert!(infinite.cast(Dtype::F16).is_ok());
     }
 
     #[test]

@@ -2,28 +2,59 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zoo_layers::{Graph, Shape};
 use zoo_weights::TensorFile;
 
-use crate::{Error, Result};
+use crate::{Architecture, Error, Result};
 
 /// The one key of our files' metadata.
-const KEY: &str = "zoo";
+pub(crate) const KEY: &str = "zoo";
+
+/// No network here looks at larger pictures; a file that asks for one asks for memory.
+const MOST_SIDE: usize = 1 << 14;
+
+/// Nor does one tell apart more.
+const MOST_CLASSES: usize = 1 << 20;
 
 /// The part of the metadata that is needed to answer; what else stands there is for other readers.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Card {
     /// Name of the architecture.
     pub(crate) architecture: String,
     /// Name of each class.
     pub(crate) classes: Vec<String>,
+    /// In what the network differs from the architecture.
+    #[serde(default)]
+    pub(crate) options: Options,
     /// What is done to a picture first.
     pub(crate) preprocessing: Preprocessing,
 }
 
+/// In what a network differs from its architecture. What is not known here would be computed wrongly, and is an
+/// error.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    /// How many classes it tells apart; the architecture's own number if it isn't said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) num_classes: Option<usize>,
+}
+
 /// What is done to a picture first.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Preprocessing {
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(try_from = "Value", untagged)]
+pub(crate) enum Preprocessing {
+    /// A handwritten digit, centred as MNIST's are.
+    Digit(Digit),
+    /// A photograph: scaled, cropped, normalised.
+    Photo(zoo_weights::Preprocess),
+}
+
+/// How a handwritten digit is laid out.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Digit {
     /// Channels, height and width of the network's input.
     pub(crate) input: [usize; 3],
     /// Pixels of paper around a digit.
@@ -33,6 +64,18 @@ pub(crate) struct Preprocessing {
     pub(crate) mean: f64,
     /// What each value is divided by then.
     pub(crate) std: f64,
+}
+
+/// Photographs have a mean for each channel. (An untagged enum would tell what is wrong with neither kind.)
+impl TryFrom<Value> for Preprocessing {
+    type Error = serde_json::Error;
+
+    fn try_from(value: Value) -> Result<Self, serde_json::Error> {
+        match value.get("mean").is_some_and(Value::is_array) {
+            true => serde_json::from_value(value).map(Self::Photo),
+            false => serde_json::from_value(value).map(Self::Digit),
+        }
+    }
 }
 
 impl Card {
@@ -47,4 +90,81 @@ impl Card {
     pub(crate) fn required(file: &TensorFile, path: &Path) -> Result<Self> {
         Self::read(file)?.ok_or_else(|| Error::NoCard { file: path.to_path_buf() })
     }
+
+    /// The architecture that the file is for.
+    pub(crate) fn architecture(&self, path: &Path) -> Result<&'static Architecture> {
+        // The name stands in the file, so it isn't the caller who is wrong.
+        crate::find(&self.architecture).map_err(|_| Error::OddCard {
+            file: path.to_path_buf(),
+            why: format!("the architecture `{}`, which is not known here", self.architecture),
+        })
+    }
+
+    /// The network that the file is for.
+    pub(crate) fn graph(&self, architecture: &Architecture, path: &Path) -> Result<Graph> {
+        let odd = |why: String| Error::OddCard { file: path.to_path_buf(), why };
+        let graph = architecture.graph()?;
+        let graph = match self.options.num_classes {
+            Some(classes) if classes > MOST_CLASSES => return Err(odd(format!("{classes} classes"))),
+            Some(classes) if classes != outputs(&graph) => graph.with_num_classes(classes)?,
+            _ => graph,
+        };
+        self.preprocessing.check(&graph).map_err(odd)?;
+        Ok(graph)
+    }
+
+    /// The card as it stands in a file.
+    pub(crate) fn value(&self) -> Result<Value, serde_json::Error> {
+        // By way of the text, in which an f32 has its own few digits and not those of the f64 nearby.
+        serde_json::from_str(&serde_json::to_string(self)?)
+    }
+}
+
+impl Preprocessing {
+    /// What of it can't be meant for this network, as a clause.
+    fn check(&self, graph: &Graph) -> Result<(), String> {
+        let wanted = graph.input();
+        match self {
+            Self::Digit(Digit { input: [1, height, width], padding, mean, std }) => {
+                let fits = Shape::map(1, *height, *width) == wanted && *padding <= *height;
+                match fits && mean.is_finite() && std.is_finite() && *std != 0.0 {
+                    true => Ok(()),
+                    false => Err(format!("a digit as 1x{height}x{width}, where the network takes {wanted}")),
+                }
+            }
+            Self::Photo(photo) => {
+                let [channels, height, width] = photo.input;
+                let sides = [
+                    Some(height),
+                    Some(width),
+                    photo.resize.map(|n| n as usize),
+                    photo.crop.map(|n| n as usize),
+                ];
+                let sane = |value: &f32| value.is_finite();
+                let fits = channels == 3
+                    && wanted.channels() == 3
+                    && sides.into_iter().flatten().all(|side| (1..=MOST_SIDE).contains(&side))
+                    && photo.mean.len() == 3
+                    && photo.std.len() == 3
+                    && photo.mean.iter().all(sane)
+                    && photo.std.iter().all(|std| sane(std) && *std != 0.0)
+                    && sane(&photo.scale)
+                    && photo.scale > 0.0;
+                match fits {
+                    true => Ok(()),
+                    false => Err(format!(
+                        "a photograph of {channels}x{height}x{width} scaled to {:?} and cut to {:?}, with mean {:?} \
+                         and deviation {:?}",
+                        photo.resize, photo.crop, photo.mean, photo.std
+                    )),
+                }
+            }
+            Self::Digit(digit) => Err(format!("a digit as {:?}, which is not one channel", digit.input)),
+        }
+    }
+}
+
+/// How many classes a network tells apart.
+pub(crate) fn outputs(graph: &Graph) -> usize {
+    graph.get(graph.main_output().node).output.channels()
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use zoo_weights::LoadReport;
+
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -17,10 +19,29 @@ pub enum Error {
         /// The nearest names, as a sentence, or nothing.
         hint: String,
     },
+    /// A part of the geometry that this network leaves no choice of.
+    #[error("the {option} of `{model}` can't be chosen: {families} leave the choice")]
+    Geometry {
+        /// The network.
+        model: String,
+        /// What was to be chosen.
+        option: &'static str,
+        /// Who has it.
+        families: &'static str,
+    },
+    /// A file of weights that does not name its network, given as a model.
+    #[error(
+        "{name} is a file, and only a .safetensors says whose weights it holds; give the model's name and \
+         `--weights {name}`, or make a model of it with `zoo convert`"
+    )]
+    NotAModel {
+        /// What was asked for.
+        name: String,
+    },
     /// Weights are published, but not here.
     #[error(
-        "the weights of `{model}` ({tag}) are not here; fetch them with `cargo xtask fetch-weights {tag}`, or give a \
-         file with `--weights FILE`"
+        "the weights of `{model}` ({tag}) are not here; fetch them with `zoo fetch {tag}`, or give a file with \
+         `--weights FILE`"
     )]
     NotHere {
         /// The network.
@@ -42,7 +63,8 @@ pub enum Error {
     Manifest(#[from] zoo_weights::ManifestError),
     /// A file given instead of a model's name does not say whose weights it holds.
     #[error(
-        "{}: its metadata does not name its architecture; give the model's name and `--weights` with this file",
+        "{}: its metadata does not name its architecture; give the model's name and `--weights` with this file, or \
+         make a model of it with `zoo convert --model`",
         file.display()
     )]
     NoCard {
@@ -57,6 +79,14 @@ pub enum Error {
         /// What is wrong.
         source: serde_json::Error,
     },
+    /// A file's metadata that asks for what can't be.
+    #[error("{}: its metadata under `zoo` asks for {why}; was it written by another program?", file.display())]
+    OddCard {
+        /// The file.
+        file: PathBuf,
+        /// What it asks for.
+        why: String,
+    },
     /// A file that says it holds another network's weights.
     #[error("{} holds the weights of `{theirs}`, not of `{wanted}`; give the other name or another file", file.display())]
     OtherModel {
@@ -68,12 +98,80 @@ pub enum Error {
         wanted: String,
     },
     /// A file whose tensors are not the network's.
-    #[error("{}: {source}; is it another network's file?", file.display())]
+    #[error(
+        "{} does not fit `{model}`: {report}; give the weights of `{model}`, or name the network whose they are",
+        file.display()
+    )]
     Unfit {
         /// The file.
         file: PathBuf,
-        /// What does not fit, by name.
-        source: zoo_layers::Error,
+        /// The network.
+        model: String,
+        /// What fits and what does not, by name.
+        report: Box<LoadReport>,
+    },
+    /// A tensor whose values can't be used.
+    #[error("{}: `{name}`: {source}", file.display())]
+    Tensor {
+        /// The file.
+        file: PathBuf,
+        /// The tensor.
+        name: String,
+        /// What is wrong with it.
+        source: zoo_weights::Error,
+    },
+    /// A file to be converted that says nothing of its network.
+    #[error(
+        "{} does not say whose weights it holds; name the architecture or the tag with `--model`", file.display()
+    )]
+    Nameless {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A conversion onto itself.
+    #[error("{} would be replaced by its own conversion; give another name for the result", file.display())]
+    SameFile {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A result whose name does not say what it is.
+    #[error("{} is to be a .safetensors, and is known as a model by that ending; add it to the name", file.display())]
+    Ending {
+        /// The file to write.
+        file: PathBuf,
+    },
+    /// Names of classes that are not one for each output.
+    #[error("{names} names were given for the {classes} classes of {}; give one for each", file.display())]
+    ClassNames {
+        /// The file.
+        file: PathBuf,
+        /// How many names.
+        names: usize,
+        /// How many classes.
+        classes: usize,
+    },
+    /// A layer to be drawn anew that the network has not.
+    #[error("`{model}` has no parameters under `{name}`{hint}")]
+    NoSuchLayer {
+        /// The network.
+        model: String,
+        /// What was asked for.
+        name: String,
+        /// The nearest names, as a sentence, or nothing.
+        hint: String,
+    },
+    /// A network that gives no classes for a whole picture.
+    #[error(
+        "`{model}` answers for every pixel ({output} for {input}), not for the whole picture; `zoo features` writes \
+         what it answers"
+    )]
+    NotAClassifier {
+        /// The network.
+        model: String,
+        /// Its output.
+        output: String,
+        /// Its input.
+        input: String,
     },
     /// A network for whose pictures there is no usual preparation.
     #[error("`{model}` takes {input}, for which no preparation of pictures is known; give prepared tensors")]

@@ -9,24 +9,87 @@
 //! ```
 //!
 //! [`ARCHITECTURES`] lists what there is. A [`Model`] is one of them chosen, a [`Network`] one with weights. The
-//! graph behind it, with shapes, parameters and costs, is `zoo_layers`'.
+//! graph behind it, with shapes, parameters and costs, is [`layers`]'.
+//!
+//! # Networks of one's own
+//! A graph is a value, and other networks are made from it: other classes, a cut at any node, another picture size.
+//!
+//! ```
+//! let graph = zoo::find("resnet50")?.graph()?;
+//! let birds = graph.with_num_classes(200)?;
+//! assert_eq!(birds.layer("fc")?.output.to_string(), "200");
+//! let features = graph.cut(&["layer3"])?.at_size(320, 480)?;
+//! assert_eq!(features.get(features.main_output().node).output.to_string(), "1024x20x30");
+//! # Ok::<(), zoo::Error>(())
+//! ```
+//!
+//! Where weights change their shape, a [`layers::Carry`] says how. Here a network that learned on grey pictures takes
+//! colour, its first weights tiled as timm does (of three channels, one would be their sum), and then slides over
+//! larger pictures:
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use zoo::layers::Mode;
+//! use candle_core::{DType, Device, Tensor};
+//!
+//! let learned = zoo::model("lenet5")?.pretrained()?;
+//! let tensors: HashMap<String, Tensor> =
+//!     learned.net().tensors().map(|(param, tensor)| (param.name.clone(), tensor.clone())).collect();
+//!
+//! let (colour, carry) = learned.net().graph().with_in_channels(3)?;
+//! let tensors = carry.tensors(&tensors)?;
+//! let (sliding, carry) = colour.convolutionalize()?;
+//! let net = sliding.load_tensors(&carry.tensors(&tensors)?, &Device::Cpu)?;
+//!
+//! let page = Tensor::zeros((1, 3, 28, 60), DType::F32, &Device::Cpu)?;
+//! assert_eq!(net.forward(&page, Mode::Eval)?.dims(), [1, 10, 1, 9]); // ten logits, at nine places
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What else the architectures leave to choose is in their own crates' configurations: the head, the output stride,
+//! the stem (the latter two by name too: [`Geometry`]).
+//!
+//! ```
+//! use zoo::{layers::{Head, Shape}, resnet::{ResNet, Stem}};
+//!
+//! // For CIFAR-10: a 3x3 stem without a pool, and the features before the classifier.
+//! let net = ResNet { stem: Stem::Small, input: Shape::map(3, 32, 32), head: Head::Pooled, ..ResNet::RESNET18 };
+//! let graph = net.graph()?;
+//! assert_eq!(graph.layer("layer4.1.add")?.output.to_string(), "512x4x4");
+//! assert_eq!(graph.get(graph.main_output().node).output.to_string(), "512");
+//! // The last map itself, not pooled, at an eighth of the picture instead of a thirty-second.
+//! let net = ResNet { head: Head::None, output_stride: 8, ..ResNet::RESNET18 };
+//! assert_eq!(net.graph()?.layer("layer4.1.add")?.output.to_string(), "512x28x28");
+//! # Ok::<(), zoo::Error>(())
+//! ```
 
 mod builtin;
 mod card;
+mod convert;
 mod error;
+mod geometry;
+mod loading;
 mod model;
 mod prepare;
 mod registry;
 mod three_convs;
 mod weights;
 
+pub use convert::{Conversion, Converted};
 pub use error::{Error, Result};
+pub use geometry::{Geometry, Stem};
 pub use model::{Answer, Cut, Guess, Model, Network, model};
 pub use prepare::Prepare;
-pub use registry::{ARCHITECTURES, Accuracy, Architecture, Family};
+pub use registry::{ARCHITECTURES, Accuracy, Architecture, Family, Metric};
 pub use three_convs::three_convs;
 pub use weights::{KnownWeights, Published};
 pub use zoo_data::Picture;
+pub use zoo_layers as layers;
+pub use {
+    zoo_alexnet as alexnet, zoo_fcn as fcn, zoo_googlenet as googlenet, zoo_inception as inception,
+    zoo_lenet as lenet, zoo_mobilenet as mobilenet, zoo_resnet as resnet, zoo_senet as senet, zoo_vgg as vgg,
+    zoo_xception as xception,
+};
 
 /// The architecture of that name.
 ///

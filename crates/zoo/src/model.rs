@@ -7,10 +7,14 @@ use std::{
 
 use candle_core::{D, Device, Tensor};
 use zoo_data::Picture;
-use zoo_layers::{Graph, Mode, Net};
-use zoo_weights::{KeyMap, TensorFile};
+use zoo_layers::{Graph, Mode, Net, Shape};
+use zoo_weights::{LoadReport, TensorFile};
 
-use crate::{Architecture, Error, Prepare, Published, Result, builtin, card::Card};
+use crate::{
+    Architecture, Error, Prepare, Published, Result, builtin,
+    card::Card,
+    loading::{self, Anew},
+};
 
 /// An architecture chosen, and where its weights shall come from: still without any.
 #[derive(Debug)]
@@ -28,15 +32,18 @@ pub struct Model {
 /// # Errors
 /// A name that no architecture has; a file that can't be read or says nothing of itself.
 pub fn model(name: &str) -> Result<Model> {
+    let path = Path::new(name);
     if !name.ends_with(".safetensors") {
-        let architecture = crate::find(name)?;
+        let architecture = crate::find(name).map_err(|error| match path.is_file() {
+            true => Error::NotAModel { name: name.into() },
+            false => error,
+        })?;
         return Ok(Model { architecture, graph: architecture.graph()?, file: None, device: Device::Cpu });
     }
-    let path = Path::new(name);
     let card = Card::required(&TensorFile::open(path)?, path)?;
-    let architecture = crate::find(&card.architecture)?;
-    let file = Some(path.to_path_buf());
-    Ok(Model { architecture, graph: architecture.graph()?, file, device: Device::Cpu })
+    let architecture = card.architecture(path)?;
+    let graph = card.graph(architecture, path)?;
+    Ok(Model { architecture, graph, file: Some(path.to_path_buf()), device: Device::Cpu })
 }
 
 impl Model {
@@ -62,7 +69,38 @@ impl Model {
     /// # Errors
     /// A name that the network has not.
     pub fn cut<S: AsRef<str>>(&self, names: &[S]) -> Result<Cut<'_>> {
-        Ok(Cut { model: self, graph: self.graph.cut(names)? })
+        Ok(Cut { model: self, graph: self.graph.cut(names)?, anew: Anew::default() })
+    }
+
+    /// The same, but the parameters of these layers or scopes are drawn from `seed`, whatever a file has: a new
+    /// head on a network that has learned.
+    ///
+    /// ```
+    /// let model = zoo::model("lenet5")?;
+    /// let net = model.anew(&["fc3"], 42)?.pretrained()?;
+    /// assert_eq!(net.report().newly_initialised, ["fc3.weight", "fc3.bias"]);
+    /// # Ok::<(), zoo::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A name that no parameters have.
+    pub fn anew<S: AsRef<str>>(&self, layers: &[S], seed: u64) -> Result<Cut<'_>> {
+        Ok(Cut { anew: Anew::new(&self.graph, layers, seed)?, ..self.whole() })
+    }
+
+    /// That the network says what is in a picture, as opposed to what is at each place of it.
+    ///
+    /// # Errors
+    /// [`Error::NotAClassifier`].
+    pub fn check_classifies(&self) -> Result<()> {
+        match self.graph.get(self.graph.main_output().node).output {
+            Shape::Vector { .. } => Ok(()),
+            output @ Shape::Map { .. } => Err(Error::NotAClassifier {
+                model: self.architecture.name.into(),
+                output: output.to_string(),
+                input: self.graph.input().to_string(),
+            }),
+        }
     }
 
     /// With weights that are here: the file it was named by, those inside the program, or fetched ones.
@@ -95,15 +133,16 @@ impl Model {
     }
 
     fn whole(&self) -> Cut<'_> {
-        Cut { model: self, graph: self.graph.clone() }
+        Cut { model: self, graph: self.graph.clone(), anew: Anew::default() }
     }
 }
 
-/// A part of a model, still without weights.
+/// A part of a model, or one with layers to be drawn anew; still without weights.
 #[derive(Debug)]
 pub struct Cut<'m> {
     model: &'m Model,
     graph: Graph,
+    anew: Anew,
 }
 
 impl Cut<'_> {
@@ -148,7 +187,7 @@ impl Cut<'_> {
             return Err(Error::NotHere { model: name.into(), tag: weights.tag.clone() });
         };
         let file = TensorFile::open(&here.path)?.with_keys(here.keys)?;
-        self.load(file, Some(Prepare::published(&weights.preprocess, weights.classes)))
+        self.load(file, Some(Prepare::published(weights, &self.model.graph)?))
     }
 
     /// As [`Model::weights`].
@@ -157,49 +196,52 @@ impl Cut<'_> {
     /// As [`Model::weights`].
     pub fn weights(&self, path: &Path) -> Result<Network> {
         let file = TensorFile::open(path)?;
-        let keys = KeyMap::detect(self.model.architecture.name, &file)?;
-        self.load(file.with_keys(keys)?, None)
+        if Card::read(&file)?.is_some() {
+            return self.load(file, None);
+        }
+        let known = loading::describe(self.model.architecture.name, &self.model.graph, &file)?;
+        self.load(file.with_keys(known.keys)?, Some(known.prepare))
     }
 
-    /// Loads a file; `prepare` is what its publisher says, where it says nothing of itself.
+    /// Loads a file; `prepare` is for one that says nothing of itself.
     fn load(&self, file: TensorFile, prepare: Option<Prepare>) -> Result<Network> {
-        let card = Card::read(&file)?;
         let name = self.model.architecture.name;
-        if let Some(card) = card.as_ref().filter(|card| card.architecture != name) {
-            let (file, theirs) = (file.path().to_path_buf(), card.architecture.clone());
-            return Err(Error::OtherModel { file, theirs, wanted: name.into() });
-        }
-        let unfit = |source| Error::Unfit { file: file.path().to_path_buf(), source };
-        let tensors = self.tensors(&file)?;
-        let net = self.graph.load_tensors(&tensors, &self.model.device).map_err(unfit)?;
-        let prepare = match (card, prepare) {
-            (Some(card), _) => Prepare::digit(card.preprocessing, card.classes),
+        let prepare = match (Card::read(&file)?, prepare) {
+            (Some(card), _) if card.architecture != name => {
+                let (file, theirs) = (file.path().to_path_buf(), card.architecture);
+                return Err(Error::OtherModel { file, theirs, wanted: name.into() });
+            }
+            (Some(card), _) => {
+                card.graph(self.model.architecture, file.path())?;
+                Prepare::card(card)
+            }
             (None, Some(prepare)) => prepare,
             (None, None) => Prepare::usual(&self.model.graph)?,
         };
-        Ok(Network { net, prepare, device: self.model.device.clone() })
+        let report = loading::compare(&self.graph, &self.model.graph, &file, &self.anew);
+        let report = loading::strict(report, &self.graph, &file)?;
+        let net = self.graph.load_tensors(&self.tensors(&file)?, &self.model.device)?;
+        let device = self.model.device.clone();
+        Ok(Network { net, prepare, device, report, file: file.path().to_path_buf() })
     }
 
-    /// The file's tensors without those of the same architecture that lie beyond the cut.
+    /// The network's tensors: the file's, and those that are drawn.
     fn tensors(&self, file: &TensorFile) -> Result<HashMap<String, Tensor>> {
-        let shapes = |graph: &Graph| -> HashMap<String, Vec<usize>> {
-            graph.params().map(|param| (param.name.clone(), param.shape.clone())).collect()
-        };
-        let (whole, needed) = (shapes(&self.model.graph), shapes(&self.graph));
-        let beyond = |name: &str, shape: &[usize]| {
-            !needed.contains_key(name) && whole.get(name).is_some_and(|wanted| wanted == shape)
-        };
         let mut tensors = HashMap::new();
-        for (name, tensor) in file.tensors() {
-            if name.ends_with("num_batches_tracked") || beyond(name, &tensor.shape) {
-                continue;
-            }
-            // A tensor that is not needed will be reported by its name and shape: its values don't matter.
-            let values = match needed.contains_key(name) {
-                true => Tensor::from_vec(tensor.to_f32()?, tensor.shape.as_ref(), &Device::Cpu),
-                false => Tensor::zeros(0, candle_core::DType::F32, &Device::Cpu),
+        for param in self.graph.params() {
+            let tensor = if self.anew.draws(&param.name) {
+                self.anew.sample(param)?
+            } else {
+                // That it is there, and of this shape, the report has told.
+                let Some(tensor) = file.get(&param.name) else { continue };
+                let values = tensor.to_f32().map_err(|source| {
+                    let (file, name) = (file.path().to_path_buf(), param.name.clone());
+                    Error::Tensor { file, name, source }
+                })?;
+                Tensor::from_vec(values, param.shape.as_slice(), &Device::Cpu)
+                    .map_err(zoo_layers::Error::from)?
             };
-            tensors.insert(name.into(), values.map_err(zoo_layers::Error::from)?);
+            tensors.insert(param.name.clone(), tensor);
         }
         Ok(tensors)
     }
@@ -211,6 +253,8 @@ pub struct Network {
     net: Net,
     prepare: Prepare,
     device: Device,
+    report: LoadReport,
+    file: PathBuf,
 }
 
 /// What a network says of a picture: the likeliest classes, the first first.
@@ -235,6 +279,16 @@ impl Network {
     /// The network itself.
     pub fn net(&self) -> &Net {
         &self.net
+    }
+
+    /// What was loaded, and what drawn, by name.
+    pub fn report(&self) -> &LoadReport {
+        &self.report
+    }
+
+    /// The file its weights are from; of weights inside the program, the model's name.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Where it computes.

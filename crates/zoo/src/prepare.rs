@@ -3,25 +3,21 @@
 use candle_core::{Device, Tensor};
 use zoo_data::{
     Filter, Picture, Preprocess, classes, handwriting,
-    preprocess::{Order, Resize},
+    preprocess::{IMAGENET_MEAN, IMAGENET_STD, Order, Resize},
 };
 use zoo_layers::{Graph, Shape};
+use zoo_weights::{Channels, Classes, Interpolation, Weights};
 
-use crate::{Error, Result, card::Preprocessing};
+use crate::{
+    Error, Result,
+    card::{Card, Digit, Preprocessing, outputs},
+};
 
 /// How a network wants its pictures, and what it calls its classes.
 #[derive(Clone, Debug)]
 pub struct Prepare {
-    how: How,
+    how: Preprocessing,
     classes: Vec<String>,
-}
-
-#[derive(Clone, Debug)]
-enum How {
-    /// A handwritten digit, centred as MNIST's are.
-    Digit(Preprocessing),
-    /// A photograph: scaled, cropped, normalised.
-    Photo(Preprocess),
 }
 
 impl Prepare {
@@ -32,55 +28,67 @@ impl Prepare {
     /// # Errors
     /// An input that is neither.
     pub(crate) fn usual(graph: &Graph) -> Result<Self> {
-        let outputs = graph.get(graph.main_output().node).output.channels();
-        let number = |count: usize| (0..count).map(|class| class.to_string()).collect();
-        match graph.input() {
+        let how = match graph.input() {
             Shape::Map { channels: 1, height, width } if height == width && height >= handwriting::SIDE => {
                 let padding = (height - handwriting::SIDE) / 2;
-                let how = Preprocessing { input: [1, height, width], padding, mean: 0.1307, std: 0.3081 };
-                Ok(Self { how: How::Digit(how), classes: number(outputs) })
+                let input = [1, height, width];
+                Preprocessing::Digit(Digit { input, padding, mean: 0.1307, std: 0.3081 })
             }
             Shape::Map { channels: 3, height, width } if height == width => {
-                let classes = match outputs {
-                    1000 => owned(classes::imagenet()),
-                    21 => owned(classes::voc()),
-                    other => number(other),
-                };
-                let how = How::Photo(Preprocess::imagenet(height * 8 / 7, height));
-                Ok(Self { how, classes })
+                let side = |side: usize| u32::try_from(side).ok();
+                Preprocessing::Photo(zoo_weights::Preprocess {
+                    input: [3, height, width],
+                    resize: side(height * 8 / 7),
+                    crop: side(height),
+                    interpolation: Interpolation::Bilinear,
+                    scale: 1.0,
+                    mean: IMAGENET_MEAN.to_vec(),
+                    std: IMAGENET_STD.to_vec(),
+                    channels: Channels::Rgb,
+                })
             }
-            input => Err(Error::NoPreparation { model: graph.name().into(), input: input.to_string() }),
+            input => {
+                return Err(Error::NoPreparation { model: graph.name().into(), input: input.to_string() });
+            }
+        };
+        let names: &[&str] = match outputs(graph) {
+            1000 => classes::imagenet(),
+            21 => classes::voc(),
+            _ => &[],
+        };
+        Ok(Self { how, classes: names_for(graph, names) })
+    }
+
+    /// What a file says of itself.
+    pub(crate) fn card(card: Card) -> Self {
+        Self { how: card.preprocessing, classes: card.classes }
+    }
+
+    /// What the publisher of weights says. Digits are laid out as all digits are.
+    ///
+    /// # Errors
+    /// As [`Prepare::usual`].
+    pub(crate) fn published(weights: &Weights, graph: &Graph) -> Result<Self> {
+        let names: &[&str] = match weights.classes {
+            Classes::Imagenet => classes::imagenet(),
+            Classes::Voc => classes::voc(),
+            Classes::Digits => return Self::usual(graph),
+        };
+        let how = Preprocessing::Photo(weights.preprocess.clone());
+        Ok(Self { how, classes: names_for(graph, names) })
+    }
+
+    /// The same with numbers for names where there aren't as many as the network has classes.
+    pub(crate) fn named_for(mut self, graph: &Graph) -> Self {
+        if self.classes.len() != outputs(graph) {
+            self.classes = names_for(graph, &[]);
         }
+        self
     }
 
-    pub(crate) fn digit(preprocessing: Preprocessing, classes: Vec<String>) -> Self {
-        Self { how: How::Digit(preprocessing), classes }
-    }
-
-    /// What the publisher of weights says.
-    pub(crate) fn published(preprocess: &zoo_weights::Preprocess, classes: zoo_weights::Classes) -> Self {
-        let three = |values: &[f32]| [0, 1, 2].map(|i| values.get(i).copied().unwrap_or_default());
-        let photo = Preprocess {
-            resize: preprocess.resize.map_or(Resize::Keep, |side| Resize::ShortSide(side as usize)),
-            filter: match preprocess.interpolation {
-                zoo_weights::Interpolation::Bilinear => Filter::Bilinear,
-                zoo_weights::Interpolation::Bicubic => Filter::Bicubic,
-            },
-            crop: preprocess.crop.map(|side| (side as usize, side as usize)),
-            divisor: 255.0 / preprocess.scale,
-            mean: three(&preprocess.mean),
-            std: three(&preprocess.std),
-            order: match preprocess.channels {
-                zoo_weights::Channels::Rgb => Order::Rgb,
-                zoo_weights::Channels::Bgr => Order::Bgr,
-            },
-        };
-        let classes = match classes {
-            zoo_weights::Classes::Imagenet => owned(classes::imagenet()),
-            zoo_weights::Classes::Voc => owned(classes::voc()),
-            zoo_weights::Classes::Digits => owned(&classes::DIGITS),
-        };
-        Self { how: How::Photo(photo), classes }
+    /// What a file with these weights will say of itself.
+    pub(crate) fn parts(&self) -> (Preprocessing, Vec<String>) {
+        (self.how.clone(), self.classes.clone())
     }
 
     /// The name of a class; its number if it has none.
@@ -94,9 +102,9 @@ impl Prepare {
     /// A picture without a digit where one is wanted.
     pub fn picture(&self, picture: &Picture, name: &str) -> Result<Tensor> {
         let (values, [channels, height, width]) = match &self.how {
-            How::Digit(digit) => (digit_values(picture, name, digit)?, digit.input),
-            How::Photo(photo) => {
-                let input = photo.apply(picture)?;
+            Preprocessing::Digit(digit) => (digit_values(picture, name, digit)?, digit.input),
+            Preprocessing::Photo(photo) => {
+                let input = steps(photo).apply(picture)?;
                 (input.values, [3, input.height, input.width])
             }
         };
@@ -105,12 +113,37 @@ impl Prepare {
     }
 }
 
-fn owned(names: &[&str]) -> Vec<String> {
-    names.iter().map(ToString::to_string).collect()
+/// The published names if they are as many as the classes, else their numbers.
+fn names_for(graph: &Graph, names: &[&str]) -> Vec<String> {
+    let count = outputs(graph);
+    match names.len() == count {
+        true => names.iter().map(ToString::to_string).collect(),
+        false => (0..count).map(|class| class.to_string()).collect(),
+    }
+}
+
+/// The steps from a decoded photograph to numbers.
+fn steps(photo: &zoo_weights::Preprocess) -> Preprocess {
+    let three = |values: &[f32]| [0, 1, 2].map(|i| values.get(i).copied().unwrap_or_default());
+    Preprocess {
+        resize: photo.resize.map_or(Resize::Keep, |side| Resize::ShortSide(side as usize)),
+        filter: match photo.interpolation {
+            Interpolation::Bilinear => Filter::Bilinear,
+            Interpolation::Bicubic => Filter::Bicubic,
+        },
+        crop: photo.crop.map(|side| (side as usize, side as usize)),
+        divisor: 255.0 / photo.scale,
+        mean: three(&photo.mean),
+        std: three(&photo.std),
+        order: match photo.channels {
+            Channels::Rgb => Order::Rgb,
+            Channels::Bgr => Order::Bgr,
+        },
+    }
 }
 
 /// A digit of 28×28 in its frame of paper.
-fn digit_values(picture: &Picture, name: &str, digit: &Preprocessing) -> Result<Vec<f32>> {
+fn digit_values(picture: &Picture, name: &str, digit: &Digit) -> Result<Vec<f32>> {
     let pixels = handwriting::prepare(picture, name)?;
     let [_, height, width] = digit.input;
     let side = handwriting::SIDE;

@@ -1,6 +1,11 @@
 //! The list of architectures: the only one. Everything else about a network is read from its graph.
 
 use zoo_layers::{Graph, Result};
+use zoo_resnet::ResNet;
+use zoo_senet::SeNet;
+use zoo_xception::Xception;
+
+use crate::{Geometry, geometry::Build};
 
 /// The paper a family of networks comes from.
 #[derive(Debug)]
@@ -22,10 +27,23 @@ pub struct Family {
 /// An accuracy that somebody published.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accuracy {
-    /// Top-1, in percent.
-    pub top1: f64,
+    /// What was counted.
+    pub metric: Metric,
+    /// In percent.
+    pub percent: f64,
     /// Of what, and by whom.
     pub source: &'static str,
+}
+
+/// What an accuracy counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// Pictures whose likeliest class is right.
+    Top1,
+    /// Pictures whose class is among the five likeliest.
+    Top5,
+    /// Mean over the classes of intersection over union, in pixels.
+    MeanIou,
 }
 
 /// One variant of an architecture.
@@ -37,7 +55,7 @@ pub struct Architecture {
     pub family: &'static Family,
     /// Published accuracy, if any.
     pub accuracy: Option<Accuracy>,
-    build: fn() -> Result<Graph>,
+    build: Build,
 }
 
 impl Architecture {
@@ -46,7 +64,20 @@ impl Architecture {
     /// # Errors
     /// None: a test builds every one.
     pub fn graph(&self) -> Result<Graph> {
-        (self.build)()
+        self.build.graph()
+    }
+
+    /// The network with another output stride or stem.
+    ///
+    /// # Errors
+    /// An option that this network does not have; an output stride that it can't have.
+    pub fn graph_with(&self, geometry: Geometry) -> crate::Result<Graph> {
+        self.build.graph_with(self.name, geometry)
+    }
+
+    /// The published top-1 accuracy in percent, if any.
+    pub fn top1(&self) -> Option<f64> {
+        self.accuracy.filter(|accuracy| accuracy.metric == Metric::Top1).map(|accuracy| accuracy.percent)
     }
 }
 
@@ -168,6 +199,8 @@ const EXAMPLE: Family = Family {
 };
 
 const TORCHVISION: &str = "ImageNet, torchvision IMAGENET1K_V1";
+const TORCHVISION_COCO: &str = "COCO val2017 with VOC labels, torchvision COCO_WITH_VOC_LABELS_V1";
+const PYTORCH_FCN: &str = "VOC 2011, the authors' Caffe models as pytorch-fcn quotes them";
 const TIMM: &str = "ImageNet, timm results-imagenet.csv";
 const KERAS: &str = "ImageNet, keras.applications";
 const PAPER_CIFAR: &str = "CIFAR-10, He et al. 2015, table 6";
@@ -178,11 +211,31 @@ const fn line(
     build: fn() -> Result<Graph>,
     accuracy: Option<Accuracy>,
 ) -> Architecture {
-    Architecture { name, family, accuracy, build }
+    Architecture { name, family, accuracy, build: Build::As(build) }
 }
 
-const fn top1(top1: f64, source: &'static str) -> Option<Accuracy> {
-    Some(Accuracy { top1, source })
+const fn resnet(family: &'static Family, net: ResNet, accuracy: Option<Accuracy>) -> Architecture {
+    Architecture { name: net.name, family, accuracy, build: Build::ResNet(net) }
+}
+
+const fn senet(family: &'static Family, net: SeNet, accuracy: Option<Accuracy>) -> Architecture {
+    Architecture { name: net.name, family, accuracy, build: Build::SeNet(net) }
+}
+
+const fn xception(family: &'static Family, net: Xception, accuracy: Option<Accuracy>) -> Architecture {
+    Architecture { name: net.name, family, accuracy, build: Build::Xception(net) }
+}
+
+const fn top1(percent: f64, source: &'static str) -> Option<Accuracy> {
+    Some(Accuracy { metric: Metric::Top1, percent, source })
+}
+
+const fn top5(percent: f64, source: &'static str) -> Option<Accuracy> {
+    Some(Accuracy { metric: Metric::Top5, percent, source })
+}
+
+const fn mean_iou(percent: f64, source: &'static str) -> Option<Accuracy> {
+    Some(Accuracy { metric: Metric::MeanIou, percent, source })
 }
 
 /// All architectures, by year, then as their papers order them.
@@ -202,53 +255,53 @@ pub static ARCHITECTURES: &[Architecture] = &[
     line("vgg16_bn", &VGG, zoo_vgg::vgg16_bn, top1(73.360, TORCHVISION)),
     line("vgg19_bn", &VGG, zoo_vgg::vgg19_bn, top1(74.218, TORCHVISION)),
     line("googlenet", &GOOGLENET, zoo_googlenet::googlenet, top1(69.778, TORCHVISION)),
-    line("googlenet_paper", &GOOGLENET, zoo_googlenet::googlenet_paper, None),
-    line("fcn32s", &FCN, zoo_fcn::fcn32s, None),
-    line("fcn16s", &FCN, zoo_fcn::fcn16s, None),
-    line("fcn8s", &FCN, zoo_fcn::fcn8s, None),
-    line("fcn8s_atonce", &FCN, zoo_fcn::fcn8s_atonce, None),
-    line("fcn_resnet50", &FCN, zoo_fcn::fcn_resnet50, None),
-    line("fcn_resnet101", &FCN, zoo_fcn::fcn_resnet101, None),
+    line("googlenet_paper", &GOOGLENET, zoo_googlenet::googlenet_paper, top5(89.93, "ImageNet, Szegedy et al. 2014, table 3, one network and crop")),
+    line("fcn32s", &FCN, zoo_fcn::fcn32s, mean_iou(63.63, PYTORCH_FCN)),
+    line("fcn16s", &FCN, zoo_fcn::fcn16s, mean_iou(65.01, PYTORCH_FCN)),
+    line("fcn8s", &FCN, zoo_fcn::fcn8s, mean_iou(65.51, PYTORCH_FCN)),
+    line("fcn8s_atonce", &FCN, zoo_fcn::fcn8s_atonce, mean_iou(65.40, PYTORCH_FCN)),
+    line("fcn_resnet50", &FCN, zoo_fcn::fcn_resnet50, mean_iou(60.5, TORCHVISION_COCO)),
+    line("fcn_resnet101", &FCN, zoo_fcn::fcn_resnet101, mean_iou(63.7, TORCHVISION_COCO)),
     line("inception_v3", &INCEPTION, zoo_inception::inception_v3, top1(77.294, TORCHVISION)),
-    line("resnet18", &RESNET, zoo_resnet::resnet18, top1(69.758, TORCHVISION)),
-    line("resnet34", &RESNET, zoo_resnet::resnet34, top1(73.314, TORCHVISION)),
-    line("resnet50", &RESNET, zoo_resnet::resnet50, top1(76.130, TORCHVISION)),
-    line("resnet50_v1", &RESNET, zoo_resnet::resnet50_v1, None),
-    line("resnet101", &RESNET, zoo_resnet::resnet101, top1(77.374, TORCHVISION)),
-    line("resnet152", &RESNET, zoo_resnet::resnet152, top1(78.312, TORCHVISION)),
+    resnet(&RESNET, ResNet::RESNET18, top1(69.758, TORCHVISION)),
+    resnet(&RESNET, ResNet::RESNET34, top1(73.314, TORCHVISION)),
+    resnet(&RESNET, ResNet::RESNET50, top1(76.130, TORCHVISION)),
+    resnet(&RESNET, ResNet::RESNET50_V1, top1(75.3, "ImageNet, KaimingHe/deep-residual-networks, one crop")),
+    resnet(&RESNET, ResNet::RESNET101, top1(77.374, TORCHVISION)),
+    resnet(&RESNET, ResNet::RESNET152, top1(78.312, TORCHVISION)),
     line("resnet20_cifar", &RESNET, zoo_resnet::resnet20_cifar, top1(91.25, PAPER_CIFAR)),
     line("resnet32_cifar", &RESNET, zoo_resnet::resnet32_cifar, top1(92.49, PAPER_CIFAR)),
     line("resnet44_cifar", &RESNET, zoo_resnet::resnet44_cifar, top1(92.83, PAPER_CIFAR)),
     line("resnet56_cifar", &RESNET, zoo_resnet::resnet56_cifar, top1(93.03, PAPER_CIFAR)),
     line("resnet110_cifar", &RESNET, zoo_resnet::resnet110_cifar, top1(93.57, PAPER_CIFAR)),
-    line("wide_resnet50_2", &WIDE_RESNET, zoo_resnet::wide_resnet50_2, top1(78.468, TORCHVISION)),
-    line("wide_resnet101_2", &WIDE_RESNET, zoo_resnet::wide_resnet101_2, top1(78.848, TORCHVISION)),
-    line("resnext50_32x4d", &RESNEXT, zoo_resnet::resnext50_32x4d, top1(77.618, TORCHVISION)),
-    line("resnext101_32x8d", &RESNEXT, zoo_resnet::resnext101_32x8d, top1(79.312, TORCHVISION)),
-    line("resnext101_64x4d", &RESNEXT, zoo_resnet::resnext101_64x4d, top1(83.246, TORCHVISION)),
-    line("xception", &XCEPTION, zoo_xception::xception, top1(79.058, TIMM)),
-    line("xception_keras", &XCEPTION, zoo_xception::xception_keras, top1(79.0, KERAS)),
-    line("seresnet18", &SENET, zoo_senet::seresnet18, None),
-    line("seresnet34", &SENET, zoo_senet::seresnet34, None),
-    line("seresnet50", &SENET, zoo_senet::seresnet50, top1(80.012, TIMM)),
-    line("seresnet101", &SENET, zoo_senet::seresnet101, None),
-    line("seresnet152", &SENET, zoo_senet::seresnet152, None),
-    line("seresnext50_32x4d", &SENET, zoo_senet::seresnext50_32x4d, top1(79.910, TIMM)),
-    line("seresnext101_32x4d", &SENET, zoo_senet::seresnext101_32x4d, top1(80.892, TIMM)),
-    line("senet154", &SENET, zoo_senet::senet154, top1(81.258, TIMM)),
-    line("legacy_seresnet18", &SENET, zoo_senet::legacy_seresnet18, top1(71.766, TIMM)),
-    line("legacy_seresnet34", &SENET, zoo_senet::legacy_seresnet34, top1(74.808, TIMM)),
-    line("legacy_seresnet50", &SENET, zoo_senet::legacy_seresnet50, top1(77.650, TIMM)),
-    line("legacy_seresnet101", &SENET, zoo_senet::legacy_seresnet101, top1(78.370, TIMM)),
-    line("legacy_seresnet152", &SENET, zoo_senet::legacy_seresnet152, top1(78.662, TIMM)),
-    line("legacy_seresnext50_32x4d", &SENET, zoo_senet::legacy_seresnext50_32x4d, top1(79.080, TIMM)),
-    line("legacy_seresnext101_32x4d", &SENET, zoo_senet::legacy_seresnext101_32x4d, top1(80.274, TIMM)),
-    line("legacy_senet154", &SENET, zoo_senet::legacy_senet154, top1(81.320, TIMM)),
+    resnet(&WIDE_RESNET, ResNet::WIDE_RESNET50_2, top1(78.468, TORCHVISION)),
+    resnet(&WIDE_RESNET, ResNet::WIDE_RESNET101_2, top1(78.848, TORCHVISION)),
+    resnet(&RESNEXT, ResNet::RESNEXT50_32X4D, top1(77.618, TORCHVISION)),
+    resnet(&RESNEXT, ResNet::RESNEXT101_32X8D, top1(79.312, TORCHVISION)),
+    resnet(&RESNEXT, ResNet::RESNEXT101_64X4D, top1(83.246, TORCHVISION)),
+    xception(&XCEPTION, Xception::XCEPTION, top1(79.058, TIMM)),
+    xception(&XCEPTION, Xception::XCEPTION_KERAS, top1(79.0, KERAS)),
+    senet(&SENET, SeNet::SERESNET18, None),
+    senet(&SENET, SeNet::SERESNET34, None),
+    senet(&SENET, SeNet::SERESNET50, top1(80.012, TIMM)),
+    senet(&SENET, SeNet::SERESNET101, None),
+    senet(&SENET, SeNet::SERESNET152, None),
+    senet(&SENET, SeNet::SERESNEXT50_32X4D, top1(81.268, TIMM)),
+    senet(&SENET, SeNet::SERESNEXT101_32X4D, top1(80.886, TIMM)),
+    senet(&SENET, SeNet::SENET154, top1(81.258, TIMM)),
+    senet(&SENET, SeNet::LEGACY_SERESNET18, top1(71.742, TIMM)),
+    senet(&SENET, SeNet::LEGACY_SERESNET34, top1(74.788, TIMM)),
+    senet(&SENET, SeNet::LEGACY_SERESNET50, top1(77.650, TIMM)),
+    senet(&SENET, SeNet::LEGACY_SERESNET101, top1(78.370, TIMM)),
+    senet(&SENET, SeNet::LEGACY_SERESNET152, top1(78.662, TIMM)),
+    senet(&SENET, SeNet::LEGACY_SERESNEXT50_32X4D, top1(79.080, TIMM)),
+    senet(&SENET, SeNet::LEGACY_SERESNEXT101_32X4D, top1(80.274, TIMM)),
+    senet(&SENET, SeNet::LEGACY_SENET154, top1(81.320, TIMM)),
     line("mobilenet_v2", &MOBILENET, zoo_mobilenet::mobilenet_v2, top1(71.878, TORCHVISION)),
     line("mobilenet_v2_035", &MOBILENET, zoo_mobilenet::mobilenet_v2_035, None),
-    line("mobilenet_v2_050", &MOBILENET, zoo_mobilenet::mobilenet_v2_050, top1(65.950, TIMM)),
+    line("mobilenet_v2_050", &MOBILENET, zoo_mobilenet::mobilenet_v2_050, top1(65.928, TIMM)),
     line("mobilenet_v2_075", &MOBILENET, zoo_mobilenet::mobilenet_v2_075, None),
-    line("mobilenet_v2_140", &MOBILENET, zoo_mobilenet::mobilenet_v2_140, top1(76.520, TIMM)),
+    line("mobilenet_v2_140", &MOBILENET, zoo_mobilenet::mobilenet_v2_140, top1(76.528, TIMM)),
     line("mobilenet_v2_keras", &MOBILENET, zoo_mobilenet::mobilenet_v2_keras, top1(71.3, KERAS)),
     line("three_convs", &EXAMPLE, crate::three_convs, None),
 ];

@@ -31,6 +31,18 @@ impl Published {
         Ok(Self { manifest: Manifest::published()?, fetcher: Fetcher::new(settings) })
     }
 
+    /// The same, with every file taken from a mirror if one is given.
+    #[must_use]
+    pub fn mirrored(self, mirror: Option<String>) -> Self {
+        match mirror {
+            Some(_) => {
+                let settings = self.fetcher.settings().clone().with_mirror(mirror);
+                Self { fetcher: Fetcher::new(settings), ..self }
+            }
+            None => self,
+        }
+    }
+
     /// What is published for the architecture called `name`, the default first.
     pub fn of(&self, name: &str) -> Vec<KnownWeights> {
         let known =

@@ -11,10 +11,10 @@ use zoo_layers::{Mode, Shape};
 use zoo_weights::TensorFile;
 
 use crate::{
-    failure::OrWrongCall,
-    output,
+    failure::{InPart, OrWrongCall, sentence},
+    output, parallel,
     pictures::{self, Place},
-    running::{RunArguments, shown},
+    running::{RunArguments, shown, writable},
 };
 
 /// Inputs that run through the network at once.
@@ -26,12 +26,12 @@ const BATCH: usize = 16;
 /// Without --at it is the classifier's input. What lies beyond the places is neither loaded nor computed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  zoo features lenet5 assets/digits -o digits.safetensors\n  \
-                        zoo features resnet50 photo.jpg --weights resnet50.safetensors --at layer3 --at layer4 -o f.safetensors\n  \
+                        zoo features resnet50 photo.jpg --at layer3 --at layer4 -o f.safetensors\n  \
                         zoo features lenet5 prepared.npy --at logits -o logits.safetensors")]
 pub(crate) struct Arguments {
     /// Name of an architecture, or a .safetensors file that names its own
     model: String,
-    /// Pictures, folders, or prepared tensors (n, c, h, w) as .npy or .safetensors
+    /// Pictures, folders, - for standard input, or prepared tensors (n, c, h, w) as .npy or .safetensors
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// A layer, a scope (its last layer) or an output; may be repeated
@@ -59,27 +59,37 @@ impl Arguments {
             false => self.names(&model)?,
         };
         let cut = model.cut(&names).or_wrong_call()?;
+        writable(&self.output)?;
         let network = self.run.load_cut(&model, &cut)?;
         let places = places(&self.inputs)?;
-        let mut inputs = Vec::new();
-        let mut rows: Vec<Rows> = names.iter().map(|_| Rows::default()).collect();
+        let mut gathered = Gathered::new(&names);
+        let mut faults = Vec::new();
         let bar = output::bar(places.len() as u64, "inputs");
-        for batch in places.chunks(BATCH) {
-            for tensor in prepared(&network, batch)? {
-                inputs.extend(tensor.names);
-                self.compute(&network, &names, &tensor.values, &mut rows)?;
-            }
-            bar.inc(batch.len() as u64);
-        }
+        parallel::in_order(
+            &places,
+            parallel::threads(),
+            |place| prepared(&network, place),
+            |_, outcome| {
+                match outcome {
+                    Ok(input) => gathered.add(&network, input)?,
+                    Err(error) => faults.push(sentence(&error)),
+                }
+                bar.inc(1);
+                Ok(())
+            },
+        )?;
+        gathered.compute(&network)?;
         bar.finish_and_clear();
-        let tensors: Vec<(&String, zoo_weights::Tensor<'_>)> = names
-            .iter()
-            .zip(&rows)
-            .map(|(name, rows)| (name, zoo_weights::Tensor::from_f32(&rows.shape, &rows.values)))
-            .collect();
-        zoo_weights::save(&self.output, &tensors, Some(("inputs", &json!(inputs))))?;
-        let lines = names.iter().zip(&rows).map(|(name, rows)| format!("{name} {:?}\n", rows.shape));
-        Ok(format!("{}{}\n", lines.collect::<String>(), shown(&self.output)))
+        let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
+        let complaint = || pictures::complaint(&faults, places.len(), "inputs");
+        if gathered.inputs.is_empty() {
+            return Err(complaint());
+        }
+        let printed = format!("{}{}\n", gathered.save(&self.output)?, shown(&self.output));
+        match faults.is_empty() {
+            true => Ok(printed),
+            false => Err(InPart { printed, error: complaint() }.into()),
+        }
     }
 
     /// The places asked for, each once.
@@ -92,16 +102,48 @@ impl Arguments {
         }
         Ok(self.at.clone())
     }
+}
 
-    fn compute(&self, network: &Network, names: &[String], input: &Tensor, rows: &mut [Rows]) -> Result<()> {
-        let batches = input.dim(0)?.div_ceil(BATCH);
-        for batch in 0..batches {
-            let start = batch * BATCH;
-            let part =
-                input.narrow(0, start, BATCH.min(input.dim(0)? - start))?.to_device(network.device())?;
+/// The result while it grows, and the inputs that wait for others to run together.
+struct Gathered<'n> {
+    /// The places asked for, with what was computed there.
+    tensors: Vec<(&'n String, Rows)>,
+    /// The inputs so far.
+    inputs: Vec<String>,
+    pending: Vec<Tensor>,
+}
+
+impl<'n> Gathered<'n> {
+    fn new(names: &'n [String]) -> Self {
+        let tensors = names.iter().map(|name| (name, Rows::default())).collect();
+        Self { tensors, inputs: Vec::new(), pending: Vec::new() }
+    }
+
+    /// Takes an input on; runs those that wait if it makes a batch full, or is of another size than they.
+    fn add(&mut self, network: &Network, input: Prepared) -> Result<()> {
+        let other_size = |first: &Tensor| first.dims()[1..] != input.values.dims()[1..];
+        if self.pending.first().is_some_and(other_size) {
+            self.compute(network)?;
+        }
+        self.inputs.extend(input.names);
+        self.pending.push(input.values);
+        let waiting: usize = self.pending.iter().map(|tensor| tensor.dims()[0]).sum();
+        if waiting >= BATCH { self.compute(network) } else { Ok(()) }
+    }
+
+    /// Runs what waits.
+    fn compute(&mut self, network: &Network) -> Result<()> {
+        let pending = std::mem::take(&mut self.pending);
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let input = Tensor::cat(&pending, 0)?;
+        let count = input.dim(0)?;
+        for start in (0..count).step_by(BATCH) {
+            let part = input.narrow(0, start, BATCH.min(count - start))?.to_device(network.device())?;
             let outputs = network.net().outputs(&part, Mode::Eval)?;
-            for (name, rows) in names.iter().zip(rows.iter_mut()) {
-                let output = outputs.get(name).with_context(|| format!("`{name}` was not computed"))?;
+            for (name, rows) in &mut self.tensors {
+                let output = outputs.get(*name).with_context(|| format!("`{name}` was not computed"))?;
                 let values = output.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
                 if rows.shape.is_empty() {
                     rows.shape = output.dims().to_vec();
@@ -118,6 +160,17 @@ impl Arguments {
             }
         }
         Ok(())
+    }
+
+    /// Writes the file; gives a line for each tensor.
+    fn save(&self, path: &Path) -> Result<String> {
+        let tensors: Vec<(&String, zoo_weights::Tensor<'_>)> = self
+            .tensors
+            .iter()
+            .map(|(name, rows)| (*name, zoo_weights::Tensor::from_f32(&rows.shape, &rows.values)))
+            .collect();
+        zoo_weights::save(path, &tensors, Some(("inputs", &json!(self.inputs))))?;
+        Ok(self.tensors.iter().map(|(name, rows)| format!("{name} {:?}\n", rows.shape)).collect())
     }
 }
 
@@ -144,41 +197,24 @@ fn is_tensor(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "npy" || ending == "safetensors")
 }
 
-/// A batch of inputs: neighbouring pictures become one tensor, tensor files stay alone.
-fn prepared(network: &Network, places: &[Place]) -> Result<Vec<Prepared>> {
-    let mut done: Vec<Prepared> = Vec::new();
-    let mut pending: Vec<(String, Tensor)> = Vec::new();
-    for place in places {
-        let name = place.name();
-        match place {
-            Place::File(path) if is_tensor(path) => {
-                flush(&mut pending, &mut done)?;
-                let values = tensor(path)?;
-                check(network, &values, &name)?;
-                let count = values.dim(0)?;
-                let names = match count {
-                    1 => vec![name],
-                    _ => (0..count).map(|row| format!("{name}#{row}")).collect(),
-                };
-                done.push(Prepared { names, values });
-            }
-            _ => {
-                let picture = network.prepare().picture(&place.read()?, &name)?;
-                pending.push((name, picture));
-            }
+/// One input: a picture, or a file with one or many that are prepared.
+fn prepared(network: &Network, place: &Place) -> Result<Prepared> {
+    let name = place.name();
+    match place {
+        Place::File(path) if is_tensor(path) => {
+            let values = tensor(path)?;
+            check(network, &values, &name)?;
+            let names = match values.dim(0)? {
+                1 => vec![name],
+                count => (0..count).map(|row| format!("{name}#{row}")).collect(),
+            };
+            Ok(Prepared { names, values })
+        }
+        _ => {
+            let values = network.prepare().picture(&place.read()?, &name)?;
+            Ok(Prepared { names: vec![name], values })
         }
     }
-    flush(&mut pending, &mut done)?;
-    Ok(done)
-}
-
-/// Joins the pictures that are waiting.
-fn flush(pending: &mut Vec<(String, Tensor)>, done: &mut Vec<Prepared>) -> Result<()> {
-    if !pending.is_empty() {
-        let (names, tensors): (Vec<_>, Vec<_>) = pending.drain(..).unzip();
-        done.push(Prepared { names, values: Tensor::cat(&tensors, 0)? });
-    }
-    Ok(())
 }
 
 /// A prepared tensor: of a .safetensors the only one, or the one called `input`.

@@ -4,9 +4,13 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use zoo::ARCHITECTURES;
-use zoo_report::{Align, Options, Summary, Table, count, thousands};
+use zoo_report::{Align, Format, Options, Summary, Table, count, thousands};
 
-use crate::{arguments::FormatArgument, output};
+use crate::{
+    arguments::FormatArgument,
+    facts::{Facts, dims},
+    output,
+};
 
 /// List the architectures
 ///
@@ -22,13 +26,11 @@ pub(crate) struct Arguments {
 
 #[derive(Serialize)]
 struct Line {
-    name: &'static str,
-    family: &'static str,
-    year: u16,
+    #[serde(flatten)]
+    facts: Facts,
     params: u64,
     macs: u64,
     input: Vec<usize>,
-    top1: Option<f64>,
     weights: Vec<Weights>,
 }
 
@@ -47,48 +49,16 @@ impl Arguments {
             let summary = Summary::of(&graph, &Options::default());
             let weights = published.of(architecture.name);
             lines.push(Line {
-                name: architecture.name,
-                family: architecture.family.name,
-                year: architecture.family.year,
+                facts: Facts::of(architecture),
                 params: summary.params.total,
                 macs: summary.macs,
                 input: graph.input().dims(),
-                top1: architecture.accuracy.map(|accuracy| accuracy.top1),
                 weights: weights.into_iter().map(|w| Weights { tag: w.tag, here: w.here }).collect(),
             });
         }
-        let columns = [
-            ("name", Align::Left),
-            ("family", Align::Left),
-            ("year", Align::Right),
-            ("parameters", Align::Right),
-            ("MACs", Align::Right),
-            ("input", Align::Right),
-            ("top-1", Align::Right),
-            ("weights", Align::Left),
-        ];
-        let mut table = Table::new(&columns, 7);
-        for line in &lines {
-            let input = line.input.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
-            let weights =
-                line.weights.iter().map(|w| format!("{}{}", w.tag, if w.here { " (here)" } else { "" }));
-            table.push([
-                line.name.to_string(),
-                line.family.into(),
-                line.year.to_string(),
-                thousands(line.params),
-                count(line.macs),
-                input,
-                line.top1.map(|top1| format!("{top1:.2}")).unwrap_or_default(),
-                weights.collect::<Vec<_>>().join(", "),
-            ]);
-        }
+        let format = self.format.into();
         let json = || Ok(serde_json::to_string_pretty(&lines)?);
-        let after = || match lines.is_empty() {
-            true => "nothing matches; `zoo list` without a pattern shows all\n".into(),
-            false => String::new(),
-        };
-        output::table(self.format.into(), &table, json, after)
+        output::table(format, &table(&lines, format), json, || legend(&lines))
     }
 
     fn wants(&self, name: &str) -> bool {
@@ -97,6 +67,73 @@ impl Arguments {
             false => name.contains(pattern),
         })
     }
+}
+
+/// The table; people get authors, ideas and sources below it instead of in columns.
+fn table(lines: &[Line], format: Format) -> Table {
+    let columns = [
+        ("name", Align::Left),
+        ("family", Align::Left),
+        ("year", Align::Right),
+        ("parameters", Align::Right),
+        ("MACs", Align::Right),
+        ("input", Align::Right),
+        ("top-1", Align::Right),
+        ("weights", Align::Left),
+        ("authors", Align::Left),
+        ("idea", Align::Left),
+        ("accuracy", Align::Left),
+        ("source", Align::Left),
+    ];
+    let columns = if format == Format::Table { &columns[..8] } else { &columns };
+    let mut table = Table::new(columns, 7);
+    for Line { facts, params, macs, input, weights } in lines {
+        let weights = weights.iter().map(|w| format!("{}{}", w.tag, if w.here { " (here)" } else { "" }));
+        let mut cells = vec![
+            facts.name.to_string(),
+            facts.family.into(),
+            facts.year.to_string(),
+            thousands(*params),
+            count(*macs),
+            dims(input),
+            facts.top1.map(|top1| format!("{top1:.2}")).unwrap_or_default(),
+            weights.collect::<Vec<_>>().join(", "),
+        ];
+        if format != Format::Table {
+            cells.extend([facts.authors.into(), facts.idea.into()]);
+            cells.push(facts.accuracy.map_or(String::new(), |accuracy| accuracy.text()));
+            cells.push(facts.accuracy.map_or(String::new(), |accuracy| accuracy.source.into()));
+        }
+        table.push(cells);
+    }
+    table
+}
+
+/// Each family's year, authors and idea, and where its accuracies are published.
+fn legend(lines: &[Line]) -> String {
+    if lines.is_empty() {
+        return "nothing matches; `zoo list` without a pattern shows all\n".into();
+    }
+    let mut text = String::new();
+    let mut families: Vec<&str> = Vec::new();
+    for Facts { family, year, authors, idea, .. } in lines.iter().map(|line| &line.facts) {
+        if families.contains(family) {
+            continue;
+        }
+        families.push(family);
+        text += &format!("\n{family} ({year}), {authors}: {idea}\n");
+        let mut sources: Vec<&str> = Vec::new();
+        let own = lines.iter().filter(|line| line.facts.family == *family);
+        for accuracy in own.filter_map(|line| line.facts.accuracy) {
+            if !sources.contains(&accuracy.source) {
+                sources.push(accuracy.source);
+            }
+        }
+        if !sources.is_empty() {
+            text += &format!("  accuracy: {}\n", sources.join("; "));
+        }
+    }
+    text
 }
 
 /// Whether `pattern`, in which `*` stands for anything, is the whole of `name`.

@@ -1,6 +1,9 @@
 //! One file for each command.
 
+pub(crate) mod compare;
+pub(crate) mod convert;
 pub(crate) mod features;
+pub(crate) mod fetch;
 pub(crate) mod list;
 pub(crate) mod predict;
 pub(crate) mod summary;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use candle_core::Tensor;
 use clap::Args;
 use serde::Serialize;
@@ -11,8 +11,8 @@ use zoo_report::{Align, Format, Table};
 
 use crate::{
     arguments::FormatArgument,
-    failure::InPart,
-    output,
+    failure::{InPart, OrWrongCall, sentence},
+    output, parallel,
     pictures::{self, Place},
     running::RunArguments,
 };
@@ -26,7 +26,8 @@ const BATCH: usize = 16;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  zoo predict lenet5 assets/digits/7.png\n  \
                         zoo predict lenet5 assets/digits --format csv\n  \
-                        cat photo.jpg | zoo predict resnet50 --weights resnet50.safetensors -")]
+                        zoo predict resnet50 photos/                    (fetches the weights once)\n  \
+                        cat photo.jpg | zoo predict resnet50 --weights resnet50.pth -")]
 pub(crate) struct Arguments {
     /// Name of an architecture, or a .safetensors file that names its own
     model: String,
@@ -65,49 +66,54 @@ impl From<Guess> for Class {
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
         let model = self.run.model(&self.model)?;
+        model.check_classifies().or_wrong_call()?;
         let network = self.run.load(&model)?;
         let places = pictures::places(&self.images)?;
         let bar = output::bar(places.len() as u64, "pictures");
-        let mut lines = Vec::new();
-        for batch in places.chunks(BATCH) {
-            lines.extend(self.batch(&network, batch)?);
-            bar.inc(batch.len() as u64);
-        }
+        let mut lines = Vec::with_capacity(places.len());
+        let mut batch = Batch::default();
+        let prepare = |place: &Place| -> Result<Tensor> {
+            Ok(network.prepare().picture(&place.read()?, &place.name())?)
+        };
+        parallel::in_order(&places, parallel::threads(), prepare, |place, outcome| {
+            let path = place.name();
+            match outcome {
+                Err(error) => lines.push(Line::Failed { path, error: sentence(&error) }),
+                Ok(picture) => {
+                    if !batch.takes(&picture) {
+                        self.answer(&network, &mut batch, &mut lines)?;
+                    }
+                    batch.places.push(lines.len());
+                    batch.pictures.push(picture);
+                    lines.push(Line::Answer { path, model: self.model.clone(), top: Vec::new() });
+                }
+            }
+            bar.inc(1);
+            Ok(())
+        })?;
+        self.answer(&network, &mut batch, &mut lines)?;
         bar.finish_and_clear();
         let failed = lines.iter().filter(|line| matches!(line, Line::Failed { .. })).count();
         let printed = self.print(&lines)?;
         match failed {
             0 => Ok(printed),
-            _ => Err(InPart { printed, error: complaint(&lines, failed) }.into()),
+            _ => Err(InPart { printed, error: complaint(&lines) }.into()),
         }
     }
 
-    /// Answers for one batch, in order; pictures that can't be read among them.
-    fn batch(&self, network: &Network, places: &[Place]) -> Result<Vec<Line>> {
-        let prepare = |place: &Place| -> Result<Tensor> {
-            Ok(network.prepare().picture(&place.read()?, &place.name())?)
-        };
-        let tensors: Vec<Result<Tensor>> = places.iter().map(prepare).collect();
-        let good: Vec<&Tensor> = tensors.iter().flatten().collect();
-        let mut answers = match good.is_empty() {
-            true => Vec::new(),
-            false => network.answers(&Tensor::cat(&good, 0)?, usize::from(self.top))?,
+    /// Runs the pictures that wait, and writes the answers into their lines.
+    fn answer(&self, network: &Network, batch: &mut Batch, lines: &mut [Line]) -> Result<()> {
+        let Batch { places, pictures } = std::mem::take(batch);
+        if pictures.is_empty() {
+            return Ok(());
         }
-        .into_iter();
-        let mut lines = Vec::new();
-        for (place, tensor) in places.iter().zip(tensors) {
-            let path = place.name();
-            lines.push(match tensor {
-                Err(error) => Line::Failed { path, error: format!("{error:#}") },
-                Ok(_) => {
-                    let answer =
-                        answers.next().ok_or_else(|| anyhow!("{path}: the network gave no answer"))?;
-                    let top = answer.top.into_iter().map(Class::from).collect();
-                    Line::Answer { path, model: self.model.clone(), top }
-                }
-            });
+        let answers = network.answers(&Tensor::cat(&pictures, 0)?, usize::from(self.top))?;
+        for (place, answer) in places.into_iter().zip(answers) {
+            if let Some(Line::Answer { top, .. }) = lines.get_mut(place) {
+                *top = answer.top.into_iter().map(Class::from).collect();
+            }
         }
-        Ok(lines)
+        Ok(())
     }
 
     fn print(&self, lines: &[Line]) -> Result<String> {
@@ -140,8 +146,24 @@ impl Arguments {
     }
 }
 
+/// Pictures that wait for others, to run through the network together.
+#[derive(Default)]
+struct Batch {
+    /// Their lines.
+    places: Vec<usize>,
+    pictures: Vec<Tensor>,
+}
+
+impl Batch {
+    /// Whether there is room for one more, of this size.
+    fn takes(&self, picture: &Tensor) -> bool {
+        self.pictures.len() < BATCH
+            && self.pictures.first().is_none_or(|first| first.dims() == picture.dims())
+    }
+}
+
 /// What went wrong, one line for each picture.
-fn complaint(lines: &[Line], failed: usize) -> anyhow::Error {
+fn complaint(lines: &[Line]) -> anyhow::Error {
     let faults: Vec<&str> = lines
         .iter()
         .filter_map(|line| match line {
@@ -149,8 +171,5 @@ fn complaint(lines: &[Line], failed: usize) -> anyhow::Error {
             Line::Answer { .. } => None,
         })
         .collect();
-    match faults.as_slice() {
-        [only] if lines.len() == 1 => anyhow!("{only}"),
-        _ => anyhow!("{failed} of {} pictures could not be read:\n  {}", lines.len(), faults.join("\n  ")),
-    }
+    pictures::complaint(&faults, lines.len(), "pictures")
 }

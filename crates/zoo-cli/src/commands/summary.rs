@@ -1,11 +1,10 @@
 //! `zoo summary`: what a network is made of and what it costs.
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
-use zoo_layers::{Graph, Shape};
 use zoo_report::{Optimizer, Options, Summary, bytes, count, layer_table, thousands};
 
-use crate::{arguments::FormatArgument, failure::OrWrongCall, output};
+use crate::{arguments::FormatArgument, failure::OrWrongCall, output, running, shaping::ShapingArguments};
 
 /// Show what a network is made of and what it costs
 ///
@@ -14,14 +13,14 @@ use crate::{arguments::FormatArgument, failure::OrWrongCall, output};
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  zoo summary resnet50\n  zoo summary resnet50 --depth 3 --input 3x288x288\n  \
-                  zoo summary three_convs --batch 50 --train"
+                  zoo summary three_convs --batch 50 --train\n  \
+                  zoo summary seresnet18 --small-images --classes 10 --in-channels 1\n  \
+                  zoo summary xception --output-stride 16 --at block12\n  \
+                  zoo summary vgg16 --convolutional --input 3x384x384"
 )]
 pub(crate) struct Arguments {
-    /// Name of an architecture, as `zoo list` shows them
+    /// Name of an architecture, or a .safetensors file that names its own
     model: String,
-    /// Picture size, channels x height x width
-    #[arg(long, value_name = "CxHxW", value_parser = parse_input)]
-    input: Option<[usize; 3]>,
     /// Pictures at once; memory is for so many
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     batch: u32,
@@ -34,9 +33,8 @@ pub(crate) struct Arguments {
     /// What trains, for its memory
     #[arg(long, value_enum, default_value = "sgd", value_name = "NAME")]
     optimizer: OptimizerName,
-    /// Classes to tell apart instead of the network's own
-    #[arg(long, value_name = "N")]
-    classes: Option<usize>,
+    #[command(flatten)]
+    shaping: ShapingArguments,
     #[command(flatten)]
     format: FormatArgument,
 }
@@ -51,17 +49,10 @@ enum OptimizerName {
     Adamw,
 }
 
-fn parse_input(text: &str) -> Result<[usize; 3], String> {
-    let sides: Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
-    match sides.as_deref() {
-        Ok(&[c, h, w]) if c > 0 && h > 0 && w > 0 => Ok([c, h, w]),
-        _ => Err("write channels x height x width, 3x224x224 for example".into()),
-    }
-}
-
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
-        let graph = self.graph().or_wrong_call()?;
+        let model = running::model(&self.model)?;
+        let graph = self.shaping.graph(&model).or_wrong_call()?;
         let optimizer = match self.optimizer {
             OptimizerName::Sgd => Optimizer::Sgd,
             OptimizerName::Momentum => Optimizer::Momentum,
@@ -75,26 +66,6 @@ impl Arguments {
         let table = layer_table(&summary, depth);
         let json = || Ok(serde_json::to_string_pretty(&summary)?);
         output::table(self.format.into(), &table, json, || self.totals(&summary))
-    }
-
-    fn graph(&self) -> Result<Graph> {
-        let mut graph = zoo::find(&self.model)?.graph()?;
-        if let Some(classes) = self.classes {
-            graph = graph.with_num_classes(classes)?;
-        }
-        let Some([channels, height, width]) = self.input else { return Ok(graph) };
-        graph.at(Shape::map(channels, height, width)).map_err(|error| {
-            let nominal = graph.input();
-            let smallest = smallest_side(&graph).filter(|side| height.min(width) < *side);
-            match smallest {
-                Some(side) => anyhow!(
-                    "{error}. The smallest square picture `{}` takes is {}x{side}x{side}",
-                    self.model,
-                    nominal.channels()
-                ),
-                None => anyhow!(error),
-            }
-        })
     }
 
     /// The lines below the table.
@@ -131,32 +102,5 @@ impl Arguments {
         lines.iter().fold("\n".into(), |text, (name, value)| {
             text + format!("{name:width$}  {value}").trim_end() + "\n"
         })
-    }
-}
-
-/// The side of the smallest square picture the network takes, up to its nominal one.
-fn smallest_side(graph: &Graph) -> Option<usize> {
-    let [height, width] = graph.input().size();
-    let nominal = height.max(width);
-    (1..=nominal).find(|&side| graph.at_size(side, side).is_ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn inputs_are_three_positive_numbers() {
-        assert_eq!(parse_input("3x224x320"), Ok([3, 224, 320]));
-        for wrong in ["", "3", "3x224", "3x0x5", "3x-1x5", "axbxc", "3x1x1x1"] {
-            assert!(parse_input(wrong).is_err(), "`{wrong}` was taken");
-        }
-    }
-
-    #[test]
-    fn the_smallest_picture_is_found() -> Result<()> {
-        assert_eq!(smallest_side(&zoo::find("resnet18")?.graph()?), Some(1));
-        assert_eq!(smallest_side(&zoo::find("lenet5_paper")?.graph()?), Some(32));
-        Ok(())
     }
 }

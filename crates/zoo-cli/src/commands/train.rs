@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use clap::Args;
 use zoo_data::{Digits, Part};
 use zoo_train::{Recipe, Run};
@@ -58,7 +58,7 @@ impl Arguments {
         }
         recipe.check().or_wrong_call()?;
         let path = self.output.unwrap_or_else(|| PathBuf::from(format!("{name}.safetensors")));
-        writable(&path)?;
+        running::writable(&path)?;
         let (digits, test) = match &self.data {
             Some(folder) => (Digits::read(folder, Part::Train)?, Digits::read(folder, Part::Test)?),
             None => zoo_data::digits::bundled()?,
@@ -90,18 +90,4 @@ impl Arguments {
             shown(&path)
         ))
     }
-}
-
-/// Whether a file can be made at `path`, before minutes are spent on what goes into it.
-fn writable(path: &std::path::Path) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => std::path::Path::new("."),
-    };
-    if path.is_dir() {
-        return Err(anyhow!("{} is a folder; give the path of a file", path.display()));
-    }
-    tempfile::tempfile_in(folder)
-        .map(|_| ())
-        .with_context(|| format!("nothing can be written in {}", folder.display()))
 }

@@ -3,16 +3,7 @@
 
 use std::{fs, path::Path};
 
-use crate::{failed, zoo};
-
-/// Runs the program and checks its exit code and what its sentence names.
-fn refused(arguments: &[&str], code: i32, names: &[&str]) {
-    let (found, said) = failed(&zoo(arguments).output().unwrap());
-    assert_eq!(found, code, "zoo {arguments:?}: {said}");
-    for name in names {
-        assert!(said.contains(name), "zoo {arguments:?} does not name `{name}`: {said}");
-    }
-}
+use crate::refused;
 
 #[test]
 fn wrong_calls_exit_with_2() {
@@ -31,6 +22,7 @@ fn wrong_calls_exit_with_2() {
     refused(&["predict", "lenet5", "assets/digits/1.png", "--device", "tpu"], 2, &["tpu", "cpu"]);
     refused(&["predict", "lenet5", "assets/digits/1.png", "--device", "cuda:0"], 2, &["cuda"]);
     refused(&["predict", "lenet5", "assets/digits/1.png", "--top", "0"], 2, &["--top"]);
+    refused(&["predict", "three_convs", "assets/photos/rocket.jpg"], 2, &["every pixel", "zoo features"]);
     refused(&["train", "lenet5", "--epochs", "0"], 2, &["--epochs"]);
 }
 
@@ -116,9 +108,9 @@ fn weights_that_are_not_here_are_said_at_once_when_offline() {
     let resnet = ["predict", "resnet18", "assets/photos/rocket.jpg", "--offline"];
     refused(&resnet, 1, &["resnet18.tv_in1k"]);
     refused(
-        &["predict", "three_convs", "assets/photos/rocket.jpg", "--offline"],
+        &["predict", "resnet20_cifar", "assets/photos/rocket.jpg", "--offline"],
         1,
-        &["three_convs", "--weights"],
+        &["resnet20_cifar", "--weights"],
     );
 }
 

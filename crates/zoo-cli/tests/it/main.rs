@@ -3,7 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod bad_input;
+mod compare;
 mod contracts;
+#[path = "../../../zoo-weights/tests/it/server.rs"]
+#[expect(dead_code, reason = "most of what a server can do wrong is tested where the server is from")]
+mod server;
+mod weights;
 
 use std::{
     path::PathBuf,
@@ -40,4 +45,13 @@ fn failed(output: &Output) -> (i32, String) {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!said.contains("panicked"), "{said}");
     (output.status.code().unwrap(), said)
+}
+
+/// Runs the program and checks its exit code and what its sentence names.
+fn refused(arguments: &[&str], code: i32, names: &[&str]) {
+    let (found, said) = failed(&zoo(arguments).output().unwrap());
+    assert_eq!(found, code, "zoo {arguments:?}: {said}");
+    for name in names {
+        assert!(said.contains(name), "zoo {arguments:?} does not name `{name}`: {said}");
+    }
 }

@@ -172,6 +172,16 @@ fn use_up(picture: zoo_data::Result<Picture>) {
     assert!(input.values.iter().all(|value| value.is_finite()));
 }
 
+/// The JPEGs among the samples.
+static JPEGS: LazyLock<Vec<Vec<u8>>> =
+    LazyLock::new(|| SAMPLES.iter().filter(|bytes| bytes.starts_with(&[0xff, 0xd8])).cloned().collect());
+
+/// Where the segments of a JPEG's header begin, the frame and the tables and scans, up to `limit` of them.
+fn segments(bytes: &[u8], limit: usize) -> Vec<usize> {
+    let marks = |pair: &[u8]| pair[0] == 0xff && matches!(pair[1], 0xc0..=0xcf | 0xda..=0xdd | 0xe0..=0xef);
+    (0..bytes.len().saturating_sub(1)).filter(|&at| marks(&bytes[at..at + 2])).take(limit).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -190,6 +200,33 @@ proptest! {
         }
         if early {
             bytes.truncate(end.index(bytes.len()) + 1);
+        }
+        use_up(Picture::decode(&bytes, "x"));
+    }
+
+    #[test]
+    fn jpegs_with_other_frames_tables_and_scans_do_no_harm(
+        which in 0usize..1000,
+        wounds in prop::collection::vec((any::<prop::sample::Index>(), 0usize..24, any::<u8>()), 1..8),
+        sampling in prop::option::of(prop::collection::vec(prop::sample::select(vec![0x11u8, 0x12, 0x14, 0x21, 0x22, 0x24, 0x41, 0x42, 0x44, 0x13, 0x31, 0x00, 0xff]), 4)),
+        frame in prop::option::of(prop::sample::select(vec![0xc0u8, 0xc1, 0xc2, 0xc3, 0xc5, 0xc9, 0xca])),
+    ) {
+        let mut bytes = JPEGS[which % JPEGS.len()].clone();
+        let starts = segments(&bytes, 24);
+        for (segment, place, value) in wounds {
+            let at = starts[segment.index(starts.len())] + place;
+            if at < bytes.len() {
+                bytes[at] = value;
+            }
+        }
+        // The frame: its kind, and how finely each of its planes is sampled.
+        if let Some(&at) = starts.iter().find(|&&at| matches!(bytes[at + 1], 0xc0..=0xc2)) {
+            for (plane, value) in sampling.iter().flatten().enumerate() {
+                if at + 11 + 3 * plane < bytes.len() {
+                    bytes[at + 11 + 3 * plane] = *value;
+                }
+            }
+            bytes[at + 1] = frame.unwrap_or(bytes[at + 1]);
         }
         use_up(Picture::decode(&bytes, "x"));
     }

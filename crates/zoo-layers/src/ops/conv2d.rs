@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError, conv};
 
-use super::{Call, Operation, ParamSpec, Result, composed, first, param, single_map};
+use super::{Call, Operation, ParamSpec, Result, check_groups, composed, first, param, single_map};
 use crate::{
     Fan, Init, Padding, Shape,
     geometry::{Rounding, Window, sides},
@@ -158,13 +158,7 @@ impl Operation for Conv2d {
         if self.out_channels == 0 {
             return Err("it has 0 output channels; give at least 1".into());
         }
-        let divides = |count: usize| self.groups > 0 && count.is_multiple_of(self.groups);
-        if !divides(channels) || !divides(self.out_channels) {
-            return Err(format!(
-                "its {} groups do not divide its {channels} input and {} output channels",
-                self.groups, self.out_channels
-            ));
-        }
+        check_groups(self.groups, channels, self.out_channels)?;
         let [height, width] = self.window().output(size, Rounding::Floor)?;
         Ok(Shape::map(self.out_channels, height, width))
     }

@@ -7,7 +7,7 @@ use zoo_kernels::{
 };
 
 use super::{
-    Call, Operation, ParamSpec, Result,
+    Call, Operation, ParamSpec, Result, check_groups,
     composed::{conv_transpose2d, dilated},
     first, param, single_map,
 };
@@ -117,15 +117,7 @@ impl Operation for ConvTranspose2d {
         if self.out_channels == 0 {
             return Err("it has 0 output channels; give at least 1".into());
         }
-        if self.groups == 0
-            || !channels.is_multiple_of(self.groups)
-            || !self.out_channels.is_multiple_of(self.groups)
-        {
-            return Err(format!(
-                "its {} groups do not divide its {channels} input and {} output channels",
-                self.groups, self.out_channels
-            ));
-        }
+        check_groups(self.groups, channels, self.out_channels)?;
         let pairs = [("kernel", self.kernel_size), ("stride", self.stride), ("dilation", self.dilation)];
         if let Some((what, [rows, columns])) = pairs.into_iter().find(|(_, pair)| pair.contains(&0)) {
             return Err(format!("its {what} is {rows}x{columns}; both must be at least 1"));

@@ -359,6 +359,18 @@ impl Operation for Input {
     }
 }
 
+/// Whether `groups` split the channels of a convolution evenly, or a sentence with the numbers that would.
+pub(crate) fn check_groups(groups: usize, in_channels: usize, out_channels: usize) -> Result<(), String> {
+    match groups {
+        0 => Err("it has 0 groups; give at least 1".into()),
+        _ if in_channels.is_multiple_of(groups) && out_channels.is_multiple_of(groups) => Ok(()),
+        _ => Err(format!(
+            "its {groups} groups do not divide its {in_channels} input and {out_channels} output channels; both must \
+             be multiples of {groups}"
+        )),
+    }
+}
+
 /// The first input; graphs are checked when built, so only a hand-made call can lack it.
 pub(crate) fn first(inputs: &[Tensor]) -> Result<&Tensor> {
     inputs.first().ok_or_else(|| candle_core::Error::msg("an operation was run without its input"))

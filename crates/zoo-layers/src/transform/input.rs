@@ -50,17 +50,17 @@ impl Graph {
 }
 
 /// A convolution's weight `(out, in, h, w)` for another number of input channels.
-pub(super) fn with_in_channels(weight: &Tensor, channels: usize) -> Result<Tensor> {
+pub(super) fn with_in_channels(weight: &Tensor, channels: usize) -> candle_core::Result<Tensor> {
     let (_, old, _, _) = weight.dims4()?;
     if channels == old {
         return Ok(weight.clone());
     }
     if channels == 1 {
-        return Ok(weight.sum_keepdim(1)?);
+        return weight.sum_keepdim(1);
     }
     let copies = vec![weight; channels.div_ceil(old.max(1))];
     let tiled = Tensor::cat(&copies, 1)?.narrow(1, 0, channels)?;
-    Ok((tiled * (old as f64 / channels as f64))?)
+    tiled * (old as f64 / channels as f64)
 }
 
 #[cfg(test)]
@@ -106,6 +106,19 @@ mod tests {
             }
         }
         assert_ne!(answer(4), three); // Tiling repeats the first of three channels: alike in size, not in value.
+    }
+
+    /// timm: tiled along the input channels, cut, and scaled by the old number over the new one.
+    #[test]
+    fn more_channels_repeat_the_old_ones_in_turn() {
+        let weight = Tensor::new(&[[[[1.0_f32]], [[2.0]], [[4.0]]]], &Device::Cpu).unwrap();
+        let tiled =
+            super::with_in_channels(&weight, 5).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for (a, b) in tiled.iter().zip([1.0, 2.0, 4.0, 1.0, 2.0]) {
+            assert!((a - b * 3.0 / 5.0).abs() < 1e-6, "{tiled:?}");
+        }
+        let summed = super::with_in_channels(&weight, 1).unwrap();
+        assert_eq!(summed.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [7.0]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use candle_core::Tensor;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// How the weights of a network become those of its transform.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,13 +57,13 @@ impl Carry {
     pub fn tensors(&self, old: &HashMap<String, Tensor>) -> Result<HashMap<String, Tensor>> {
         let mut new = HashMap::with_capacity(old.len());
         for (name, tensor) in old {
-            let tensor = match self.changes.get(name) {
-                None => tensor.clone(),
+            let carried = match self.changes.get(name) {
+                None => Ok(tensor.clone()),
                 Some(Change::Drop) => continue,
-                Some(Change::Reshape(shape)) => tensor.reshape(shape.as_slice())?,
-                Some(Change::InChannels(channels)) => input::with_in_channels(tensor, *channels)?,
+                Some(Change::Reshape(shape)) => tensor.reshape(shape.as_slice()),
+                Some(Change::InChannels(channels)) => input::with_in_channels(tensor, *channels),
             };
-            new.insert(name.clone(), tensor);
+            new.insert(name.clone(), carried.map_err(|source| Error::Run { node: name.clone(), source })?);
         }
         Ok(new)
     }

@@ -11,7 +11,7 @@ pub enum FetchError {
     /// The weights are not here and the network may not be used.
     #[error(
         "the weights `{tag}` are not here and the network is not to be used; \
-         `cargo xtask fetch-weights {tag}` or `zoo fetch {tag}` brings them"
+         `zoo fetch {tag}` or `cargo xtask fetch-weights {tag}` brings them"
     )]
     Offline {
         /// The tag.

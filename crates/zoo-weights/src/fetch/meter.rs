@@ -50,6 +50,18 @@ pub struct Progress {
     pub left: Option<Duration>,
 }
 
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waiting => f.write_str("another process fetches it: waiting"),
+            Self::Connecting { url } => f.write_str(url),
+            Self::Progress(progress) => progress.fmt(f),
+            Self::Retrying { why, pause } => write!(f, "{why}: trying again in {} s", pause.as_secs()),
+            Self::NextSource { why } => write!(f, "{why}: trying the next source"),
+        }
+    }
+}
+
 impl fmt::Display for Progress {
     /// `45.2 of 97.8 MB, 12.3 MB/s, 0:05 left`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,6 +12,7 @@ mod place;
 mod settings;
 mod transfer;
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,17 @@ pub enum Verified {
     Hub,
     /// No one gives a checksum: only the length is known to be right.
     Nobody,
+}
+
+impl fmt::Display for Verified {
+    /// What can be said of such a file: `has the publisher's checksum`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Publisher => "has the publisher's checksum",
+            Self::Hub => "has the hub's hash",
+            Self::Nobody => "is whole, and nobody publishes a checksum",
+        })
+    }
 }
 
 /// What a second look at a file finds.

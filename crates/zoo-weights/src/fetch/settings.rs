@@ -72,7 +72,7 @@ impl Settings {
         Ok(Self {
             endpoint: trimmed(&var("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into())),
             mirror: None,
-            offline: var("HF_HUB_OFFLINE").is_some_and(|value| value != "0"),
+            offline: var("HF_HUB_OFFLINE").is_some_and(|value| is_true(&value)),
             token: var("HF_TOKEN").map(|token| token.trim().to_string()).or(token_file),
             hub_cache: hub_cache.ok_or_else(|| no_home("HF_HOME"))?,
             torch_cache: torch_home.ok_or_else(|| no_home("TORCH_HOME"))?.join("hub").join("checkpoints"),
@@ -134,6 +134,11 @@ fn free_space(_folder: &Path) -> Option<u64> {
     None
 }
 
+/// What the hub's own tools take for yes.
+fn is_true(value: &str) -> bool {
+    ["1", "on", "yes", "true"].contains(&value.to_lowercase().as_str())
+}
+
 fn trimmed(address: &str) -> String {
     address.trim_end_matches('/').to_string()
 }
@@ -171,7 +176,8 @@ mod tests {
         assert_eq!(set.hub_cache, PathBuf::from("/hf/hub"));
         assert_eq!(set.torch_cache, PathBuf::from("/torch/hub/checkpoints"));
         assert_eq!(set.token.as_deref(), Some("secret"));
-        assert!(set.offline);
+        assert!(set.offline && settings(&[("HF_HUB_OFFLINE", "True")]).offline);
+        assert!(!settings(&[("HF_HUB_OFFLINE", "0")]).offline);
         assert!(!format!("{set:?}").contains("secret"));
     }
 

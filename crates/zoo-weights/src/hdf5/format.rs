@@ -77,7 +77,9 @@ impl<'a> File<'a> {
             _ => return Err(newer()),
         };
         if file.take(13, 2)? != [8, 8] {
-            return Err(Fault::Refused("its addresses are not of 8 bytes, as Keras has them".into()));
+            return Err(Fault::Refused(
+                "its addresses are not of 8 bytes, as Keras has them; save it again with Keras".into(),
+            ));
         }
         if file.u64_at(addresses)? != 0 {
             return Err(Fault::malformed("its first byte is not where it says"));

@@ -46,7 +46,9 @@ pub(crate) fn read(bytes: &[u8], range: Range<usize>) -> Result<Contents, Fault>
         read_variables(&mut file, root, String::new(), 0, &mut entries)?;
     }
     if entries.is_empty() {
-        return Err(Fault::Refused("it is HDF5, and no model of Keras: no layer has weights".into()));
+        return Err(Fault::Refused(
+            "it is HDF5, and no model of Keras: no layer has weights; save it again with Keras".into(),
+        ));
     }
     for entry in &mut entries {
         if let Data::InFile(range) = &mut entry.data {

@@ -42,6 +42,17 @@ fn a_name_is_a_tag_or_an_architecture() {
 }
 
 #[test]
+fn a_fetched_file_is_recognised_by_its_place() {
+    let manifest = published();
+    let tag = |path: &str| manifest.of_file(Path::new(path)).map(|(weights, _)| weights.tag.as_str());
+    assert_eq!(tag("a/resnet50-11ad3fa6.pth"), Some("resnet50.tv2_in1k"));
+    let hub = "hub/models--smp-hub--resnet18.imagenet/snapshots/3f23/model.safetensors";
+    assert_eq!(tag(hub), Some("resnet18.tv_in1k"));
+    assert_eq!(tag("model.safetensors"), None);
+    assert_eq!(tag("my-resnet50-11ad3fa6.pth"), None);
+}
+
+#[test]
 fn hash_prefixes_are_those_of_the_file_names() {
     for weights in published().weights {
         for source in &weights.sources {

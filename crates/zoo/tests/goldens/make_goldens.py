@@ -151,6 +151,7 @@ class Case:
     scale: int = 1
     transform_input: bool = False
     input: str = "input"
+    features: str = ""  # the project's name of what the network's method `features` gives, to record that instead
 
     @property
     def name(self):
@@ -176,7 +177,7 @@ def cases():
         return Case(model, (2, channels, h, w), train=train, grads=True, **options)
 
     square, odd = (224, 224), (97, 131)
-    for model in """resnet18 resnet50 resnext50_32x4d resnet50_v1 alexnet vgg11 vgg11_bn googlenet
+    for model in """resnet18 resnet50 resnext50_32x4d wide_resnet50_2 resnet50_v1 alexnet vgg11 vgg11_bn googlenet
                     seresnet18 legacy_seresnet18 seresnet50 legacy_seresnet50 seresnext50_32x4d
                     legacy_seresnext50_32x4d senet154 legacy_senet154 mobilenet_v2 mobilenet_v2_050
                     mobilenet_v2_keras""".split():
@@ -189,10 +190,11 @@ def cases():
     yield from evaluate("fcn_resnet50", (65, 97), (160, 128), (520, 520))
     for model in ["fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce"]:
         yield from evaluate(model, (65, 97))
-    yield from evaluate("fcn8s", (128, 160))
+    yield from evaluate("fcn8s", (128, 160), (500, 500))
     yield from evaluate("lenet5", (28, 28))
     yield from evaluate("resnet20_cifar", (32, 32), (31, 45))
     yield from evaluate("alexnet_paper", (227, 227), scale=RAW_PIXELS)
+    yield from evaluate("alexnet_paper", odd, scale=RAW_PIXELS, features="pool5")
     yield from evaluate("googlenet_paper", square, odd, scale=RAW_PIXELS)
 
     # Where f32 decides a ReLU or a max pool otherwise than f64, a gradient jumps by far more than the rounding error.
@@ -262,6 +264,8 @@ def run(case, net, dtype):
     x = generated_input(case.input, case.shape, case.scale).to(dtype)
     if not case.grads:
         with torch.no_grad():
+            if case.features:
+                return {case.features: net.features(x)}, None
             return named_outputs(case.model, net(x)), None
     for module in net.modules():
         if isinstance(module, (nn.Dropout, nn.Dropout2d)):

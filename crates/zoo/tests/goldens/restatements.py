@@ -92,13 +92,16 @@ class AlexNetPaper(nn.Module):
         self.pool = nn.MaxPool2d(3, stride=2)
         self.dropout = nn.Dropout(0.5)
 
-    def forward(self, x):
+    def features(self, x):
+        """What `pool5` gives, for a picture of any size; the linear layers take one size only."""
         x = self.pool(self.norm(F.relu(self.conv1(x))))
         x = self.pool(self.norm(F.relu(self.conv2(x))))
         x = F.relu(self.conv3(x))
         x = F.relu(self.conv4(x))
-        x = self.pool(F.relu(self.conv5(x)))
-        x = self.dropout(F.relu(self.fc6(x.flatten(1))))
+        return self.pool(F.relu(self.conv5(x)))
+
+    def forward(self, x):
+        x = self.dropout(F.relu(self.fc6(self.features(x).flatten(1))))
         x = self.dropout(F.relu(self.fc7(x)))
         return self.fc8(x)
 

@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod bad_input;
 mod dilation;
+#[path = "../common/figures.rs"]
+mod figures;
 mod generated;
 mod goldens;
+mod pages;
 mod published;
 mod tidy;
 mod transforms;

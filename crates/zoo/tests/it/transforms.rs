@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
-use zoo_layers::{Mode, Net, Shape};
+use zoo_layers::{Graph, Mode, Net, Shape};
 
 use crate::generated;
 
@@ -70,6 +70,60 @@ fn every_classifier_becomes_a_convolution() {
             convolutional.layers().iter().all(|layer| layer.op.operation().kind() != "Flatten"),
             "{name}"
         );
+    }
+}
+
+#[test]
+fn heads_are_classes_features_or_a_map() {
+    use zoo::{
+        alexnet::AlexNet, googlenet::GoogLeNet, inception::InceptionV3, layers::Head, mobilenet::MobileNetV2,
+        resnet::ResNet, senet::SeNet, vgg::Vgg, xception::Xception,
+    };
+
+    let check = |describe: &dyn Fn(Head) -> Graph, features: usize, map: Shape| {
+        let [classes, pooled, none] = [Head::Classes(7), Head::Pooled, Head::None].map(describe);
+        let main =
+            |graph: &Graph| (graph.main_output().name.clone(), graph.get(graph.main_output().node).output);
+        assert_eq!(main(&classes), ("logits".into(), Shape::vector(7)), "{}", classes.name());
+        assert_eq!(main(&pooled), ("features".into(), Shape::vector(features)), "{}", pooled.name());
+        assert_eq!(main(&none), ("features".into(), map), "{}", none.name());
+        assert!(
+            none.params().count() <= pooled.params().count()
+                && pooled.params().count() < classes.params().count()
+        );
+    };
+    let map = Shape::map;
+    for net in [AlexNet::ALEXNET, AlexNet::ALEXNET_PAPER] {
+        check(&|head| AlexNet { head, ..net.clone() }.graph().unwrap(), 4096, map(256, 6, 6));
+    }
+    check(&|head| Vgg { head, ..Vgg::VGG11_BN }.graph().unwrap(), 4096, map(512, 7, 7));
+    for net in [GoogLeNet::GOOGLENET, GoogLeNet::GOOGLENET_PAPER] {
+        check(&|head| GoogLeNet { head, ..net.clone() }.graph().unwrap(), 1024, map(1024, 7, 7));
+    }
+    let inception = |head| InceptionV3 { head, ..InceptionV3::INCEPTION_V3 }.graph().unwrap();
+    check(&inception, 2048, map(2048, 8, 8));
+    check(&|head| ResNet { head, ..ResNet::RESNET34 }.graph().unwrap(), 512, map(512, 7, 7));
+    check(&|head| SeNet { head, ..SeNet::LEGACY_SENET154 }.graph().unwrap(), 2048, map(2048, 7, 7));
+    check(&|head| Xception { head, ..Xception::XCEPTION_KERAS }.graph().unwrap(), 2048, map(2048, 10, 10));
+    let mobilenet = |head| MobileNetV2 { head, ..MobileNetV2::MOBILENET_V2_035 }.graph().unwrap();
+    check(&mobilenet, 1280, map(1280, 7, 7));
+}
+
+#[test]
+fn every_network_can_be_cut_at_any_node() {
+    for architecture in zoo::ARCHITECTURES {
+        let graph = architecture.graph().unwrap();
+        for layer in graph.layers() {
+            let cut = graph.cut(&[&layer.name]).unwrap();
+            assert_eq!(
+                cut.get(cut.main_output().node).output,
+                layer.output,
+                "{}: {}",
+                graph.name(),
+                layer.name
+            );
+            assert_eq!(cut.layers().last().unwrap().name, layer.name, "{}", graph.name());
+        }
     }
 }
 

@@ -1,0 +1,252 @@
+//! `zoo compare`: networks side by side.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use candle_core::{DType, Device, Tensor};
+use clap::Args;
+use serde::Serialize;
+use zoo_layers::{Graph, Mode};
+use zoo_report::{Align, Format, Memory, Options, Summary, Table, bytes, count, thousands};
+
+use crate::{
+    arguments::FormatArgument,
+    facts::{Facts, dims},
+    failure::OrWrongCall,
+    output,
+    running::{self, MachineArguments},
+    shaping::ShapingArguments,
+};
+
+/// Forward passes that are measured: as many as fit into two seconds, between these.
+const RUNS: std::ops::RangeInclusive<usize> = 3..=15;
+const ENOUGH: Duration = Duration::from_secs(2);
+
+/// Show networks side by side
+///
+/// Year, authors, idea, parameters, multiply-accumulates, memory and published accuracy with its source; with --time
+/// how long an answer takes on this machine. No weights are needed. CSV and JSON have a line for each network.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  zoo compare alexnet vgg16 resnet50\n  \
+                        zoo compare resnet50 mobilenet_v2 --time --threads 1\n  \
+                        zoo compare seresnet50 xception --output-stride 8 --format markdown\n  \
+                        zoo compare resnet18 resnet34 --small-images --classes 10 --batch 128")]
+pub(crate) struct Arguments {
+    /// Names of architectures, or .safetensors files that name their own
+    #[arg(required = true, value_name = "MODEL")]
+    models: Vec<String>,
+    /// Measure an answer's latency with fresh weights: the median of several, after a first one
+    #[arg(long)]
+    time: bool,
+    /// Pictures at once; memory and latency are for so many
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    batch: u32,
+    #[command(flatten)]
+    shaping: ShapingArguments,
+    #[command(flatten)]
+    machine: MachineArguments,
+    #[command(flatten)]
+    format: FormatArgument,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry {
+    #[serde(flatten)]
+    facts: Facts,
+    input: Vec<usize>,
+    params: u64,
+    params_auxiliary: u64,
+    macs: u64,
+    memory: Memory,
+    latency_ms: Option<f64>,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<String> {
+        let device = self.machine.settle()?;
+        let mut entries = Vec::new();
+        let mut graphs = Vec::new();
+        for name in &self.models {
+            let model = running::model(name)?;
+            let graph = self.shaping.graph(&model).with_context(|| name.clone()).or_wrong_call()?;
+            let options = Options { batch: self.batch as usize, ..Options::default() };
+            let summary = Summary::of(&graph, &options);
+            entries.push(Entry {
+                facts: Facts::of(model.architecture()),
+                input: graph.input().dims(),
+                params: summary.params.total,
+                params_auxiliary: summary.params.auxiliary,
+                macs: summary.macs,
+                memory: summary.memory,
+                latency_ms: None,
+            });
+            graphs.push(graph);
+        }
+        if self.time {
+            let bar = output::bar(graphs.len() as u64, "networks timed");
+            bar.tick();
+            for (entry, graph) in entries.iter_mut().zip(&graphs) {
+                has_room(graph.name(), &entry.memory).or_wrong_call()?;
+                let latency = latency(graph, self.batch as usize, &device)?;
+                // Microseconds are as fine as a clock of this kind is worth.
+                entry.latency_ms = Some(latency.as_micros() as f64 / 1e3);
+                bar.inc(1);
+            }
+            bar.finish_and_clear();
+        }
+        let format = self.format.into();
+        let table = match format {
+            Format::Csv => lines(&entries),
+            Format::Markdown => side_by_side(&entries, usize::MAX),
+            Format::Table | Format::Json => side_by_side(&entries, cell_width(entries.len())),
+        };
+        let json = || Ok(serde_json::to_string_pretty(&entries)?);
+        output::table(format, &table, json, String::new)
+    }
+}
+
+/// Refuses what no machine of this size can hold, before the allocator ends the program for it.
+fn has_room(name: &str, memory: &Memory) -> Result<()> {
+    let needed = memory.weights_bytes.saturating_add(memory.inference_peak_bytes);
+    let room = usize::try_from(needed).is_ok_and(|needed| Vec::<u8>::new().try_reserve_exact(needed).is_ok());
+    match room {
+        true => Ok(()),
+        false => bail!(
+            "{name}: an answer needs {}, more than there is; give a smaller `--batch` or `--input`",
+            bytes(needed)
+        ),
+    }
+}
+
+/// The median time of one answer.
+fn latency(graph: &Graph, batch: usize, device: &Device) -> Result<Duration> {
+    let net = graph.init_on(0, DType::F32, device)?;
+    let pictures = Tensor::ones(graph.input().with_batch(batch), DType::F32, device)?;
+    let answer = || -> Result<Duration> {
+        let start = Instant::now();
+        net.forward(&pictures, Mode::Eval)?;
+        device.synchronize()?;
+        Ok(start.elapsed())
+    };
+    answer()?;
+    let mut runs = Vec::new();
+    while runs.len() < *RUNS.start() || (runs.len() < *RUNS.end() && runs.iter().sum::<Duration>() < ENOUGH) {
+        runs.push(answer()?);
+    }
+    runs.sort_unstable();
+    Ok(runs[runs.len() / 2])
+}
+
+/// Characters for each network where they stand beside each other in a terminal.
+fn cell_width(networks: usize) -> usize {
+    const NAMES: usize = 12;
+    output::width().map_or(40, |width| (width.saturating_sub(NAMES) / networks).saturating_sub(2).max(16))
+}
+
+/// A column for each network; words are wrapped to `width` characters.
+fn side_by_side(entries: &[Entry], width: usize) -> Table {
+    let mut columns = vec![("", Align::Left)];
+    columns.extend(entries.iter().map(|entry| (entry.facts.name, Align::Left)));
+    let mut table = Table::new(&columns, entries.len());
+    let mut row = |name: &str, cell: &dyn Fn(&Entry) -> String| {
+        let cells: Vec<Vec<String>> = entries.iter().map(|entry| wrapped(&cell(entry), width)).collect();
+        let lines = cells.iter().map(Vec::len).max().unwrap_or(0);
+        for line in 0..lines {
+            let name = if line == 0 { name } else { "" };
+            let cells = cells.iter().map(|cell| cell.get(line).map_or("", String::as_str));
+            table.push(std::iter::once(name).chain(cells));
+        }
+    };
+    row("family", &|entry| entry.facts.family.into());
+    row("year", &|entry| entry.facts.year.to_string());
+    row("authors", &|entry| entry.facts.authors.into());
+    row("idea", &|entry| entry.facts.idea.into());
+    row("input", &|entry| dims(&entry.input));
+    row("parameters", &|entry| thousands(entry.params));
+    if entries.iter().any(|entry| entry.params_auxiliary > 0) {
+        row("  auxiliary", &|entry| thousands(entry.params_auxiliary));
+    }
+    row("MACs", &|entry| count(entry.macs));
+    row("memory", &|_| String::new());
+    row("  weights", &|entry| bytes(entry.memory.weights_bytes));
+    row("  to answer", &|entry| bytes(entry.memory.weights_bytes + entry.memory.inference_peak_bytes));
+    row("  to train", &|entry| bytes(entry.memory.training_bytes));
+    row("accuracy", &|entry| entry.facts.accuracy.map_or("-".into(), |accuracy| accuracy.text()));
+    row("  source", &|entry| entry.facts.accuracy.map_or("-".into(), |accuracy| accuracy.source.into()));
+    if entries.iter().any(|entry| entry.latency_ms.is_some()) {
+        let text = |entry: &Entry| entry.latency_ms.map_or(String::new(), |ms| format!("{ms:.1} ms"));
+        row("latency", &text);
+    }
+    table
+}
+
+/// A line for each network.
+fn lines(entries: &[Entry]) -> Table {
+    let names = [
+        "name",
+        "family",
+        "year",
+        "authors",
+        "idea",
+        "input",
+        "params",
+        "params_auxiliary",
+        "macs",
+        "weights_bytes",
+        "inference_peak_bytes",
+        "training_bytes",
+        "accuracy",
+        "accuracy_metric",
+        "accuracy_source",
+        "latency_ms",
+    ];
+    let mut table = Table::new(&names.map(|name| (name, Align::Left)), 0);
+    for Entry { facts, input, params, params_auxiliary, macs, memory, latency_ms } in entries {
+        table.push([
+            facts.name.to_string(),
+            facts.family.into(),
+            facts.year.to_string(),
+            facts.authors.into(),
+            facts.idea.into(),
+            dims(input),
+            params.to_string(),
+            params_auxiliary.to_string(),
+            macs.to_string(),
+            memory.weights_bytes.to_string(),
+            memory.inference_peak_bytes.to_string(),
+            memory.training_bytes.to_string(),
+            facts.accuracy.map_or(String::new(), |accuracy| accuracy.percent.to_string()),
+            facts.accuracy.map_or(String::new(), |accuracy| accuracy.metric.into()),
+            facts.accuracy.map_or(String::new(), |accuracy| accuracy.source.into()),
+            latency_ms.map_or(String::new(), |ms| ms.to_string()),
+        ]);
+    }
+    table
+}
+
+/// The words of `text` in lines of `width` characters; at least one line, and a longer word has a line of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn words_are_wrapped_and_none_is_lost() {
+        assert_eq!(wrapped("depth from 3x3 convolutions", 10), ["depth from", "3x3", "convolutions"]);
+        assert_eq!(wrapped("", 10), [""]);
+    }
+}

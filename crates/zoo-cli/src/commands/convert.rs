@@ -1,0 +1,149 @@
+//! `zoo convert`: any file of weights into one that is a model of its own.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use clap::{Args, ValueEnum};
+use zoo::Conversion;
+use zoo_weights::Dtype;
+
+use crate::{
+    failure::OrWrongCall,
+    output,
+    running::{REPORTED, shown, unfit, writable},
+};
+
+/// Convert a file of weights into a model of its own
+///
+/// IN is safetensors, PyTorch's .pth (zip or older) or Keras' .h5 and .keras. OUT is safetensors that names its
+/// architecture, classes and preprocessing, so that `zoo predict OUT picture.jpg` needs nothing else. IN must be
+/// exactly the architecture's weights; another number of classes is told from the file.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  zoo convert resnet50-11ad3fa6.pth resnet50.safetensors\n  \
+                        zoo convert mine.pth mine.safetensors --model resnet18 --classes names.txt\n  \
+                        zoo convert vgg16.h5 vgg16.safetensors --model vgg16 --dtype f16")]
+pub(crate) struct Arguments {
+    /// The file to read
+    #[arg(value_name = "IN")]
+    from: PathBuf,
+    /// The .safetensors file to write
+    #[arg(value_name = "OUT")]
+    to: PathBuf,
+    /// The architecture, or the tag whose preprocessing holds, where IN does not say
+    #[arg(long, value_name = "MODEL|TAG")]
+    model: Option<String>,
+    /// A text file with the name of a class on each line
+    #[arg(long, value_name = "FILE")]
+    classes: Option<PathBuf>,
+    /// How to store the values; as they are if not given
+    #[arg(long, value_enum, value_name = "TYPE")]
+    dtype: Option<DtypeName>,
+    /// Draw the parameters of this layer or scope anew instead of reading them; may be repeated
+    #[arg(long, value_name = "LAYER")]
+    new: Vec<String>,
+    /// What --new draws from
+    #[arg(long, default_value_t = 42, value_name = "N")]
+    seed: u64,
+    /// Name every tensor in the report
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DtypeName {
+    /// Half precision
+    F16,
+    /// The upper half of f32
+    Bf16,
+    /// Single precision
+    F32,
+}
+
+impl From<DtypeName> for Dtype {
+    fn from(name: DtypeName) -> Self {
+        match name {
+            DtypeName::F16 => Self::F16,
+            DtypeName::Bf16 => Self::Bf16,
+            DtypeName::F32 => Self::F32,
+        }
+    }
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<String> {
+        let conversion = Conversion {
+            classes: self.classes.as_deref().map(names).transpose()?,
+            model: self.model,
+            dtype: self.dtype.map(Dtype::from),
+            anew: self.new,
+            seed: self.seed,
+        };
+        writable(&self.to)?;
+        let bar = output::spinner(format!("reading {}", shown(&self.from)));
+        let outcome = conversion.run(&self.from, &self.to);
+        bar.finish_and_clear();
+        let converted = match outcome {
+            Ok(converted) => converted,
+            Err(
+                error @ (zoo::Error::UnknownModel { .. }
+                | zoo::Error::Manifest(_)
+                | zoo::Error::Nameless { .. }
+                | zoo::Error::SameFile { .. }
+                | zoo::Error::Ending { .. }
+                | zoo::Error::NoSuchLayer { .. }
+                | zoo::Error::ClassNames { .. }),
+            ) => return Err(error).or_wrong_call(),
+            Err(error) => {
+                let way_out = drawn_instead(&error);
+                return Err(anyhow!("{}{way_out}", unfit(error)));
+            }
+        };
+        let of = converted.tag.map_or(String::new(), |tag| format!(" ({tag})"));
+        let report = match self.verbose {
+            true => converted.report.in_full(usize::MAX),
+            false if converted.report.newly_initialised.is_empty() => String::new(),
+            false => {
+                zoo_weights::LoadReport { loaded: Vec::new(), ..converted.report.clone() }.in_full(REPORTED)
+            }
+        };
+        let loaded = converted.report.loaded.len();
+        Ok(format!(
+            "{}{of}, {} classes, {loaded} tensors\n{report}{}\n",
+            converted.model,
+            converted.classes,
+            shown(&self.to)
+        ))
+    }
+}
+
+/// If tensors are missing and nothing else is wrong: the flags that have them drawn.
+fn drawn_instead(error: &zoo::Error) -> String {
+    let zoo::Error::Unfit { report, .. } = error else { return String::new() };
+    if !report.unexpected.is_empty() || !report.misshapen.is_empty() {
+        return String::new();
+    }
+    let mut layers: Vec<&str> = report
+        .missing
+        .iter()
+        .map(|name| name.rsplit_once('.').map_or(name.as_str(), |(layer, _)| layer))
+        .collect();
+    layers.dedup();
+    match layers.len() {
+        0..=4 => {
+            let flags: String = layers.iter().map(|layer| format!(" --new {layer}")).collect();
+            format!("\n  to have them drawn anew, as for another data set:{flags}")
+        }
+        _ => String::new(),
+    }
+}
+
+/// The lines of a text file; empty ones at its end are none.
+fn names(path: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path).with_context(|| {
+        format!(
+            "the names of classes in {} can't be read; give a text file with one on each line",
+            shown(path)
+        )
+    })?;
+    Ok(text.trim_end().lines().map(|line| line.trim().to_string()).collect())
+}

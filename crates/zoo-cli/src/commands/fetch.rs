@@ -1,0 +1,136 @@
+//! `zoo fetch`: published weights, brought here.
+
+use anyhow::{Result, anyhow, bail};
+use clap::Args;
+use zoo_report::{Align, Table};
+use zoo_weights::{FetchError, Fetcher, Listed, Manifest, Settings, Weights};
+
+use crate::{
+    arguments::FormatArgument,
+    failure::{OrWrongCall, WrongCall, sentence},
+    fetching::{Screen, parse_mirror},
+    output,
+};
+
+/// Fetch published weights, list or verify them
+///
+/// They are checked while they come, gone on with after an interruption, and land where other tools of the field
+/// look: files of the hub in the Hugging Face cache (HF_HOME), .pth files in $TORCH_HOME/hub/checkpoints, .h5 files
+/// in $KERAS_HOME/models. HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, HTTPS_PROXY and NO_PROXY are honoured.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+                        zoo fetch resnet50                    the default weights of an architecture\n  \
+                        zoo fetch resnet50.tv2_in1k           the weights of a tag\n  \
+                        zoo fetch --list resnet               what is published, and what is here\n  \
+                        zoo fetch --verify                    read what is here again and check it")]
+pub(crate) struct Arguments {
+    /// Architectures or tags; with --list, parts of tags
+    #[arg(value_name = "MODEL|TAG")]
+    names: Vec<String>,
+    /// List the weights that are published
+    #[arg(long, conflicts_with_all = ["verify", "all"])]
+    list: bool,
+    /// Read the weights that are here again, and check them
+    #[arg(long, conflicts_with = "all")]
+    verify: bool,
+    /// Fetch the weights of every tag
+    #[arg(long, conflicts_with = "names")]
+    all: bool,
+    /// Never use the network
+    #[arg(long)]
+    offline: bool,
+    /// Take every file from this server
+    #[arg(long, value_name = "URL", value_parser = parse_mirror)]
+    mirror: Option<String>,
+    #[command(flatten)]
+    format: FormatArgument,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<String> {
+        let manifest = Manifest::published()?;
+        let mut settings = Settings::from_env()?.with_mirror(self.mirror.clone());
+        settings.offline |= self.offline;
+        let fetcher = Fetcher::new(settings);
+        if self.list {
+            return self.list(&fetcher.list(&manifest, &self.names));
+        }
+        let chosen: Vec<&Weights> = match self.names.is_empty() {
+            true if self.all || self.verify => manifest.weights.iter().collect(),
+            true => {
+                return Err(anyhow!("name an architecture or a tag, or ask for --all or --list"))
+                    .or_wrong_call();
+            }
+            false => {
+                let found: Result<Vec<_>, _> = self.names.iter().map(|name| manifest.find(name)).collect();
+                found.or_wrong_call()?
+            }
+        };
+        let mut faults = Vec::new();
+        for weights in chosen {
+            let screen = Screen::new();
+            let outcome = match self.verify {
+                true => self.verify(weights, &fetcher),
+                false => fetch(weights, &fetcher, &screen),
+            };
+            screen.clear();
+            // What is done is told at once: the next may take an hour.
+            match outcome {
+                Ok(line) => output::say(&line),
+                Err(error) => faults.push(sentence(&error)),
+            }
+        }
+        match faults.as_slice() {
+            [] => Ok(String::new()),
+            [only] => bail!("{only}"),
+            all => bail!("{} of the weights are not well:\n  {}", all.len(), all.join("\n  ")),
+        }
+    }
+
+    fn list(&self, lines: &[Listed]) -> Result<String> {
+        if lines.is_empty() {
+            let parts = self.names.join(" or ");
+            return Err(WrongCall(anyhow!("no tag contains {parts}; without a name --list shows all")).into());
+        }
+        let align = |name: &str| if matches!(name, "MB" | "accuracy") { Align::Right } else { Align::Left };
+        let mut table = Table::new(&Listed::HEAD.map(|name| (name, align(name))), 6);
+        for line in lines {
+            table.push(line.cells());
+        }
+        let json = || Ok(serde_json::to_string_pretty(lines)?);
+        output::table(self.format.into(), &table, json, String::new)
+    }
+
+    /// What a second look at the weights finds: a line for each file.
+    fn verify(&self, weights: &Weights, fetcher: &Fetcher) -> Result<String> {
+        let tag = &weights.tag;
+        let checked = fetcher.verify(weights)?;
+        if checked.is_empty() && !self.names.is_empty() {
+            return Ok(match weights.built_in() {
+                true => format!("{tag}  is inside the program\n"),
+                false => format!("{tag}  is not here\n"),
+            });
+        }
+        let mut lines = String::new();
+        for file in checked {
+            let path = file.path.display();
+            match file.verdict {
+                Ok(by) => lines += &format!("{tag}  {by}  {path}\n"),
+                Err(why) => bail!("{path} is spoilt: {why}; remove it and fetch `{tag}` again"),
+            }
+        }
+        Ok(lines)
+    }
+}
+
+fn fetch(weights: &Weights, fetcher: &Fetcher, screen: &Screen) -> Result<String> {
+    let tag = &weights.tag;
+    match fetcher.fetch(weights, &mut |event| screen.event(tag, &event)) {
+        Ok(here) => {
+            let how = here.verified.map_or_else(|| "was here".into(), |by| by.to_string());
+            Ok(format!("{tag}  {how}  {}\n", here.path.display()))
+        }
+        Err(error @ FetchError::BuiltIn { .. }) => Ok(format!("{error}\n")),
+        Err(error) => Err(error.into()),
+    }
+}

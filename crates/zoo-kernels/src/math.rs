@@ -14,13 +14,13 @@ pub(crate) fn exp(x: f32) -> f32 {
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     // ln 2 in two parts, the first of few bits, so that its products with n are exact.
-    let r = (x - n * 0.693_359_4) - n * -2.121_944_4e-4;
+    let r = (x - n * 0.693_359_4) + n * 2.121_944_4e-4;
     // e^r for |r| <= ln 2 / 2: relative error 1.9e-9.
     let mut sum = 0.001_383_684_2;
     sum = sum * r + 0.008_374_816;
     sum = sum * r + 0.041_668_225;
     sum = sum * r + 0.166_664_2;
-    sum = sum * r + 0.499_999_92;
+    sum = sum * r + 0.499_999_9;
     sum = sum * r + 1.0;
     sum = sum * r + 1.0;
     // Times 2^n, in two steps: 2^n itself may be too large or too small for an f32.

@@ -31,11 +31,10 @@ impl<F: Formula> Update<F> {
                 *x = self.0.number(*x, a, b);
             }
         };
-        match x.len() <= CHUNK {
-            true => chunk((x, (a, b))),
-            false => {
-                x.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK))).for_each(chunk)
-            }
+        if x.len() <= CHUNK {
+            chunk((x, (a, b)));
+        } else {
+            x.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK))).for_each(chunk);
         }
     }
 }

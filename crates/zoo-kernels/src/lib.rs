@@ -51,8 +51,9 @@
 //!
 //! **Winograd's F(4x4, 3x3).** Dense 3x3 convolutions with stride 1, forward and in both gradients, take 36
 //! products instead of 144 for every sixteen outputs, wherever a rule of measured costs expects it to be faster:
-//! with channels in sixteens and enough tiles to pay for transforming the weights. Its results are off by about
-//! 3e-6 of the largest, where direct sums in `f32` are off by 3e-7; an infinite number makes its whole tile NaN.
+//! with channels in sixteens and enough tiles to pay for transforming the weights. Its results are off by up to
+//! 3e-6 of the largest, where direct sums in `f32` are off by 2e-6 (256 channels); an infinite number makes its
+//! whole tile NaN.
 //!
 //! **Depthwise** convolutions have no product worth the name: each plane is copied once, padded and split by the
 //! stride's phases, so that every tap is a constant offset and all passes are flat vector loops.

@@ -16,8 +16,8 @@ const TOLERANCE: f64 = 1e-4;
 
 /// Steps whose gradients f32 does not determine: whether a value comes out on this side of a ReLU or a max pool
 /// depends on the order of a sum, and what follows from it is more than 1e-4, PyTorch's own f32 included for those
-/// with batch statistics of two pictures. The last five are so through 3x3 layers by Winograd's tiles, whose f32 is
-/// ten times coarser than a plain sum's. They are compared in f64, on the same kernels; the outputs of all networks
+/// with batch statistics of two pictures. The last five are so through 3x3 layers by Winograd's tiles, which
+/// round otherwise than plain sums. They are compared in f64, on the same kernels; the outputs of all networks
 /// are in f32.
 const F64: &[&str] = &[
     "fcn_resnet50-grads-65x49.json",

@@ -50,7 +50,8 @@ pub(super) fn correlate<T: Element>(
     if depthwise::suits(spec, shape, output) {
         return depthwise::forward(spec, shape, output, input, weight, bias, out);
     }
-    if winograd::suits(spec, shape, [oh, ow]) {
+    // Asked for one picture: its answer must not depend, to the last bit, on how many others are in the batch.
+    if winograd::suits(spec, [1, c, h, w], [oh, ow]) {
         return winograd::forward(spec, shape, [oh, ow], input, weight, bias, out);
     }
     let spec = &spec.bounded(shape, output);

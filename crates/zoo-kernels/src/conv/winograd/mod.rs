@@ -38,15 +38,12 @@ use weights::{Direction, Kernel3x3};
 const CHANNELS: usize = 16;
 /// Pairs of channels whose transformed weights stay in the last cache: 18 MiB of f32.
 const KEPT: usize = 1 << 17;
-/// Pictures that the choice of a method assumes.
-const BATCH: usize = 4;
 
 /// Whether the convolution, forward or backward, costs less this way: in cycles of AVX-512, by what transforms and
-/// products were measured to take. As many pictures are assumed always: the answer to one must not depend, to the
-/// last bit, on how many others are in its batch.
-pub(super) fn suits(spec: &Conv2d, [_, c, _, _]: Shape, [oh, ow]: [usize; 2]) -> bool {
-    let batches = panels::batches([BATCH, oh, ow], c.saturating_mul(spec.out_channels)).unwrap_or(1);
-    pays(spec, [BATCH, c, oh, ow], 10.0, 12.0 * batches as f64)
+/// products were measured to take.
+pub(super) fn suits(spec: &Conv2d, [n, c, _, _]: Shape, [oh, ow]: [usize; 2]) -> bool {
+    let batches = panels::batches([n, oh, ow], c.saturating_mul(spec.out_channels)).unwrap_or(1);
+    pays(spec, [n, c, oh, ow], 10.0, 12.0 * batches as f64)
 }
 
 /// Whether products and transforms take fewer cycles than direct sums, with `transform` for each tile and channel

@@ -51,7 +51,7 @@ torch.save(torch.zeros(3), path("tensor.pth"))
 
 class Evil:
     def __reduce__(self):
-        return os.system, ("echo this must never run > /tmp/zoo-evil",)
+        return os.system, ("echo this must never run",)
 
 
 torch.save({"weight": torch.zeros(1), "x": Evil()}, path("evil.pth"))

@@ -46,6 +46,11 @@ pub fn grad_input<T: Element>(
     check_len(op, "grad_out", grad_out.len(), &output)?;
     check_len(op, "weight", weight.len(), &spec.weight_shape())?;
     check_len(op, "grad_input", grad_input.len(), &shape)?;
+    // Here and not in `spread`: a transposed convolution's answer to a picture must not depend on the batch.
+    if winograd::suits(spec, shape, [shape[2], shape[3]]) {
+        winograd::grad_input(spec, shape, [output[2], output[3]], grad_out, weight, grad_input);
+        return Ok(());
+    }
     spread(spec, shape, output, grad_out, weight, None, grad_input);
     Ok(())
 }
@@ -79,9 +84,6 @@ pub(super) fn spread<T: Element>(
     let (shape, output) = ([n, c, h, w], [n, o, oh, ow]);
     if depthwise::suits(spec, shape, output) {
         return depthwise::grad_input(spec, shape, output, grad_out, weight, bias, grad_input);
-    }
-    if winograd::suits(spec, shape, [h, w]) {
-        return winograd::grad_input(spec, shape, [oh, ow], grad_out, weight, bias, grad_input);
     }
     let spec = &spec.bounded(shape, output);
     let [kh, kw] = spec.kernel_size;

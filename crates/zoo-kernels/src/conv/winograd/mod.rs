@@ -92,7 +92,6 @@ pub(super) fn grad_input<T: Element>(
     [oh, ow]: [usize; 2],
     grad_out: &[T],
     weight: &[T],
-    bias: Option<&[T]>,
     grad_input: &mut [T],
 ) {
     let channels = spec.out_channels;
@@ -104,7 +103,7 @@ pub(super) fn grad_input<T: Element>(
         offset: [2 - spec.padding.top as isize, 2 - spec.padding.left as isize],
         kernel: Kernel3x3 { direction: Direction::Backward, channels, outs: c, weight },
         input: grad_out,
-        bias,
+        bias: None,
     };
     convolution.run(grad_input);
 }

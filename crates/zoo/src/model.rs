@@ -7,7 +7,7 @@ use std::{
 
 use candle_core::{D, Device, Tensor};
 use zoo_data::Picture;
-use zoo_layers::{Graph, Mode, Net, Shape};
+use zoo_layers::{Graph, Net, Shape};
 use zoo_weights::{LoadReport, TensorFile};
 
 use crate::{
@@ -325,7 +325,7 @@ impl Network {
     /// A batch that does not fit the network.
     pub fn answers(&self, pictures: &Tensor, top: usize) -> Result<Vec<Answer>> {
         let pictures = pictures.to_device(&self.device).map_err(zoo_layers::Error::from)?;
-        let logits = self.net.forward(&pictures, Mode::Eval)?;
+        let logits = self.net.answer(&pictures)?;
         let probabilities = candle_nn::ops::softmax(&logits, D::Minus1).and_then(|p| p.to_vec2::<f32>());
         let answer = |row: Vec<f32>| {
             let mut order: Vec<usize> = (0..row.len()).collect();

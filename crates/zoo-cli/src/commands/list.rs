@@ -46,7 +46,7 @@ impl Arguments {
         let mut lines = Vec::new();
         for architecture in ARCHITECTURES.iter().filter(|line| self.wants(line.name)) {
             let graph = architecture.graph()?;
-            let summary = Summary::of(&graph, &Options::default());
+            let summary = Summary::of(&graph, &Options::default())?;
             let weights = published.of(architecture.name);
             lines.push(Line {
                 facts: Facts::of(architecture),

@@ -58,7 +58,7 @@ impl Arguments {
             OptimizerName::Momentum => Optimizer::Momentum,
             OptimizerName::Adamw => Optimizer::AdamW,
         };
-        let summary = Summary::of(&graph, &Options { batch: self.batch as usize, optimizer });
+        let summary = Summary::of(&graph, &Options { batch: self.batch as usize, optimizer })?;
         let depth = match self.format.into() {
             zoo_report::Format::Csv => usize::MAX,
             _ => self.depth,

@@ -197,8 +197,8 @@ fn the_generator_is_the_scripts() {
 fn outputs(golden: &Golden, net: &Net, input: &Tensor) -> Outputs {
     let names = golden.outputs.keys();
     let nodes: Vec<Node> = names.clone().map(|name| net.graph().find(name).unwrap()).collect();
-    let values = net.run(input, golden.mode(), &nodes).unwrap();
-    names.cloned().zip(nodes).map(|(name, node)| (name, values[&node].clone())).collect()
+    let values = net.run(&[(Graph::PICTURE, input)], &nodes, golden.mode()).unwrap();
+    names.cloned().zip(values).collect()
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn check_step(what: &str, golden: &Golden, net: &Net, outputs: &Outputs, gradien
         }
     }
     let active = net.graph().ancestors(outputs.keys().map(|name| net.graph().find(name).unwrap()));
-    let layers = net.graph().nodes().filter(|(node, _)| active.contains(node));
+    let layers = net.graph().nodes().filter(|(node, _)| active.contains(*node));
     let params = layers.flat_map(|(_, layer)| &layer.params);
     // A step in evaluation mode moves no running statistics.
     let moved = params.filter(|param| param.role == Role::Trainable || golden.mode() == Mode::Train);

@@ -187,7 +187,15 @@ impl Pass<'_> {
     ///
     /// # Errors
     /// candle's, with the node's name.
-    pub fn gradients(mut self, loss: &GradStore) -> Result<Gradients> {
+    pub fn gradients(self, loss: &GradStore) -> Result<Gradients> {
+        Ok(self.measured(loss)?.0)
+    }
+
+    /// The same, and the bytes that the whole pass took, both ways.
+    ///
+    /// # Errors
+    /// candle's, with the node's name.
+    pub fn measured(mut self, loss: &GradStore) -> Result<(Gradients, u64)> {
         let mut seeds: Vec<Option<Tensor>> = self.leaves.iter().map(|leaf| loss.get(leaf).cloned()).collect();
         for (place, target) in self.route.targets().iter().enumerate() {
             if self.route.targets()[..place].contains(target) {
@@ -202,7 +210,8 @@ impl Pass<'_> {
         };
         let nodes = self.route.gradients_of.iter().zip(nodes);
         let nodes = nodes.filter_map(|(node, gradient)| Some((*node, gradient?))).collect();
-        Ok(Gradients { params, nodes })
+        let taken = self.taken_bytes();
+        Ok((Gradients { params, nodes }, taken))
     }
 }
 

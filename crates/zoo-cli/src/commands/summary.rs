@@ -97,6 +97,8 @@ impl Arguments {
                 _ => "gradients, optimizer, kept outputs included",
             };
             lines.push(("  to train".into(), format!("{}, {what}", bytes(memory.training_bytes))));
+            let peak = format!("{} with the gradients of outputs", bytes(memory.training_peak_bytes));
+            lines.push(("  in a step".into(), peak));
         }
         let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         lines.iter().fold("\n".into(), |text, (name, value)| {

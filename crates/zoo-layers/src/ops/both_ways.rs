@@ -7,7 +7,7 @@ use candle_core::Tensor;
 
 use super::{
     Activation, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Call, ChannelAffine, Concat, Conv2d, Divisor, Linear,
-    LocalResponseNorm, MaxPool2d, Op, Operation, PadChannels, ScaleChannels, SelectChannels, Subsample,
+    LocalResponseNorm, MaxPool2d, Op, Operation, PadChannels, Rbf, ScaleChannels, SelectChannels, Softmax, Subsample,
     testing::{assert_close, check_gradients, random, shape},
 };
 use crate::{Init, Mode, Padding, Shape, kernel::Following, rng::Stream, tape};
@@ -98,6 +98,10 @@ fn batch_norm_by_running_statistics() {
 #[test]
 fn dense_layers_merges_and_moves() {
     check(Linear::new(3), &[&[2, 5]]);
+    check(Softmax, &[&[2, 5]]);
+    check(Softmax, &[&[2, 4, 2, 3]]);
+    let codes = (0..15).map(|code| (code % 4) as f32 - 1.5).collect();
+    check(Rbf { classes: 3, codes }, &[&[2, 5]]);
     check(Concat, &[&[2, 1, 2, 3], &[2, 2, 2, 3]]);
     check(ScaleChannels, &[&[2, 3, 2, 3], &[2, 3]]);
     check(super::Add, &[&[2, 3, 2, 3], &[2, 3, 2, 3]]);

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError, conv};
 
-use super::{Call, Mode, Operation, ParamSpec, Result, check_groups, composed, first, param, single_map};
+use super::{Call, Mode, Operation, ParamSpec, Result, check_groups, composed, first, folded::FoldedConv, param, single_map};
 use crate::{
     Fan, Init, Padding, Shape,
     geometry::{Rounding, Window, sides},
-    kernel::{Backward, CpuKernel, Forward, Kernel, Needs, shared},
+    kernel::{Backward, CpuKernel, Following, Forward, Kernel, Needs, shared},
 };
 
 /// A convolution (in truth a cross-correlation, as everywhere in the field) of `out_channels` filters.
@@ -188,6 +188,10 @@ impl Operation for Conv2d {
         shared(self.clone())
     }
 
+    fn fused(&self, _mode: Mode, following: &Following<'_>) -> Option<Arc<dyn Kernel>> {
+        shared(FoldedConv::of(self, following)?)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         let y = composed::conv2d(first(call.inputs)?, param(call.params, 0)?, &self.window(), self.groups)?;
         match self.bias {
@@ -199,7 +203,7 @@ impl Operation for Conv2d {
 
 impl Conv2d {
     /// What the kernels call it, for inputs of these dimensions.
-    fn spec(&self, [_, channels, height, width]: [usize; 4]) -> conv::Conv2d {
+    pub(super) fn spec(&self, [_, channels, height, width]: [usize; 4]) -> conv::Conv2d {
         conv::Conv2d {
             in_channels: channels,
             out_channels: self.out_channels,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError, gemm};
 
-use super::{Call, Mode, Operation, ParamSpec, Result, first, param, single};
+use super::{Call, Mode, Operation, ParamSpec, Result, first, folded::FoldedLinear, param, single};
 use crate::{
     Init, Shape,
-    kernel::{Arg, Backward, CpuKernel, Forward, Kernel, Needs, shared},
+    kernel::{Arg, Backward, CpuKernel, Following, Forward, Kernel, Needs, shared},
 };
 
 /// `x · weightᵀ + bias` for x `(n, in_features)`, weight `(out_features, in_features)`, bias `(out_features)`.
@@ -81,6 +81,10 @@ impl Operation for Linear {
         shared(self.clone())
     }
 
+    fn fused(&self, _mode: Mode, following: &Following<'_>) -> Option<Arc<dyn Kernel>> {
+        shared(FoldedLinear::of(self, following)?)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         let y = first(call.inputs)?.matmul(&param(call.params, 0)?.t()?)?;
         match self.bias {
@@ -126,7 +130,7 @@ impl CpuKernel for Linear {
 
 impl Linear {
     /// Rows, inputs, outputs.
-    fn sizes<T>(&self, args: &[Arg<'_, T>]) -> [usize; 3] {
+    pub(super) fn sizes<T>(&self, args: &[Arg<'_, T>]) -> [usize; 3] {
         let [rows, features, _, _] = args[0].dims;
         [rows, features, self.out_features]
     }

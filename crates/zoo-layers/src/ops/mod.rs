@@ -22,6 +22,7 @@ mod conv2d;
 mod conv_transpose2d;
 mod crop;
 mod dropout;
+mod folded;
 mod linear;
 mod local_response_norm;
 mod max_pool;

@@ -29,6 +29,7 @@
 //! | [`norm`] | batch norm in training and inference, fused with an addition and an activation |
 //! | [`pool`] | max and average pools (padding, dilation, `ceil_mode`), adaptive averages |
 //! | [`activation`] | activations, alone and after an addition |
+//! | [`softmax`], [`rbf`] | probabilities from logits, the radial basis units of LeNet-5 |
 //! | [`loss`] | softmax and cross-entropy in one, with an ignored label and label smoothing |
 //! | [`lrn`], [`upsample`], [`scale`] | local response normalisation, bilinear resampling, squeeze-and-excitation's product |
 //!
@@ -93,6 +94,7 @@
 pub mod activation;
 pub mod conv;
 mod element;
+mod epilogue;
 mod error;
 pub mod gemm;
 mod isa;
@@ -103,14 +105,17 @@ pub mod norm;
 mod par;
 mod peak;
 pub mod pool;
+pub mod rbf;
 mod reduce;
 pub mod scale;
 mod scratch;
 mod simd;
+pub mod softmax;
 pub mod upsample;
 
 pub use activation::Activation;
 pub use element::Element;
+pub use epilogue::Epilogue;
 pub use error::{KernelError, Result, Shape};
 pub use isa::{Isa, Selection, selection, with_isa};
 pub use peak::measured_peak;

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "vector loads and stores through pointers")]
 
-use crate::activation::{Activation, each_activation};
+use crate::activation::{self, Activation};
 use crate::element::Element;
 use crate::error::{Result, check_len};
 use crate::simd::Lanes;
@@ -43,6 +43,17 @@ impl<'a, T: Element> Epilogue<'a, T> {
             }
         }
         self.residual.map_or(Ok(()), |residual| check_len(op, "residual", residual.len(), shape))
+    }
+
+    /// Has `compute` compute `out` with this epilogue. Sigmoid and tanh, too long to stand in every tile, come behind it.
+    pub(crate) fn run(&self, out: &mut [T], compute: impl FnOnce(&Self, &mut [T])) {
+        match self.activation {
+            Activation::Identity | Activation::Relu | Activation::Relu6 => compute(self, out),
+            late @ (Activation::Sigmoid | Activation::Tanh) => {
+                compute(&Self { activation: Activation::Identity, ..*self }, out);
+                activation::in_place(late, out);
+            }
+        }
     }
 
     /// Whether it changes nothing.
@@ -87,20 +98,8 @@ pub(crate) fn finish<S: Lanes>(
         Activation::Relu6 => {
             sum.at_least(S::splat(S::Elem::ZERO)).at_most(S::splat(S::Elem::from_f64(6.0)))
         }
-        // The others are `late`.
+        // `Epilogue::run` does the others.
         Activation::Identity | Activation::Sigmoid | Activation::Tanh => sum,
-    }
-}
-
-/// Applies those activations that [`finish`] leaves: functions too long to stand in every tile.
-#[inline(always)]
-pub(crate) fn late<T: Element>(activation: Activation, values: &mut [T]) {
-    if matches!(activation, Activation::Sigmoid | Activation::Tanh) {
-        each_activation!(activation, act => {
-            for value in values {
-                *value = act.apply(*value);
-            }
-        });
     }
 }
 
@@ -135,11 +134,10 @@ impl<T: Element> Line<T> {
                 let sum = finish(S::load_part(from.add(at), left), scale, shift, residual, self.activation);
                 sum.store_part(to.add(at), left);
             }
-            late(self.activation, std::slice::from_raw_parts_mut(to, count));
         }
     }
 
-    /// Does to one vector what follows, but for [`late`] activations, and writes its first `count` numbers to the
+    /// Does to one vector what follows, and writes its first `count` numbers to the
     /// line's place `at`.
     ///
     /// # Safety

@@ -52,7 +52,8 @@ pub fn forward_with<T: Element>(
     epilogue.check(op, spec.out_channels, &output)?;
     check_len(op, "out", out.len(), &output)?;
     let layer = Layer { isa: Isa::current(), spec, shape, output };
-    match pick(Pass::Forward, spec, shape, output) {
+    let method = pick(Pass::Forward, spec, shape, output);
+    epilogue.run(out, |epilogue, out| match method {
         Method::Depthwise => depthwise::forward(&layer, input, weight, epilogue, out),
         Method::WinogradPanels => winograd::by_panels(&layer, input, weight, epilogue, out),
         Method::WinogradBlocks => {
@@ -69,7 +70,7 @@ pub fn forward_with<T: Element>(
             source.pack(layer.isa, &mut packed);
             layer.product(method, input, Left::Packed(&packed), epilogue, out);
         }
-    }
+    });
     Ok(())
 }
 

@@ -100,12 +100,12 @@ impl<T: Element> Prepared<T> {
         epilogue.check(op, self.spec.out_channels, &output)?;
         check_len(op, "out", out.len(), &output)?;
         let layer = Layer { isa: self.isa, spec: &self.spec, shape, output };
-        match &self.weight {
+        epilogue.run(out, |epilogue, out| match &self.weight {
             Ready::Depthwise(weight) => depthwise::forward(&layer, input, weight, epilogue, out),
             Ready::Panels(weight) => winograd::by_panels(&layer, input, weight, epilogue, out),
             Ready::Blocks(weight) => winograd::by_blocks(&layer, input, weight, epilogue, out),
             Ready::Product(weight) => layer.product(self.method, input, Left::Packed(weight), epilogue, out),
-        }
+        });
         Ok(())
     }
 

@@ -99,6 +99,11 @@ impl Panels {
         Self { isa, rows, columns, lanes, count }
     }
 
+    /// Blocks of a panel: a sum of nothing is one without depth.
+    fn blocks(&self) -> usize {
+        self.rows.div_ceil(DEPTH).max(1)
+    }
+
     fn get(&self, panel: usize) -> Range<usize> {
         part_of_vectors(self.columns, self.lanes, self.count, panel)
     }
@@ -112,8 +117,8 @@ impl Panels {
     fn starts<T: Element>(&self) -> Vec<usize> {
         let mut starts = vec![0];
         for panel in 0..self.count {
-            for first in (0..self.rows).step_by(DEPTH) {
-                let end = starts.last().copied().unwrap_or(0) + self.tiles::<T>(panel, first).len();
+            for block in 0..self.blocks() {
+                let end = starts.last().copied().unwrap_or(0) + self.tiles::<T>(panel, block * DEPTH).len();
                 starts.push(end);
             }
         }
@@ -130,7 +135,7 @@ pub(super) fn packed_len<T: Element>(isa: Isa, size: [usize; 2]) -> usize {
 pub(super) fn pack<T: Element>(isa: Isa, b: Matrix<'_, T>, to: &mut [T]) {
     let panels = Panels::new::<T>(isa, [b.rows, b.columns]);
     let (starts, to) = (panels.starts::<T>(), Shared::new(to));
-    let blocks = b.rows.div_ceil(DEPTH).max(1);
+    let blocks = panels.blocks();
     tasks(starts.len() - 1, b.data.len(), |block| {
         let (columns, first) = (panels.get(block / blocks), block % blocks * DEPTH);
         let tiles = panels.tiles::<T>(block / blocks, first);
@@ -175,7 +180,7 @@ impl<T: Element> Matrix<'_, T> {
             let (start, count, step) = tiles.get(tile);
             // SAFETY: the caller's promise.
             unsafe {
-                let from = self.data.as_ptr().add(first * row + (columns.start + start) * column);
+                let from = self.data.as_ptr().wrapping_add(first * row + (columns.start + start) * column);
                 let to = to.add(tile * tiles.step);
                 if self.transposed {
                     transpose::<S>(from, column, to, step, (count, depth));
@@ -205,6 +210,19 @@ pub(super) fn product<T: Element>(
     if out.is_empty() {
         return Ok(());
     }
+    epilogue.run(out, |epilogue, out| multiply(isa, a, b, epilogue, out));
+    Ok(())
+}
+
+/// The same with everything checked.
+fn multiply<T: Element>(
+    isa: Isa,
+    a: Matrix<'_, T>,
+    b: Right<'_, T>,
+    epilogue: &Epilogue<'_, T>,
+    out: &mut [T],
+) {
+    let [depth, columns] = b.size();
     let tile_rows = isa.rows::<T>();
     let panels = Panels::new::<T>(isa, [depth, columns]);
     let starts = panels.starts::<T>();
@@ -218,7 +236,6 @@ pub(super) fn product<T: Element>(
         let rows = part * rows..a.rows.min((part + 1) * rows);
         dispatch(isa, Panel { panels, starts: &starts, a, b, epilogue, out, panel, rows });
     });
-    Ok(())
 }
 
 /// Some rows of some columns of the product.
@@ -244,8 +261,7 @@ impl<T: Element> Kernel<T> for Panel<'_, T> {
             Right::Packed { .. } => 0,
         });
         let at = self.rows.start * panels.columns + columns.start;
-        // A sum of nothing is a block without depth.
-        let blocks = panels.rows.div_ceil(DEPTH).max(1);
+        let blocks = panels.blocks();
         for block in 0..blocks {
             let first = block * DEPTH;
             let depth = DEPTH.min(panels.rows - first);

@@ -5,7 +5,6 @@
 
 #![expect(unsafe_code, reason = "strided access through pointers, checked by the callers once per block")]
 
-use crate::activation::Activation;
 use crate::element::Element;
 use crate::epilogue::{self, Epilogue};
 use crate::isa::{Isa, Kernel, dispatch};
@@ -146,17 +145,6 @@ impl<T: Element> Kernel<T> for Run<'_, '_, T> {
                 }
             }
         }
-        if let Some(finish) = block.finish
-            && matches!(finish.epilogue.activation, Activation::Sigmoid | Activation::Tanh)
-        {
-            for row in 0..block.rows {
-                // SAFETY: the block's rows can be written.
-                let row = unsafe {
-                    std::slice::from_raw_parts_mut(block.c.add(row * block.c_row), block.columns)
-                };
-                epilogue::late(finish.epilogue.activation, row);
-            }
-        }
     }
 }
 
@@ -174,20 +162,43 @@ pub struct Tile<'b, 'a, T> {
 }
 
 /// Implements [`Lanes::tile`] for tiles of up to so many rows and vectors: the last arms are the largest tile.
+///
+/// Every size and kind of operands is a function of its own, where its attributes say so: together, the compiler would
+/// find too few registers for them and keep a sum of the largest in memory.
 macro_rules! tile {
-    ($($rows:literal)*, $all_rows:literal; $($vectors:literal)*, $all_vectors:literal) => {
+    (
+        $(#[$attribute:meta])*
+        $($rows:literal)*, $all_rows:literal; $($vectors:literal)*, $all_vectors:literal
+    ) => {
         const ROWS: usize = $all_rows;
         const VECTORS: usize = $all_vectors;
 
         #[inline(always)]
         unsafe fn tile(rows: usize, vectors: usize, tile: &$crate::gemm::micro::Tile<'_, '_, Self::Elem>) {
+            $(#[$attribute])*
+            unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize, const KIND: u8>(
+                tile: &$crate::gemm::micro::Tile<'_, '_, S::Elem>,
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { $crate::gemm::micro::fixed::<S, ROWS, VECTORS, KIND>(tile) }
+            }
+            macro_rules! kinds {
+                ($r:literal, $v:literal) => {
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        match tile.kind() {
+                            $crate::gemm::micro::PACKED => fixed::<Self, $r, $v, { $crate::gemm::micro::PACKED }>(tile),
+                            $crate::gemm::micro::IN_PLACE => fixed::<Self, $r, $v, { $crate::gemm::micro::IN_PLACE }>(tile),
+                            _ => fixed::<Self, $r, $v, { $crate::gemm::micro::OFFSETS }>(tile),
+                        }
+                    }
+                };
+            }
             macro_rules! rows {
                 ($v:literal) => {
                     match rows {
-                        // SAFETY: the caller's promise.
-                        $($rows => unsafe { $crate::gemm::micro::fixed::<Self, $rows, $v>(tile) },)*
-                        // SAFETY: as above.
-                        _ => unsafe { $crate::gemm::micro::fixed::<Self, $all_rows, $v>(tile) },
+                        $($rows => kinds!($rows, $v),)*
+                        _ => kinds!($all_rows, $v),
                     }
                 };
             }
@@ -200,12 +211,29 @@ macro_rules! tile {
 }
 pub(crate) use tile;
 
+/// The kinds of [`Operands`], as constants of the functions made for each.
+pub(crate) const PACKED: u8 = 0;
+pub(crate) const IN_PLACE: u8 = 1;
+pub(crate) const OFFSETS: u8 = 2;
+
+impl<T> Tile<'_, '_, T> {
+    pub(crate) fn kind(&self) -> u8 {
+        match self.block.operands {
+            Operands::Steps { b: Right::Packed(_), .. } => PACKED,
+            Operands::Steps { b: Right::At { .. }, .. } => IN_PLACE,
+            Operands::Offsets { .. } => OFFSETS,
+        }
+    }
+}
+
 /// A tile of exactly `ROWS` rows and `VECTORS` vectors, of which the last may be cut.
 ///
 /// # Safety
-/// The tile has these, and its block's elements can be read and written.
+/// The tile has these and its kind is `KIND`, and its block's elements can be read and written.
 #[inline(always)]
-pub(crate) unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize>(tile: &Tile<'_, '_, S::Elem>) {
+pub(crate) unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize, const KIND: u8>(
+    tile: &Tile<'_, '_, S::Elem>,
+) {
     let block = tile.block;
     let last = tile.columns - (VECTORS - 1) * S::N;
     // SAFETY: the caller's promise for rows below `ROWS`, columns below `tile.columns` and `k` below the block's
@@ -222,15 +250,17 @@ pub(crate) unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize>(ti
             }
         }
         match block.operands {
-            Operands::Steps { a, tile: a_tile, row, step, b: Right::Packed(b) } => {
+            Operands::Steps { a, tile: a_tile, row, step, b: Right::Packed(b) } if KIND == PACKED => {
                 let (a, b) = (a.wrapping_add(tile.row / S::ROWS * a_tile), b.add(tile.b));
                 accumulate::<S, ROWS, VECTORS>(block.depth, (a, row, step), (b, tile.b_step), &mut sums);
             }
-            Operands::Steps { a, tile: a_tile, row, step, b: Right::At { from, offsets } } => {
+            Operands::Steps { a, tile: a_tile, row, step, b: Right::At { from, offsets } }
+                if KIND == IN_PLACE =>
+            {
                 let (a, b) = (a.wrapping_add(tile.row / S::ROWS * a_tile), from.wrapping_add(tile.first));
                 accumulate_in_place::<S, ROWS, VECTORS>(block.depth, (a, row, step), (b, offsets), &mut sums);
             }
-            Operands::Offsets { a, rows, steps, b } => {
+            Operands::Offsets { a, rows, steps, b } if KIND == OFFSETS => {
                 let (rows, b) = (rows.add(tile.row), b.add(tile.b));
                 accumulate_offsets::<S, ROWS, VECTORS>(
                     block.depth,
@@ -239,6 +269,8 @@ pub(crate) unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize>(ti
                     &mut sums,
                 );
             }
+            // SAFETY: the caller promises that the kind is `KIND`, and each is above.
+            _ => std::hint::unreachable_unchecked(),
         }
         if let Some(finish) = block.finish {
             end::<S, ROWS, VECTORS>(tile, &finish, last, &mut sums);

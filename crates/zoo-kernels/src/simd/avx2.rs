@@ -53,7 +53,7 @@ impl Lanes for F32x8 {
     type Elem = f32;
     const N: usize = 8;
     // Twelve sums, two vectors and a broadcast: sixteen registers.
-    tile!(1 2 3 4 5, 6; 1, 2);
+    tile!(#[target_feature(enable = "avx2,fma")] #[inline(never)] 1 2 3 4 5, 6; 1, 2);
 
     #[inline(always)]
     fn splat(value: f32) -> Self {

@@ -38,7 +38,8 @@ fn even(low: __m512, high: __m512) -> __m512 {
 impl Lanes for F32x16 {
     type Elem = f32;
     const N: usize = 16;
-    tile!(1 2 3 4 5 6 7, 8; 1 2, 3);
+    // Twenty-four sums, three vectors and a broadcast, of thirty-two registers.
+    tile!(#[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")] #[inline(never)] 1 2 3 4 5 6 7, 8; 1 2, 3);
 
     #[inline(always)]
     fn splat(value: f32) -> Self {

@@ -19,7 +19,7 @@ macro_rules! lanes {
         impl<const N: usize, const FUSED: bool> Lanes for Array<$t, N, FUSED> {
             type Elem = $t;
             const N: usize = N;
-            tile!(1 2 3 4 5, 6; 1, 2);
+            tile!(#[inline(always)] 1 2 3 4 5, 6; 1, 2);
 
             #[inline(always)]
             fn splat(value: $t) -> Self {

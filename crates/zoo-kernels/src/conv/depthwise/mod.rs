@@ -18,9 +18,8 @@ use std::ops::Range;
 
 use super::forward::Layer;
 use super::spec::{Conv2d, Padding};
-use crate::activation::Activation;
 use crate::element::Element;
-use crate::epilogue::{self, Epilogue, Line};
+use crate::epilogue::{Epilogue, Line};
 use crate::isa::{Kernel, dispatch};
 use crate::par::{Shared, ranges};
 use crate::scratch;
@@ -137,9 +136,6 @@ impl<T: Element> Kernel<T> for Forward<'_, T> {
                             rows.row::<S, _>(y, &Any { taps: &taps });
                         }
                     }
-                }
-                if matches!(self.epilogue.activation, Activation::Sigmoid | Activation::Tanh) {
-                    epilogue::late(self.epilogue.activation, self.out.slice(plane * oh * ow, oh * ow));
                 }
             }
         }

@@ -91,7 +91,7 @@ pub(crate) enum Channels {
 }
 
 /// A product: `c[i][j] = sum over k of a[i][k] * b[k][j]`, and what follows.
-pub(crate) struct Block<'a, T> {
+pub struct Block<'a, T> {
     pub(crate) rows: usize,
     pub(crate) columns: usize,
     /// Length of the sums.
@@ -111,10 +111,20 @@ pub(crate) struct Block<'a, T> {
 /// Every element that the block's fields name can be read, and those of `c` written.
 #[inline]
 pub(crate) unsafe fn run<T: Element>(isa: Isa, block: &Block<'_, T>) {
+    // SAFETY: the caller's promise.
+    unsafe { T::multiply(isa, block) };
+}
+
+/// What [`Element::multiply`] is for both types: these many functions are compiled in this crate, once, and not in
+/// every crate that uses a kernel.
+///
+/// # Safety
+/// As [`run`].
+#[inline(always)]
+pub(crate) unsafe fn multiply<T: Element>(isa: Isa, block: &Block<'_, T>) {
     dispatch(isa, Run { block });
 }
 
-/// Its own function for each instruction set, so that the many fixed sizes are compiled once each.
 struct Run<'b, 'a, T> {
     block: &'b Block<'a, T>,
 }

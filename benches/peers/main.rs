@@ -62,9 +62,15 @@ struct Measured {
     losses: Vec<f64>,
     step_ms: Vec<f64>,
     peak_mib: Option<f64>,
+    /// The instruction set in use; candle's products choose theirs without telling.
+    simd: Option<&'static str>,
 }
 
 fn main() -> ExitCode {
+    if let Some(warning) = &zoo_kernels::selection().warning {
+        // Nothing is left to do if even this can't be written.
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
     match measured(&Cli::parse()) {
         Ok(measured) => print(&serde_json::json!(measured), ExitCode::SUCCESS),
         // That a contestant can't run a case is a result too.
@@ -78,7 +84,10 @@ fn print(line: &serde_json::Value, code: ExitCode) -> ExitCode {
 
 fn measured(cli: &Cli) -> Result<Measured> {
     match cli.contestant {
-        Contestant::Here => run(&mut Here::new(cli.case)?, cli),
+        Contestant::Here => {
+            let simd = Some(zoo_kernels::Isa::current().name());
+            Ok(Measured { simd, ..run(&mut Here::new(cli.case)?, cli)? })
+        }
         Contestant::Candle => run(&mut Stock::new(cli.case)?, cli),
     }
 }
@@ -99,5 +108,5 @@ fn run(contestant: &mut impl Step, cli: &Cli) -> Result<Measured> {
         step_ms.push(start.elapsed().as_secs_f64() * 1e3);
     }
     let peak_mib = memory.and_then(|memory| memory.peak_mib());
-    Ok(Measured { params: contestant.params(), losses, step_ms, peak_mib })
+    Ok(Measured { params: contestant.params(), losses, step_ms, peak_mib, simd: None })
 }

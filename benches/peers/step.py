@@ -1,6 +1,7 @@
 """PyTorch's training steps of one case, timed: what the program `peers` is for the zoo's own and candle's.
 
 Usage: step.py CASE THREADS STEPS SECONDS [contiguous|channels_last]
+       step.py simd    which instruction sets are in use: ATen's as JSON, oneDNN's in the log that ONEDNN_VERBOSE=1 asks for
 
 It prints one line of JSON: params, losses, step_ms, peak_mib; or a reason. The cases, the numbers that weights
 and pictures begin as, and the optimizer are those of case.rs; parameters have the zoo's names.
@@ -193,6 +194,8 @@ def run(case, steps, seconds, layout):
         wanted = torch.tensor([i * 7 % labels for i in range(shape[0])])
     if layout == "channels_last":
         net, pictures = (x.to(memory_format=torch.channels_last) for x in (net, pictures))
+        if labels is None:
+            gradient = gradient.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=MOMENTUM)
 
     def step(check):
@@ -227,6 +230,12 @@ try:
 except ImportError as error:
     print(json.dumps({"reason": f"{sys.executable} can't import torch ({error}); pip install torch"}))
     sys.exit(1)
+
+if sys.argv[1] == "simd":
+    # As many channels as oneDNN wants to have to do with.
+    nn.Conv2d(64, 64, 3)(torch.zeros(2, 64, 32, 32))
+    print(json.dumps({"aten": torch.backends.cpu.get_cpu_capability()}))
+    sys.exit(0)
 
 case, threads, steps, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 torch.set_num_threads(threads)

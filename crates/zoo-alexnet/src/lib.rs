@@ -62,20 +62,10 @@ mod network;
 
 pub use config::{After, AlexNet, Edition, Stage};
 pub use zoo_layers::Head;
-use zoo_layers::{Graph, Result};
 
-/// AlexNet as torchvision publishes it.
-///
-/// # Errors
-/// None for this preset.
-pub fn alexnet() -> Result<Graph> {
-    AlexNet::ALEXNET.graph()
-}
-
-/// AlexNet as the paper has it.
-///
-/// # Errors
-/// None for this preset.
-pub fn alexnet_paper() -> Result<Graph> {
-    AlexNet::ALEXNET_PAPER.graph()
+zoo_layers::variants! {
+    /// AlexNet as torchvision publishes it.
+    alexnet = AlexNet::ALEXNET;
+    /// AlexNet as the paper has it.
+    alexnet_paper = AlexNet::ALEXNET_PAPER;
 }

@@ -25,21 +25,15 @@ impl AlexNet {
     pub fn graph(&self) -> Result<Graph> {
         Graph::build(self.name, self.input, |net, picture| {
             let map = self.backbone(net, picture)?; // (n, 256, 6, 6)
-            let classes = match self.head {
-                Head::Classes(classes) => Some(classes),
-                Head::Pooled => None,
-                Head::None => return net.output("features", map),
+            let x = match (self.head, self.edition) {
+                (Head::None, _) => map,
+                (_, Edition::Torchvision) => torchvision_hidden(net, map)?, // (n, 4096)
+                (_, Edition::Paper) => paper_hidden(net, map)?,
             };
-            let hidden = match self.edition {
-                Edition::Torchvision => torchvision_hidden(net, map)?,
-                Edition::Paper => paper_hidden(net, map)?,
-            };
-            let Some(classes) = classes else { return net.output("features", hidden) };
-            let logits = match self.edition {
-                Edition::Torchvision => net.linear(hidden, Linear::new(classes), "classifier.6")?,
-                Edition::Paper => net.linear(hidden, paper_linear(classes, 0.0), "fc8")?,
-            };
-            net.output("logits", logits)
+            match self.edition {
+                Edition::Torchvision => net.head(x, self.head, 0.0, Linear::new, "classifier.6"),
+                Edition::Paper => net.head(x, self.head, 0.0, |classes| paper_linear(classes, 0.0), "fc8"),
+            }
         })
     }
 

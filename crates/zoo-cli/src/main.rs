@@ -23,5 +23,8 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return output::usage(&error),
     };
+    if let Some(warning) = &zoo_kernels::selection().warning {
+        output::note(&format!("warning: {warning}"));
+    }
     output::finish(arguments.command.run())
 }

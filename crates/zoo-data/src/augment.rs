@@ -6,7 +6,7 @@
 //!
 //! Only additions, multiplications, divisions and square roots are used, which every machine rounds alike.
 
-use crate::random::Stream;
+use zoo_base::random::Stream;
 
 /// How far digits are distorted, each draw evenly between the bounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,7 +40,7 @@ impl Distortion {
     pub fn apply(&self, image: &[u8], width: usize, stream: &mut Stream) -> Vec<u8> {
         let height = image.len().checked_div(width).unwrap_or(0);
         let matrix = self.matrix(stream);
-        let shift = [stream.within(self.shift), stream.within(self.shift)];
+        let shift = [within(stream, self.shift), within(stream, self.shift)];
         let bends = [self.field(width, height, stream), self.field(width, height, stream)];
         let centre = [(width as f32 - 1.0) / 2.0, (height as f32 - 1.0) / 2.0];
         let mut result = Vec::with_capacity(image.len());
@@ -60,10 +60,10 @@ impl Distortion {
     fn matrix(&self, stream: &mut Stream) -> [f32; 4] {
         // Half-angle formulas spare the sine, which machines round differently: t is half the angle,
         // and for the small angles meant here its tangent as well.
-        let t = 0.5 * stream.within(self.rotation);
+        let t = 0.5 * within(stream, self.rotation);
         let (cos, sin) = ((1.0 - t * t) / (1.0 + t * t), 2.0 * t / (1.0 + t * t));
-        let (wide, tall) = (1.0 + stream.within(self.scale), 1.0 + stream.within(self.scale));
-        let slant = stream.within(self.shear);
+        let (wide, tall) = (1.0 + within(stream, self.scale), 1.0 + within(stream, self.scale));
+        let slant = within(stream, self.shear);
         [cos / wide, (slant * cos - sin) / wide, sin / tall, (slant * sin + cos) / tall]
     }
 
@@ -72,7 +72,7 @@ impl Distortion {
         if self.bend == 0.0 {
             return Vec::new();
         }
-        let mut field: Vec<f32> = (0..width * height).map(|_| stream.within(1.0)).collect();
+        let mut field: Vec<f32> = (0..width * height).map(|_| within(stream, 1.0)).collect();
         // Three box blurs are near enough to a Gaussian.
         for _ in 0..3 {
             field = blur_rows(&field, width, self.smoothness);
@@ -85,6 +85,11 @@ impl Distortion {
         field.iter_mut().for_each(|x| *x *= gain);
         field
     }
+}
+
+/// A number from `-reach` to `reach`.
+fn within(stream: &mut Stream, reach: f32) -> f32 {
+    stream.range(f64::from(-reach), f64::from(reach)) as f32
 }
 
 /// The mean over `reach` neighbours on either side within a row; beyond the edge lies 0.
@@ -126,12 +131,12 @@ mod tests {
 
     #[test]
     fn no_distortion_changes_nothing() {
-        assert_eq!(Distortion::NONE.apply(&seven(), 28, &mut Stream::new(1, 1)), seven());
+        assert_eq!(Distortion::NONE.apply(&seven(), 28, &mut Stream::numbered(1, 1)), seven());
     }
 
     #[test]
     fn the_same_stream_gives_the_same_digit_and_another_another() {
-        let digit = |seed| Distortion::MNIST.apply(&seven(), 28, &mut Stream::new(seed, 0));
+        let digit = |seed| Distortion::MNIST.apply(&seven(), 28, &mut Stream::numbered(seed, 0));
         assert_eq!(digit(1), digit(1));
         assert_ne!(digit(1), digit(2));
         let ink = |image: &[u8]| image.iter().map(|&v| u64::from(v)).sum::<u64>() as f64;
@@ -144,15 +149,15 @@ mod tests {
         let mut dot = vec![0; 81];
         dot[4 * 9 + 7] = 200; // three to the right of the centre
         let quarter = Distortion { rotation: 2.0, ..Distortion::NONE };
-        let mut stream = Stream::new(0, 0);
-        while (stream.clone().within(2.0).abs() - 2.0).abs() > 0.01 {
-            stream.bits();
+        let mut stream = Stream::numbered(0, 0);
+        while (within(&mut stream.clone(), 2.0).abs() - 2.0).abs() > 0.01 {
+            stream.next_u64();
         }
         let turned = quarter.apply(&dot, 9, &mut stream);
         let at = turned.iter().position(|&v| v > 100).unwrap();
         assert!([9 + 4, 7 * 9 + 4].contains(&at), "half an angle of 1 is a quarter turn: {at}");
 
-        let moved = Distortion { shift: 3.0, ..Distortion::NONE }.apply(&dot, 9, &mut Stream::new(0, 4));
+        let moved = Distortion { shift: 3.0, ..Distortion::NONE }.apply(&dot, 9, &mut Stream::numbered(0, 4));
         assert!(moved.iter().map(|&v| u32::from(v)).sum::<u32>().abs_diff(200) < 4);
         assert_ne!(moved, dot);
     }
@@ -161,7 +166,7 @@ mod tests {
     fn odd_pictures_are_survived() {
         for width in [0, 1, 5] {
             let image = vec![9; width];
-            assert_eq!(Distortion::MNIST.apply(&image, width, &mut Stream::new(1, 1)).len(), width);
+            assert_eq!(Distortion::MNIST.apply(&image, width, &mut Stream::numbered(1, 1)).len(), width);
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result, random};
+use zoo_base::random;
+
+use crate::{Error, Result};
 
 /// The endings of the files that count as pictures, in lower case.
 const ENDINGS: [&str; 14] =
@@ -149,8 +151,5 @@ fn name_of(path: &Path) -> String {
 
 /// FNV-1a over the bytes, scattered, under a seed.
 fn hash(seed: u64, bytes: &[u8]) -> u64 {
-    let start = 0xcbf2_9ce4_8422_2325 ^ random::mix(seed);
-    random::mix(
-        bytes.iter().fold(start, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)),
-    )
+    random::mix(random::fnv1a(random::FNV_START ^ random::mix(seed), bytes))
 }

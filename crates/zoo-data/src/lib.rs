@@ -17,7 +17,6 @@ pub mod idx;
 mod jpeg;
 pub mod picture;
 pub mod preprocess;
-pub mod random;
 pub mod resize;
 
 pub use digits::{Digits, Part};

@@ -69,21 +69,8 @@ mod resnet;
 mod vgg;
 
 pub use config::{Auxiliary, FcnResNet, FcnVgg, Fusion, VOC_CLASSES};
-use zoo_layers::{Graph, Result};
 
-macro_rules! variants {
-    ($($(#[$doc:meta])* $name:ident = $config:expr;)*) => {
-        $($(#[$doc])*
-        ///
-        /// # Errors
-        /// None for this preset.
-        pub fn $name() -> Result<Graph> {
-            $config.graph()
-        })*
-    };
-}
-
-variants! {
+zoo_layers::variants! {
     /// FCN-32s on VGG-16.
     fcn32s = FcnVgg::FCN32S;
     /// FCN-16s on VGG-16.

@@ -67,20 +67,10 @@ mod network;
 pub use block::{conv, inception};
 pub use config::{AuxPool, Auxiliary, GoogLeNet, Inception, MODULES, Norm, Pixels, Style, Widest};
 pub use zoo_layers::Head;
-use zoo_layers::{Graph, Result};
 
-/// GoogLeNet as torchvision publishes it.
-///
-/// # Errors
-/// None for this preset.
-pub fn googlenet() -> Result<Graph> {
-    GoogLeNet::GOOGLENET.graph()
-}
-
-/// GoogLeNet as the paper has it.
-///
-/// # Errors
-/// None for this preset.
-pub fn googlenet_paper() -> Result<Graph> {
-    GoogLeNet::GOOGLENET_PAPER.graph()
+zoo_layers::variants! {
+    /// GoogLeNet as torchvision publishes it.
+    googlenet = GoogLeNet::GOOGLENET;
+    /// GoogLeNet as the paper has it.
+    googlenet_paper = GoogLeNet::GOOGLENET_PAPER;
 }

@@ -22,13 +22,7 @@ impl GoogLeNet {
         Graph::build(self.name, self.input, |net, picture| {
             let mut auxiliary = Vec::new();
             let x = self.describe(net, picture, &mut auxiliary)?; // (n, 1024, 7, 7)
-            let Head::Classes(classes) = self.head else {
-                return net.head(x, self.head, 0.0, "fc");
-            };
-            let x = net.global_avg_pool(x)?; // (n, 1024)
-            let x = net.dropout(x, self.dropout)?;
-            let logits = net.linear(x, self.linear(classes, Init::ZEROS), "fc")?;
-            net.output("logits", logits)?;
+            net.head(x, self.head, self.dropout, |classes| self.linear(classes, Init::ZEROS), "fc")?;
             for (name, node) in ["aux1", "aux2"].into_iter().zip(auxiliary) {
                 net.training_output(name, node)?;
             }

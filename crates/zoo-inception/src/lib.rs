@@ -60,12 +60,8 @@ mod network;
 pub use block::{conv, inception_a, inception_b, inception_c, inception_d, inception_e};
 pub use config::{Auxiliary, InceptionV3, Pixels};
 pub use zoo_layers::Head;
-use zoo_layers::{Graph, Result};
 
-/// Inception-v3 as torchvision publishes it.
-///
-/// # Errors
-/// None for this preset.
-pub fn inception_v3() -> Result<Graph> {
-    InceptionV3::INCEPTION_V3.graph()
+zoo_layers::variants! {
+    /// Inception-v3 as torchvision publishes it.
+    inception_v3 = InceptionV3::INCEPTION_V3;
 }

@@ -28,14 +28,7 @@ impl InceptionV3 {
                 _ => None,
             };
             let x = second_half(net, middle)?; // (n, 2048, 8, 8)
-            let Head::Classes(classes) = self.head else {
-                return net.head(x, self.head, 0.0, "fc");
-            };
-            let x = net.global_avg_pool(x)?; // (n, 2048)
-            let x = net.dropout(x, self.dropout)?;
-            let linear = Linear::new(classes).weight_init(Init::TruncatedNormal { std: 0.1 });
-            let logits = net.linear(x, linear, "fc")?;
-            net.output("logits", logits)?;
+            net.head(x, self.head, self.dropout, |classes| linear(classes, 0.1), "fc")?;
             auxiliary.map_or(Ok(()), |node| net.training_output("aux", node))
         })
     }
@@ -92,5 +85,9 @@ fn classifier(net: &mut Scope<'_>, x: Node, classes: usize) -> Result<Node> {
     let x = conv(net, x, Conv2d::k1(128), "conv0")?;
     let x = drawn(net, x, Conv2d::k5(768).padding(Padding::None), 0.01, "conv1")?; // (n, 768, 1, 1)
     let x = net.global_avg_pool(x)?;
-    net.linear(x, Linear::new(classes).weight_init(Init::TruncatedNormal { std: 0.001 }), "fc")
+    net.linear(x, linear(classes, 0.001), "fc")
+}
+
+fn linear(classes: usize, std: f64) -> Linear {
+    Linear::new(classes).weight_init(Init::TruncatedNormal { std })
 }

@@ -101,7 +101,7 @@ mod tests {
         let graph = Graph::build("pooled", Shape::map(3, 64, 64), |net, picture| {
             let x = net.conv(picture, Conv2d::k3(4).stride(2), "conv1")?;
             let x = net.max_pool(x, MaxPool2d::new(3, 3), "pool1")?;
-            net.head(x, crate::Head::Classes(2), 0.0, "fc")
+            net.head(x, crate::Head::Classes(2), 0.0, crate::Linear::new, "fc")
         });
         let graph = graph.unwrap();
         assert_eq!(graph.smallest_side(), Some(5));

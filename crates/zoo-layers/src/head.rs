@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::{Linear, Node, Result, Scope};
+use crate::{Linear, Node, Result, Scope, Shape};
 
 /// What stands at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,26 +16,27 @@ pub enum Head {
 }
 
 impl Scope<'_> {
-    /// The usual end of a network, and its output: global average pool, dropout (a probability of 0 is none),
-    /// and a linear layer called `name`.
+    /// The end of a network, and its output: global average pool, dropout (a probability of 0 is none), and the
+    /// layer called `name` that `linear` gives for a number of classes. A vector, as hidden layers make one, is
+    /// classified without a pool.
     ///
     /// # Errors
-    /// No classes; `x` is not a map.
-    pub fn head(&mut self, x: Node, head: Head, dropout: f64, name: impl Display) -> Result<()> {
-        match head {
-            Head::Classes(classes) => {
-                let mut x = self.global_avg_pool(x)?;
-                if dropout != 0.0 {
-                    x = self.dropout(x, dropout)?;
-                }
-                let logits = self.linear(x, Linear::new(classes), name)?;
-                self.output("logits", logits)
-            }
-            Head::Pooled => {
-                let x = self.global_avg_pool(x)?;
-                self.output("features", x)
-            }
-            Head::None => self.output("features", x),
-        }
+    /// No classes.
+    pub fn head(
+        &mut self,
+        x: Node,
+        head: Head,
+        dropout: f64,
+        linear: impl FnOnce(usize) -> Linear,
+        name: impl Display,
+    ) -> Result<()> {
+        let features = match (head, self.shape(x)) {
+            (Head::Classes(_) | Head::Pooled, Shape::Map { .. }) => self.global_avg_pool(x)?,
+            _ => x,
+        };
+        let Head::Classes(classes) = head else { return self.output("features", features) };
+        let read = if dropout == 0.0 { features } else { self.dropout(features, dropout)? };
+        let logits = self.linear(read, linear(classes), name)?;
+        self.output("logits", logits)
     }
 }

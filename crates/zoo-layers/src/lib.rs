@@ -42,13 +42,13 @@ mod nodes;
 mod ops;
 mod pass;
 mod plan;
-pub mod rng;
 mod run;
 mod scope;
 mod shape;
 mod statistics;
 mod tape;
 mod transform;
+mod variants;
 
 pub use error::{Error, Result};
 pub use geometry::{Padding, Rounding};
@@ -72,12 +72,13 @@ pub use plan::{Frozen, Plan, Route, Step};
 pub use scope::Scope;
 pub use shape::Shape;
 pub use transform::Carry;
+pub use zoo_base::random as rng;
 
 /// The names nearest to a mistyped one, as `; the nearest are …`, or nothing.
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     let mut near: Vec<(usize, &str)> = names
         .into_iter()
-        .map(|other| (distance(name, other), other))
+        .map(|other| (strsim::levenshtein(name, other), other))
         .filter(|(distance, other)| *distance <= name.len().max(other.len()).div_ceil(2))
         .collect();
     near.sort_unstable();
@@ -86,20 +87,4 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Stri
         true => String::new(),
         false => format!("; the nearest are {}", near.join(", ")),
     }
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }

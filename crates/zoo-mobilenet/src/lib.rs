@@ -65,21 +65,8 @@ mod network;
 pub use block::{Unit, inverted_residual};
 pub use config::{MobileNetV2, Stage};
 pub use zoo_layers::Head;
-use zoo_layers::{Graph, Result};
 
-macro_rules! variants {
-    ($($(#[$doc:meta])* $name:ident = $config:expr;)*) => {
-        $($(#[$doc])*
-        ///
-        /// # Errors
-        /// None for this preset.
-        pub fn $name() -> Result<Graph> {
-            $config.graph()
-        })*
-    };
-}
-
-variants! {
+zoo_layers::variants! {
     /// MobileNetV2.
     mobilenet_v2 = MobileNetV2::MOBILENET_V2;
     /// MobileNetV2 of 0.35 times the width.

@@ -1,6 +1,6 @@
 //! Stem, inverted residuals, last 1×1, classifier (table 2).
 
-use zoo_layers::{Conv2d, Graph, Head, Init, Linear, Node, Padding, Result, Scope};
+use zoo_layers::{Conv2d, Graph, Init, Linear, Node, Padding, Result, Scope};
 
 use crate::{
     MobileNetV2,
@@ -14,17 +14,9 @@ impl MobileNetV2 {
     /// Options that do not fit, by node.
     pub fn graph(&self) -> Result<Graph> {
         Graph::build(self.name, self.input, |net, picture| {
-            let x = self.backbone(net, picture)?;
-            let Head::Classes(classes) = self.head else {
-                return net.head(x, self.head, 0.0, "classifier");
-            };
-            let mut x = net.global_avg_pool(x)?; // (n, 1280)
-            if self.dropout != 0.0 {
-                x = net.dropout(x, self.dropout)?;
-            }
-            let classifier = Linear::new(classes).weight_init(CLASSIFIER).bias_init(Init::ZEROS);
-            let logits = net.linear(x, classifier, "classifier.1")?;
-            net.output("logits", logits)
+            let x = self.backbone(net, picture)?; // (n, 1280, 7, 7)
+            let linear = |classes| Linear::new(classes).weight_init(CLASSIFIER).bias_init(Init::ZEROS);
+            net.head(x, self.head, self.dropout, linear, "classifier.1")
         })
     }
 

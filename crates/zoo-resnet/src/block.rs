@@ -26,6 +26,13 @@ pub struct Unit {
 }
 
 impl Unit {
+    /// The unit of the stage with so many nominal channels, before any stride: `width_per_group` is the channels
+    /// of each of the `cardinality` groups for 64 nominal ones.
+    pub const fn plain(block: Block, width: usize, cardinality: usize, width_per_group: usize) -> Self {
+        let inner = (width.saturating_mul(width_per_group) / 64).saturating_mul(cardinality);
+        Self { block, width, reduced: inner, inner, cardinality, projection: 1, stride: 1, dilation: [1, 1] }
+    }
+
     /// Channels that leave the unit.
     pub const fn out_channels(&self) -> usize {
         self.width * self.block.expansion()

@@ -71,24 +71,11 @@ mod config;
 mod network;
 
 pub use block::{Recalibrate, Unit, unit};
-pub use config::{Block, CifarResNet, ResNet, Stem, StrideIn};
-pub use network::{Stages, stages};
+pub use config::{Block, CifarResNet, ResNet, Stem, StemPool, StrideIn};
+pub use network::{Stages, stages, stem};
 pub use zoo_layers::Head;
-use zoo_layers::{Graph, Result};
 
-macro_rules! variants {
-    ($($(#[$doc:meta])* $name:ident = $config:expr;)*) => {
-        $($(#[$doc])*
-        ///
-        /// # Errors
-        /// None for this preset.
-        pub fn $name() -> Result<Graph> {
-            $config.graph()
-        })*
-    };
-}
-
-variants! {
+zoo_layers::variants! {
     /// ResNet-18.
     resnet18 = ResNet::RESNET18;
     /// ResNet-34.

@@ -1,9 +1,9 @@
 //! Stem, stages, head.
 
-use zoo_layers::{Conv2d, Graph, MaxPool2d, Node, Padding, Result, Scope};
+use zoo_layers::{Conv2d, Graph, Linear, MaxPool2d, Node, Padding, Result, Scope};
 
 use crate::{
-    CifarResNet, ResNet, Stem,
+    CifarResNet, ResNet, Stem, StemPool,
     block::{Recalibrate, Unit, cifar_unit, unit},
 };
 
@@ -15,7 +15,7 @@ impl ResNet {
     pub fn graph(&self) -> Result<Graph> {
         Graph::build(self.name, self.input, |net, picture| {
             let [.., x] = self.backbone(net, picture, None)?;
-            net.head(x, self.head, 0.0, "fc")
+            net.head(x, self.head, 0.0, Linear::new, "fc")
         })
     }
 
@@ -30,7 +30,7 @@ impl ResNet {
         picture: Node,
         recalibrate: Option<Recalibrate<'_>>,
     ) -> Result<[Node; 4]> {
-        let x = stem(net, picture, self.stem)?;
+        let x = stem(net, picture, self.stem, StemPool::Padded)?;
         let plan =
             Stages { units: self.units, stem_stride: self.stem.stride(), output_stride: self.output_stride };
         stages(net, x, plan, recalibrate, |width| self.unit(width))
@@ -38,17 +38,7 @@ impl ResNet {
 
     /// The unit of the stage with so many nominal channels, before any stride.
     pub const fn unit(&self, width: usize) -> Unit {
-        let inner = (width.saturating_mul(self.width_per_group) / 64).saturating_mul(self.cardinality);
-        Unit {
-            block: self.block,
-            width,
-            reduced: inner,
-            inner,
-            cardinality: self.cardinality,
-            projection: 1,
-            stride: 1,
-            dilation: [1, 1],
-        }
+        Unit::plain(self.block, width, self.cardinality, self.width_per_group)
     }
 
     /// Channels of the last stage.
@@ -57,15 +47,32 @@ impl ResNet {
     }
 }
 
-/// The first reduction of the picture (conv1 and the pool of conv2_x in table 1).
-fn stem(net: &mut Scope<'_>, picture: Node, stem: Stem) -> Result<Node> {
-    match stem {
+/// The first reduction of the picture (conv1 and the pool of conv2_x in table 1), to `(n, 64, h/4, w/4)`, 128
+/// channels from a deep stem, and the whole size from a small one, which has no pool.
+///
+/// # Errors
+/// What does not fit, by node.
+pub fn stem(net: &mut Scope<'_>, picture: Node, stem: Stem, pool: StemPool) -> Result<Node> {
+    let x = match stem {
+        Stem::Small => return net.conv_norm_act(picture, Conv2d::k3(64).kaiming(), "conv1", "bn1"),
         Stem::Imagenet => {
-            let x = net.conv_norm_act(picture, Conv2d::k7(64).kaiming().stride(2), "conv1", "bn1")?; // (n, 64, 112, 112)
-            net.max_pool(x, MaxPool2d::new(3, 2).padding(Padding::All(1)), "maxpool") // (n, 64, 56, 56)
+            net.conv_norm_act(picture, Conv2d::k7(64).kaiming().stride(2), "conv1", "bn1")? // (n, 64, 112, 112)
         }
-        Stem::Small => net.conv_norm_act(picture, Conv2d::k3(64).kaiming(), "conv1", "bn1"),
-    }
+        Stem::Deep => {
+            // The numbers are places in a list of convolutions, norms and ReLUs; the last norm is outside.
+            let mut deep = net.enter("conv1");
+            let x = deep.conv_norm_act(picture, Conv2d::k3(64).kaiming().stride(2), 0, 1)?; // (n, 64, 112, 112)
+            let x = deep.conv_norm_act(x, Conv2d::k3(64).kaiming(), 3, 4)?;
+            let x = deep.conv(x, Conv2d::k3(128).kaiming().no_bias(), 6)?; // (n, 128, 112, 112)
+            let x = net.norm(x, "bn1")?;
+            net.relu(x)?
+        }
+    };
+    let pool = match pool {
+        StemPool::Padded => MaxPool2d::new(3, 2).padding(Padding::All(1)),
+        StemPool::Ceil => MaxPool2d::new(3, 2).ceil_mode(),
+    };
+    net.max_pool(x, pool, "maxpool") // (n, 64 or 128, 56, 56)
 }
 
 /// How the four stages share out units and strides.
@@ -141,7 +148,7 @@ impl CifarResNet {
                     x = cifar_unit(&mut scope.enter(index), x, width, stride)?; // (n, width, 32 / 2^stage, …)
                 }
             }
-            net.head(x, self.head, 0.0, "fc")
+            net.head(x, self.head, 0.0, Linear::new, "fc")
         })
     }
 }

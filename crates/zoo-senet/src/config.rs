@@ -1,39 +1,7 @@
 //! What distinguishes one SENet from another, and the published ones.
 
 use zoo_layers::{Head, Shape};
-use zoo_resnet::{Block, StrideIn};
-
-/// How the picture is first reduced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stem {
-    /// 7×7 with stride 2, then a 3×3 max pool with stride 2 (ResNet's).
-    Imagenet,
-    /// Three 3×3 of 64, 64 and 128 channels, the first with stride 2, then the same pool
-    /// (SENet-154, appendix).
-    Deep,
-    /// 3×3 with stride 1 and no pool: for pictures of some 32 pixels.
-    Small,
-}
-
-impl Stem {
-    /// Picture pixels for one pixel that leaves it.
-    pub const fn stride(self) -> usize {
-        match self {
-            Self::Imagenet | Self::Deep => 4,
-            Self::Small => 1,
-        }
-    }
-}
-
-/// How the stem's max pool meets the border.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StemPool {
-    /// One pixel of padding on each side, as in PyTorch's ResNets.
-    Padded,
-    /// No padding, and a last window that only partly fits is used, as in Caffe. The size is the same for a
-    /// picture of 224 pixels; every window lies one pixel further to the bottom and right.
-    Ceil,
-}
+use zoo_resnet::{Block, Stem, StemPool, StrideIn};
 
 /// What squeeze-and-excitation reads of a basic unit's residual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

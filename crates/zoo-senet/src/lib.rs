@@ -94,24 +94,11 @@ mod config;
 mod network;
 
 pub use block::squeeze_excite;
-pub use config::{Residual, SeNet, Stem, StemPool};
+pub use config::{Residual, SeNet};
 pub use zoo_layers::Head;
-use zoo_layers::{Graph, Result};
-pub use zoo_resnet::{Block, StrideIn};
+pub use zoo_resnet::{Block, Stem, StemPool, StrideIn};
 
-macro_rules! variants {
-    ($($(#[$doc:meta])* $name:ident = $config:expr;)*) => {
-        $($(#[$doc])*
-        ///
-        /// # Errors
-        /// None for this preset.
-        pub fn $name() -> Result<Graph> {
-            $config.graph()
-        })*
-    };
-}
-
-variants! {
+zoo_layers::variants! {
     /// SE-ResNet-18.
     seresnet18 = SeNet::SERESNET18;
     /// SE-ResNet-34.

@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use zoo_data::{Digits, random};
+use zoo_data::Digits;
 use zoo_layers::{Graph, Net, Shape, rng::Stream};
 
 use crate::digits::{CLASSES, Preprocessing};
@@ -194,7 +194,7 @@ impl Run<'_> {
     fn distorted(&self, batch: &[usize], epoch: usize) -> Vec<Vec<u8>> {
         let epoch = Stream::new(self.seed, "distortion").fork(epoch as u64);
         let distorted = batch.par_iter().map(|&index| {
-            let mut stream = random::Stream::new(epoch.fork(index as u64).next_u64(), 0);
+            let mut stream = Stream::numbered(epoch.fork(index as u64).next_u64(), 0);
             self.recipe.distortion.apply(self.digits.image(index), self.digits.width, &mut stream)
         });
         distorted.collect()

@@ -68,21 +68,8 @@ mod network;
 
 pub use config::{Norm, Vgg};
 pub use zoo_layers::Head;
-use zoo_layers::{Graph, Result};
 
-macro_rules! variants {
-    ($($(#[$doc:meta])* $name:ident = $config:expr;)*) => {
-        $($(#[$doc])*
-        ///
-        /// # Errors
-        /// None for this preset.
-        pub fn $name() -> Result<Graph> {
-            $config.graph()
-        })*
-    };
-}
-
-variants! {
+zoo_layers::variants! {
     /// VGG-11, configuration A.
     vgg11 = Vgg::VGG11;
     /// VGG-13, configuration B.

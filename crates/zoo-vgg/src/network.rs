@@ -17,15 +17,11 @@ impl Vgg {
     pub fn graph(&self) -> Result<Graph> {
         Graph::build(self.name, self.input, |net, picture| {
             let map = self.backbone(net, picture)?; // (n, 512, 7, 7)
-            let classes = match self.head {
-                Head::Classes(classes) => Some(classes),
-                Head::Pooled => None,
-                Head::None => return net.output("features", map),
+            let x = match self.head {
+                Head::None => map,
+                Head::Pooled | Head::Classes(_) => hidden(net, map)?, // (n, 4096)
             };
-            let hidden = hidden(net, map)?;
-            let Some(classes) = classes else { return net.output("features", hidden) };
-            let logits = net.linear(hidden, linear(classes), "classifier.6")?;
-            net.output("logits", logits)
+            net.head(x, self.head, 0.0, linear, "classifier.6")
         })
     }
 

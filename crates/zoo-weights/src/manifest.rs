@@ -247,7 +247,7 @@ impl Manifest {
             .weights
             .iter()
             .flat_map(|weights| [weights.tag.as_str(), weights.model()])
-            .map(|known| (distance(name, known), known))
+            .map(|known| (strsim::levenshtein(name, known), known))
             .filter(|&(distance, _)| distance <= 3)
             .collect();
         near.sort_unstable();
@@ -387,21 +387,6 @@ fn one() -> f32 {
 
 fn did_you_mean(near: &[String]) -> String {
     if near.is_empty() { String::new() } else { format!(" (did you mean {}?)", near.join(", ")) }
-}
-
-/// Levenshtein's distance: letters to insert, remove or replace.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

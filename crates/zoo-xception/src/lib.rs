@@ -62,21 +62,8 @@ mod network;
 pub use block::{Pool, Start, Unit, separable_conv, unit};
 pub use config::Xception;
 pub use zoo_layers::Head;
-use zoo_layers::{Graph, Result};
 
-macro_rules! variants {
-    ($($(#[$doc:meta])* $name:ident = $config:expr;)*) => {
-        $($(#[$doc])*
-        ///
-        /// # Errors
-        /// None for this preset.
-        pub fn $name() -> Result<Graph> {
-            $config.graph()
-        })*
-    };
-}
-
-variants! {
+zoo_layers::variants! {
     /// Xception as timm computes it.
     xception = Xception::XCEPTION;
     /// Xception as Keras computes it.

@@ -1,6 +1,6 @@
 //! Entry, middle and exit flow (figure 5).
 
-use zoo_layers::{Conv2d, Graph, Node, Padding, Result, Scope};
+use zoo_layers::{Conv2d, Graph, Linear, Node, Padding, Result, Scope};
 
 use crate::{
     Xception,
@@ -15,7 +15,7 @@ impl Xception {
     pub fn graph(&self) -> Result<Graph> {
         Graph::build(self.name, self.input, |net, picture| {
             let x = self.backbone(net, picture)?;
-            net.head(x, self.head, self.dropout, "fc")
+            net.head(x, self.head, self.dropout, Linear::new, "fc")
         })
     }
 

@@ -1,6 +1,6 @@
 //! Who takes part, and how a process of theirs runs a case.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +10,8 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use super::{NO_CARGO, cargo, root};
+use super::simd::{self, Simd};
+use super::{NO_CARGO, cargo, named, root};
 
 /// What is trained for a step; `benches/peers` describes each, in Rust and in Python.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -42,11 +43,6 @@ pub(super) enum Layout {
     ChannelsLast,
 }
 
-/// As on the command line.
-fn named(value: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_str(value.to_possible_value().as_ref().map_or("", |value| value.get_name()))
-}
-
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         named(self, f)
@@ -56,6 +52,33 @@ impl fmt::Display for Case {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         named(self, f)
+    }
+}
+
+/// Who takes a turn of his own: PyTorch with each of its layouts, candle as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Contestant {
+    pub(super) peer: Peer,
+    /// PyTorch's.
+    pub(super) layout: Option<Layout>,
+}
+
+impl Contestant {
+    /// All turns of a peer.
+    pub(super) fn of(peer: Peer, layouts: &[Layout]) -> Vec<Self> {
+        match peer {
+            Peer::Pytorch => layouts.iter().map(|layout| Self { peer, layout: Some(*layout) }).collect(),
+            Peer::Candle => vec![Self { peer, layout: None }],
+        }
+    }
+}
+
+impl fmt::Display for Contestant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.layout {
+            Some(layout) => write!(f, "{}, {layout}", self.peer),
+            None => self.peer.fmt(f),
+        }
     }
 }
 
@@ -82,6 +105,8 @@ pub(super) struct Measured {
     pub(super) step_ms: Vec<f64>,
     /// The most memory, less what there was before the first step.
     pub(super) peak_mib: Option<f64>,
+    /// The instruction set in use, where the process knows it.
+    pub(super) simd: Option<String>,
 }
 
 /// How processes are started.
@@ -89,7 +114,8 @@ pub(super) struct Field {
     /// The program that runs what is Rust.
     pub(super) program: PathBuf,
     pub(super) python: OsString,
-    pub(super) layout: Layout,
+    /// What all are held to; else each takes the best that it knows.
+    pub(super) simd: Option<Simd>,
     pub(super) threads: usize,
     /// Timed steps at least, and seconds of them.
     pub(super) steps: usize,
@@ -103,12 +129,12 @@ impl Field {
     }
 
     /// One process of a peer's. That it can't be run is an outcome too.
-    pub(super) fn peer(&self, peer: Peer, case: Case) -> Result<Outcome> {
-        match peer {
-            Peer::Candle => {
+    pub(super) fn peer(&self, contestant: Contestant, case: Case) -> Result<Outcome> {
+        match contestant.layout {
+            None => {
                 outcome(self.rust("candle", case).output().context("the program `peers` can't be started")?)
             }
-            Peer::Pytorch => match self.pytorch(case).output() {
+            Some(layout) => match self.pytorch(case, layout).output() {
                 Ok(output) => outcome(output),
                 Err(error) => {
                     let python = self.python.display();
@@ -129,22 +155,24 @@ impl Field {
         // A trace of calls would be no part of the reason.
         command.env("RUST_LIB_BACKTRACE", "0").env("RAYON_NUM_THREADS", self.threads.to_string());
         command.stdin(Stdio::null());
+        simd::hold(&mut command, self.simd);
         command
     }
 
-    fn pytorch(&self, case: Case) -> Command {
+    fn pytorch(&self, case: Case, layout: Layout) -> Command {
         let mut command = Command::new(&self.python);
         let threads = self.threads.to_string();
         command.arg(root().join("benches/peers/step.py"));
         command.args([&case.to_string(), &threads, &self.steps.to_string(), &self.seconds.to_string()]);
-        command.arg(self.layout.to_string());
+        command.arg(layout.to_string());
         command.env("OMP_NUM_THREADS", &threads).env("MKL_NUM_THREADS", threads).stdin(Stdio::null());
+        simd::hold(&mut command, self.simd);
         command
     }
 }
 
 /// Whether `python` can be started at all.
-pub(super) fn starts(python: &OsString) -> io::Result<()> {
+pub(super) fn starts(python: &OsStr) -> io::Result<()> {
     let mut command = Command::new(python);
     command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().map(|_| ())
@@ -189,8 +217,9 @@ mod tests {
 
     #[test]
     fn the_last_line_is_the_outcome() {
-        let line = r#"echo chatter; echo '{"params":3,"losses":[1.5],"step_ms":[2.0,1.0],"peak_mib":null}'"#;
-        let measured = Measured { params: 3, losses: vec![1.5], step_ms: vec![2.0, 1.0], peak_mib: None };
+        let line = r#"echo chatter; echo '{"params":3,"losses":[1.5],"step_ms":[2.0],"peak_mib":null,"simd":"avx2"}'"#;
+        let simd = Some("avx2".to_string());
+        let measured = Measured { params: 3, losses: vec![1.5], step_ms: vec![2.0], peak_mib: None, simd };
         assert_eq!(said(line), Outcome::Measured(measured));
         let cannot = said(r#"echo '{"reason":"no gradient"}'; exit 1"#);
         assert_eq!(cannot, Outcome::Cannot { reason: "no gradient".into() });

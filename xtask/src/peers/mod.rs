@@ -6,12 +6,18 @@
 mod contestant;
 mod quiet;
 mod report;
+mod simd;
 mod train;
 
+use std::fmt;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
+
+use simd::Simd;
 
 /// The zoo beside its peers: side-by-side timings
 #[derive(clap::Args)]
@@ -25,38 +31,49 @@ enum What {
     /// The same training step here, in PyTorch and in stock candle: time and memory
     Train(train::Args),
     /// Each convolution's share of what the machine can do at most
-    Convolutions(Threads),
+    Convolutions(Machine),
 }
 
-/// How many threads every contestant gets.
+/// How much of the machine every contestant gets.
 #[derive(clap::Args, Clone, Copy)]
-struct Threads {
+struct Machine {
     /// Threads of every contestant [default: as many as the machine has]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// The instruction set that all are held to [default: the best that each knows]
+    #[arg(long, value_name = "SET")]
+    simd: Option<Simd>,
 }
 
-impl Threads {
-    fn count(self) -> usize {
+impl Machine {
+    fn threads(self) -> usize {
         let all = || std::thread::available_parallelism().map_or(1, usize::from);
         self.threads.map_or_else(all, usize::from)
     }
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let machine = match &args.what {
+        What::Train(args) => args.machine,
+        What::Convolutions(machine) => *machine,
+    };
+    if let Some(refusal) = machine.simd.and_then(Simd::refusal) {
+        say(&format!("error: {refusal}"))?;
+        return Ok(ExitCode::from(2));
+    }
     match &args.what {
         What::Train(args) => train::run(args),
-        What::Convolutions(threads) => convolutions(*threads),
+        What::Convolutions(machine) => convolutions(*machine),
     }
 }
 
 /// The table that `zoo-kernels`' example prints.
-fn convolutions(threads: Threads) -> Result<ExitCode> {
-    let status = cargo()
-        .args(["run", "--release", "--quiet", "--package", "zoo-kernels", "--example", "convolutions"])
-        .env("RAYON_NUM_THREADS", threads.count().to_string())
-        .status()
-        .context(NO_CARGO)?;
+fn convolutions(machine: Machine) -> Result<ExitCode> {
+    let mut cargo = cargo();
+    cargo.args(["run", "--release", "--quiet", "--package", "zoo-kernels", "--example", "convolutions"]);
+    cargo.env("RAYON_NUM_THREADS", machine.threads().to_string());
+    simd::hold(&mut cargo, machine.simd);
+    let status = cargo.status().context(NO_CARGO)?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -67,6 +84,16 @@ fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
     cargo
+}
+
+/// Results go to standard output, all else here.
+fn say(text: &str) -> io::Result<()> {
+    writeln!(io::stderr(), "{text}")
+}
+
+/// As on the command line.
+fn named(value: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(value.to_possible_value().as_ref().map_or("", |value| value.get_name()))
 }
 
 fn root() -> PathBuf {

@@ -7,19 +7,22 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use super::contestant::{self, Case, Field, Layout, Measured, Outcome, Peer};
+use super::contestant::{self, Case, Contestant, Field, Layout, Measured, Outcome, Peer};
 use super::quiet::Clock;
-use super::report::{Row, table};
-use super::{Threads, convolutions};
+use super::report::{Row, Sets, table};
+use super::simd::{self, Simd};
+use super::{Machine, convolutions, say};
 
 const EXAMPLES: &str = "\
 Examples:
   cargo xtask peers train                                     every case, beside every peer
   cargo xtask peers train --case resnet18_b4 --peer pytorch   one of them
+  cargo xtask peers train --simd avx2                         as on a machine without AVX-512
   cargo xtask peers train --format json --rounds 5            for a program
 
 PyTorch is looked for in --python, $ZOO_PYTHON, or python3: `pip install torch` brings it. A peer that can't
-run a case has a row that says why. Under 1, a ratio says that the zoo is faster.";
+run a case has a row that says why. Under 1, a ratio says that the zoo is faster; PyTorch's is to the better of
+its two layouts.";
 
 /// What `peers train` is told.
 #[derive(clap::Args)]
@@ -41,13 +44,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds)]
     seconds: f64,
     #[command(flatten)]
-    threads: Threads,
+    pub(super) machine: Machine,
     /// A Python that has PyTorch
     #[arg(long, value_name = "PATH")]
     python: Option<OsString>,
-    /// How PyTorch lays out pictures and weights
-    #[arg(long, value_enum, default_value_t = Layout::Contiguous)]
-    layout: Layout,
+    /// How PyTorch lays out pictures and weights; may be repeated [default: both, and the better counts]
+    #[arg(long = "layout", value_name = "NAME")]
+    layouts: Vec<Layout>,
     /// How the result is printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -84,18 +87,24 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let field = Field {
         program: contestant::build()?,
         python: named.unwrap_or_else(|| "python3".into()),
-        layout: args.layout,
-        threads: args.threads.count(),
+        simd: args.machine.simd,
+        threads: args.machine.threads(),
         steps: args.steps.into(),
         seconds: args.seconds,
     };
     let cases = if args.cases.is_empty() { Case::value_variants() } else { &args.cases };
     let peers = if args.peers.is_empty() { Peer::value_variants() } else { &args.peers };
+    let layouts = if args.layouts.is_empty() { Layout::value_variants() } else { &args.layouts };
+    let contestants: Vec<_> = peers.iter().flat_map(|&peer| Contestant::of(peer, layouts)).collect();
+    let pytorch = match peers.contains(&Peer::Pytorch) {
+        true => simd::of_pytorch(&field.python, field.simd),
+        false => None,
+    };
     let mut rows = Vec::new();
     let mut disturbed: f64 = 0.0;
     for &case in cases {
-        let (of_case, others) = compare(&field, case, peers, args.rounds.into())?;
-        rows.extend(of_case);
+        let (rounds, others) = compare(&field, case, &contestants, args.rounds.into())?;
+        rows.extend(peers.iter().map(|&peer| row(case, peer, &contestants, &rounds, pytorch.as_ref())));
         disturbed = disturbed.max(others);
     }
     let mut out = io::stdout().lock();
@@ -111,7 +120,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     }
     if args.format == Format::Table && args.cases.is_empty() {
         writeln!(out)?;
-        return convolutions(args.threads);
+        return convolutions(args.machine);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -121,13 +130,13 @@ struct Round {
     /// The share of the machine that others took meanwhile.
     disturbed: f64,
     here: Measured,
-    /// One for each peer.
+    /// One for each contestant.
     theirs: Vec<Outcome>,
 }
 
-/// One case: in every round a turn for the zoo and one for each peer that could run it so far. Rounds that others
-/// disturbed are repeated, up to as many as were asked for; the quietest count. Also says how quiet these were.
-fn compare(field: &Field, case: Case, peers: &[Peer], wanted: usize) -> Result<(Vec<Row>, f64)> {
+/// One case: in every round a turn for the zoo and one for each contestant that could run it so far. Rounds that
+/// others disturbed are repeated, up to as many as were asked for; the quietest count. Also says how quiet these were.
+fn compare(field: &Field, case: Case, all: &[Contestant], wanted: usize) -> Result<(Vec<Round>, f64)> {
     let mut rounds: Vec<Round> = Vec::new();
     let quiet = |rounds: &[Round]| rounds.iter().filter(|round| round.disturbed <= DISTURBED).count();
     while quiet(&rounds) < wanted && rounds.len() < 2 * wanted {
@@ -142,12 +151,12 @@ fn compare(field: &Field, case: Case, peers: &[Peer], wanted: usize) -> Result<(
             Outcome::Cannot { reason } => bail!("the zoo can't run `{case}`: {reason}"),
         };
         let mut theirs = Vec::new();
-        for (index, &peer) in peers.iter().enumerate() {
+        for (index, &contestant) in all.iter().enumerate() {
             theirs.push(match rounds.last().map(|round| &round.theirs[index]) {
                 Some(cannot @ Outcome::Cannot { .. }) => cannot.clone(),
                 _ => {
-                    progress(&peer.to_string())?;
-                    field.peer(peer, case)?
+                    progress(&contestant.to_string())?;
+                    field.peer(contestant, case)?
                 }
             });
         }
@@ -156,16 +165,23 @@ fn compare(field: &Field, case: Case, peers: &[Peer], wanted: usize) -> Result<(
     }
     rounds.sort_by(|a, b| a.disturbed.total_cmp(&b.disturbed));
     rounds.truncate(wanted);
-    let here: Vec<_> = rounds.iter().map(|round| round.here.clone()).collect();
-    let row = |(index, &peer): (usize, &Peer)| {
-        let theirs: Vec<_> = rounds.iter().map(|round| round.theirs[index].clone()).collect();
-        Row::new(case, peer, &here, &theirs)
-    };
-    let rows = peers.iter().enumerate().map(row).collect();
-    Ok((rows, rounds.last().map_or(0.0, |round| round.disturbed)))
+    let disturbed = rounds.last().map_or(0.0, |round| round.disturbed);
+    Ok((rounds, disturbed))
 }
 
-/// Results go to standard output, all else here.
-fn say(text: &str) -> io::Result<()> {
-    writeln!(io::stderr(), "{text}")
+/// What the rounds say of one peer, in whichever layouts it took its turns.
+fn row(case: Case, peer: Peer, all: &[Contestant], rounds: &[Round], pytorch: Option<&String>) -> Row {
+    let here: Vec<_> = rounds.iter().map(|round| round.here.clone()).collect();
+    let of_peer = all.iter().enumerate().filter(|(_, contestant)| contestant.peer == peer);
+    let theirs: Vec<_> = of_peer
+        .map(|(index, contestant)| {
+            (*contestant, rounds.iter().map(|round| round.theirs[index].clone()).collect())
+        })
+        .collect();
+    let simd = Sets {
+        here: here.first().and_then(|measured| measured.simd.clone()),
+        peer: pytorch.filter(|_| peer == Peer::Pytorch).cloned(),
+        machine: Simd::available().iter().map(Simd::to_string).collect(),
+    };
+    Row::new(case, peer, &here, &theirs, simd)
 }

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use crate::refused;
+use crate::{refused, zoo};
 
 #[test]
 fn wrong_calls_exit_with_2() {
@@ -155,4 +155,16 @@ fn idx_files_that_lie_leave_nothing_behind() {
     train(&["train-images-idx3-ubyte"]);
     fs::write(&bad, images(3, 3 * 784)).unwrap();
     train(&["3", "2"]);
+}
+
+#[test]
+fn an_instruction_set_that_cannot_be_had_is_told_once() {
+    let output = zoo(&["predict", "lenet5", "assets/digits/7.png"]).env("ZOO_SIMD", "typo").output().unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.matches("warning: ZOO_SIMD=typo isn't available here").count(), 1, "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("this machine has portable"), "{said}");
+    let output = zoo(&["list"]).env("ZOO_SIMD", "portable").output().unwrap();
+    assert!(output.stderr.is_empty(), "{output:?}");
 }

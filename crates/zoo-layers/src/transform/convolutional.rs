@@ -198,7 +198,7 @@ mod tests {
         let graph = Graph::build("global", Shape::map(2, 9, 12), |net, picture| {
             let x = net.conv(picture, Conv2d::k3(5).padding(Padding::None), "conv1")?;
             let x = net.relu(x)?;
-            net.head(x, crate::Head::Classes(4), 0.2, "fc")
+            net.head(x, crate::Head::Classes(4), 0.2, crate::Linear::new, "fc")
         });
         assert_slides(&graph.unwrap(), 1);
     }
@@ -221,7 +221,7 @@ mod tests {
             let x = net.scale_channels(x, gate)?;
             let aux = net.flatten(x)?;
             let aux = net.linear(aux, Linear::new(3), "aux.fc")?;
-            net.head(x, crate::Head::Classes(4), 0.0, "fc")?;
+            net.head(x, crate::Head::Classes(4), 0.0, crate::Linear::new, "fc")?;
             net.training_output("aux", aux)
         });
         let (dense, convolutional) = both(&graph.unwrap());

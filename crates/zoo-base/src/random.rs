@@ -6,10 +6,16 @@
 
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
+/// What FNV-1a of 64 bits begins with.
+pub const FNV_START: u64 = 0xCBF2_9CE4_8422_2325;
+
 /// FNV-1a, 64 bits: a name becomes a number.
 pub const fn hash_name(name: &str) -> u64 {
-    let bytes = name.as_bytes();
-    let mut hash = 0xCBF2_9CE4_8422_2325_u64;
+    fnv1a(FNV_START, name.as_bytes())
+}
+
+/// FNV-1a from `hash` on, which is [`FNV_START`] unless a seed is mixed in.
+pub const fn fnv1a(mut hash: u64, bytes: &[u8]) -> u64 {
     let mut i = 0;
     while i < bytes.len() {
         hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0000_0100_0000_01B3);
@@ -18,7 +24,8 @@ pub const fn hash_name(name: &str) -> u64 {
     hash
 }
 
-const fn mix(mut z: u64) -> u64 {
+/// Scatters a number over all 64 bits (the finaliser of SplitMix64, after Stafford's variant 13).
+pub const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
@@ -40,6 +47,12 @@ impl Stream {
     /// The sequence whose key is given as a number.
     pub const fn from_key(key: u64) -> Self {
         Self { key, counter: 0 }
+    }
+
+    /// The sequence of this number (of an epoch, of a picture in it) under this seed, so that the tenth picture's
+    /// distortion is the same whether or not the first nine were drawn.
+    pub const fn numbered(seed: u64, number: u64) -> Self {
+        Self::from_key(mix(seed).wrapping_add(mix(number.wrapping_mul(GAMMA) ^ !seed)))
     }
 
     /// A sequence of its own for part `index` of this one (an epoch, a step).
@@ -95,6 +108,23 @@ mod tests {
         assert_eq!(draw(1, "conv1.weight"), draw(1, "conv1.weight"));
         assert_ne!(draw(1, "conv1.weight"), draw(2, "conv1.weight"));
         assert_ne!(draw(1, "conv1.weight"), draw(1, "conv2.weight"));
+    }
+
+    #[test]
+    fn the_numbers_are_these_on_every_machine() {
+        let mut stream = Stream::numbered(0, 0);
+        let first = [stream.next_u64(), stream.next_u64()];
+        assert_eq!(first, [11_923_130_667_873_509_210, 13_007_842_971_073_482_942]);
+        let mut order = [0, 1, 2, 3, 4, 5, 6, 7];
+        Stream::numbered(7, 1).shuffle(&mut order);
+        assert_eq!(order, [2, 1, 0, 4, 7, 3, 5, 6]);
+    }
+
+    #[test]
+    fn numbered_streams_differ() {
+        let firsts = (0..100).flat_map(|seed| (0..100).map(move |n| Stream::numbered(seed, n).next_u64()));
+        assert_eq!(firsts.collect::<std::collections::HashSet<u64>>().len(), 10_000);
+        assert_eq!((Stream::numbered(1, 2).below(0), Stream::numbered(1, 2).below(1)), (0, 0));
     }
 
     #[test]

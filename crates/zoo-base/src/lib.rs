@@ -1,0 +1,9 @@
+//! What crates that don't know each other have in common, so that it stands once.
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`random`] | random numbers that are a function of seed, purpose and index |
+//!
+//! Nothing here knows a network, a picture's pixels, a file or candle.
+
+pub mod random;

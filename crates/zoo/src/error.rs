@@ -141,7 +141,7 @@ pub enum Error {
         file: PathBuf,
     },
     /// Names of classes that are not one for each output.
-    #[error("{names} names were given for the {classes} classes of {}; give one for each", file.display())]
+    #[error("{names} names were given for the {classes} outputs of {}; give one for each, or two for a single output", file.display())]
     ClassNames {
         /// The file.
         file: PathBuf,

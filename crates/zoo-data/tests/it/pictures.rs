@@ -9,7 +9,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use proptest::prelude::*;
 use zoo_data::handwriting::prepare;
 use zoo_data::preprocess::Resize;
-use zoo_data::{Channels, Error, Filter, Picture, Preprocess, digits};
+use zoo_data::{Channels, Error, Filter, Found, Picture, Preprocess, digits};
 
 fn manifest(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -17,8 +17,12 @@ fn manifest(path: &str) -> PathBuf {
 
 /// The hard pictures that stand beside the goldens, in every format that is read.
 static SAMPLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let paths = zoo_data::folder::pictures(&manifest("tests/goldens")).unwrap();
-    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+    let found = zoo_data::folder::pictures(&manifest("tests/goldens")).unwrap();
+    let read = |found: &Found| match found {
+        Found::Picture(path) => fs::read(path).unwrap(),
+        Found::LeftOut(left_out) => panic!("{left_out}"),
+    };
+    found.iter().map(read).collect()
 });
 
 fn encode(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {

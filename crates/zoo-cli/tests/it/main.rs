@@ -8,6 +8,7 @@ mod contracts;
 #[path = "../../../zoo-weights/tests/it/server.rs"]
 #[expect(dead_code, reason = "most of what a server can do wrong is tested where the server is from")]
 mod server;
+mod streams;
 mod weights;
 
 use std::{

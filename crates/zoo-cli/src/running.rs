@@ -218,7 +218,8 @@ pub(crate) fn writable(path: &Path) -> Result<Destination> {
         _ => anyhow!("nothing can be written to {}: {error}", shown(path)),
     })?;
     destination.check().with_context(|| {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let (Destination::File(place) | Destination::Stream(place)) = &destination;
+        let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = shown(folder.unwrap_or(Path::new(".")));
         format!("nothing can be written in {folder}; make it, or name another folder")
     })?;

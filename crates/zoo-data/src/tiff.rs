@@ -264,11 +264,12 @@ fn unpacked(bytes: &[u8], bits: u16, width: usize, pixels: usize) -> Vec<u8> {
 /// Floating values: from 0 to 1 as most programs write them, or from 0 to 255 as Pillow takes them, which then are
 /// cut to whole numbers as there. Others have no level that all would agree on.
 fn levels(values: &[f32]) -> Judged<Vec<u8>> {
-    let (least, most) = values.iter().fold((0f32, 0f32), |(least, most), &value| {
-        // A NaN is less than nothing here, and refused with it.
-        (if value >= least { least } else { value }, most.max(value))
-    });
-    if !(least >= 0.0 && most <= 255.0) {
+    if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+        return Err(format!("the value {value}, where 0 to 1 or 0 to 255 are expected").into());
+    }
+    let (least, most) =
+        values.iter().fold((0f32, 0f32), |(least, most), &value| (least.min(value), most.max(value)));
+    if least < 0.0 || most > 255.0 {
         return Err(format!("values from {least} to {most}, where 0 to 1 or 0 to 255 are expected").into());
     }
     Ok(match most <= 1.0 {

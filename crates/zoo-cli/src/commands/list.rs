@@ -129,10 +129,10 @@ fn page(lines: &[Line], width: usize) -> String {
     if lines.is_empty() {
         return "nothing matches; `zoo list` without a pattern shows all\n".into();
     }
-    let mut families: Vec<&str> = lines.iter().map(|line| line.facts.family).collect();
+    let mut families: Vec<&'static str> = lines.iter().map(|line| line.facts.family).collect();
     let mut seen = HashSet::new();
     families.retain(|family| seen.insert(*family));
-    let of = |family: &str| lines.iter().filter(move |line| line.facts.family == family);
+    let of = |family: &'static str| lines.iter().filter(move |line| line.facts.family == family);
 
     let cells = |line: &Line| {
         let top1 = line.facts.top1.map(|top1| format!("{top1:.2}")).unwrap_or_default();

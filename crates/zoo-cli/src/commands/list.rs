@@ -116,15 +116,16 @@ fn table(lines: &[Line]) -> Table {
 }
 
 /// What people read, `width` characters wide: families one after the other, each under its year, authors, idea and
-/// the source of its accuracies, so that a line needs none of them. Of a tag there stands what follows the name.
+/// the source of its accuracies, so that a line needs none of them. Of a tag there stands what follows the name. In a
+/// narrow terminal columns are left out, the least needed first.
 fn page(lines: &[Line], width: usize) -> String {
-    const COLUMNS: [(&str, Align); 6] = [
-        ("name", Align::Left),
-        ("parameters", Align::Right),
-        ("MACs", Align::Right),
-        ("input", Align::Right),
-        ("top-1", Align::Right),
-        ("weights", Align::Left),
+    type Column = (&'static str, Align, fn(&Line) -> String);
+    const COLUMNS: [Column; 5] = [
+        ("name", Align::Left, |line| line.facts.name.into()),
+        ("parameters", Align::Right, |line| thousands(line.params)),
+        ("MACs", Align::Right, |line| count(line.macs)),
+        ("input", Align::Right, |line| dims(&line.input)),
+        ("top-1", Align::Right, |line| line.facts.top1.map(|top1| format!("{top1:.2}")).unwrap_or_default()),
     ];
     if lines.is_empty() {
         return "nothing matches; `zoo list` without a pattern shows all\n".into();
@@ -134,25 +135,31 @@ fn page(lines: &[Line], width: usize) -> String {
     families.retain(|family| seen.insert(*family));
     let of = |family: &'static str| lines.iter().filter(move |line| line.facts.family == family);
 
-    let cells = |line: &Line| {
-        let top1 = line.facts.top1.map(|top1| format!("{top1:.2}")).unwrap_or_default();
-        [line.facts.name.into(), thousands(line.params), count(line.macs), dims(&line.input), top1]
+    let taken = |(head, _, cell): &Column| {
+        let longest = lines.iter().map(|line| cell(line).chars().count()).max();
+        longest.unwrap_or(0).max(head.len()) + 2
     };
-    let widest = |column: usize| {
-        let longest = lines.iter().map(|line| cells(line)[column].chars().count()).max();
-        longest.unwrap_or(0).max(COLUMNS[column].0.len()) + 2
-    };
-    let room = width.saturating_sub((0..5).map(widest).sum()).max(8);
-    let mut table = Table::new(&COLUMNS, 5);
+    let tags: Vec<String> = lines.iter().map(Line::weights).collect();
+    let longest = tags.iter().flat_map(|tags| tags.split(' ')).map(|tag| tag.chars().count()).max();
+    let longest = longest.unwrap_or(0).max("weights".len());
+    let mut columns = COLUMNS.to_vec();
+    for dropped in ["input", "MACs", "top-1", "parameters"] {
+        if columns.iter().map(taken).sum::<usize>() + longest > width {
+            columns.retain(|(head, ..)| *head != dropped);
+        }
+    }
+    let room = width.saturating_sub(columns.iter().map(taken).sum()).max(longest);
+    let heads = columns.iter().map(|(head, align, _)| (*head, *align)).chain([("weights", Align::Left)]);
+    let mut table = Table::new(&heads.collect::<Vec<_>>(), columns.len());
     let mut rows = Vec::new();
     for family in &families {
         let mut count = 0;
         for line in of(family) {
-            let mut cells = cells(line);
-            for weights in wrapped(&line.weights(), room) {
+            for (index, weights) in wrapped(&line.weights(), room).into_iter().enumerate() {
+                let cells =
+                    columns.iter().map(|(.., cell)| if index == 0 { cell(line) } else { String::new() });
+                table.push(cells.chain([weights]));
                 count += 1;
-                table.push(cells.into_iter().chain([weights]));
-                cells = Default::default();
             }
         }
         rows.push(count);

@@ -70,6 +70,7 @@ fn the_list_is_as_wide_as_the_terminal_and_loses_nothing_by_it() {
     let entries = entries.as_array().unwrap();
     for (columns, text) in [
         (80, printed(&["list"])),
+        (50, at_width(&["list"], "50")),
         (80, at_width(&["list"], "80")),
         (132, at_width(&["list"], "132")),
         (200, at_width(&["list"], "200")),

@@ -141,7 +141,8 @@ fn features_hold_one_row_for_each_input_under_the_names_as_typed() {
 fn prepared(folder: &std::path::Path, height: usize, width: usize) -> String {
     let values: Vec<f32> = (0..3 * height * width).map(|i| (i % 17) as f32 / 17.0 - 0.5).collect();
     let path = folder.join("x.safetensors");
-    let tensors = [("input", zoo_weights::Tensor::from_f32(&[1, 3, height, width], &values))];
+    let shape = [1, 3, height, width];
+    let tensors = [("input", zoo_weights::Tensor::from_f32(&shape, &values))];
     zoo_weights::save(&path, &tensors, None).unwrap();
     path.to_str().unwrap().into()
 }

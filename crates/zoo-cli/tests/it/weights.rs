@@ -483,7 +483,7 @@ fn one_output_is_a_score_and_no_certainty() {
     // The library says the same.
     let picture = zoo::Picture::open(&crate::root().join(digits[2])).unwrap();
     let answer = zoo::model(&out).unwrap().pretrained().unwrap().classify(&picture).unwrap();
-    assert_eq!((answer.top.len(), answer.score.map(f64::from)), (2, Some(scores[2])));
+    assert_eq!((answer.top.len(), answer.score), (2, Some(scores[2] as f32)));
     fs::write(&names, "cat\ndog\nbird\n").unwrap();
     bench.refused(
         &["convert", one, &out, "--model", "lenet5", "--classes", &names],

@@ -101,7 +101,7 @@ impl Destination {
 
 /// Whether a path names an open descriptor of this process, whose link leads to no place in the file system.
 fn is_descriptor(path: &Path) -> bool {
-    ["/dev/fd", "/proc/self", "/proc/thread-self"].iter().any(|folder| path.starts_with(folder))
+    ["/dev/fd", "/proc/self/fd", "/proc/thread-self/fd"].iter().any(|folder| path.starts_with(folder))
         || ["/dev/stdout", "/dev/stderr"].iter().any(|name| path == Path::new(name))
 }
 

@@ -23,7 +23,7 @@ const MOST_CLASSES: usize = 1 << 20;
 pub(crate) struct Card {
     /// Name of the architecture.
     pub(crate) architecture: String,
-    /// Name of each class.
+    /// Name of each class. Two names for a network with one output say that it decides between them.
     pub(crate) classes: Vec<String>,
     /// In what the network differs from the architecture.
     #[serde(default)]
@@ -167,4 +167,9 @@ impl Preprocessing {
 /// How many classes a network tells apart.
 pub(crate) fn outputs(graph: &Graph) -> usize {
     graph.get(graph.main_output().node).output.channels()
+}
+
+/// Whether so many names can stand for so many outputs: one for each, or two between which a single output decides.
+pub(crate) fn names_fit(names: usize, outputs: usize) -> bool {
+    names == outputs || (names, outputs) == (2, 1)
 }

@@ -9,7 +9,7 @@ use zoo_weights::{Dtype, LoadReport, Manifest, Tensor, TensorFile};
 
 use crate::{
     Architecture, Error, Prepare, Result,
-    card::{Card, KEY, Options, outputs},
+    card::{Card, KEY, Options, names_fit, outputs},
     loading::{self, Anew, Described},
 };
 
@@ -125,7 +125,7 @@ impl Conversion {
             _ => plain,
         };
         match &self.classes {
-            Some(names) if names.len() != outputs(&graph) => Err(Error::ClassNames {
+            Some(names) if !names_fit(names.len(), outputs(&graph)) => Err(Error::ClassNames {
                 file: file.path().to_path_buf(),
                 names: names.len(),
                 classes: outputs(&graph),

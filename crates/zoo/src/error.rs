@@ -141,7 +141,10 @@ pub enum Error {
         file: PathBuf,
     },
     /// Names of classes that are not one for each output.
-    #[error("{names} names were given for the {classes} classes of {}; give one for each", file.display())]
+    #[error(
+        "{names} names were given for the {classes} {} of {}; give one for each, or two for a single output",
+        if *classes == 1 { "output" } else { "classes" }, file.display()
+    )]
     ClassNames {
         /// The file.
         file: PathBuf,

@@ -258,10 +258,15 @@ pub struct Network {
 }
 
 /// What a network says of a picture: the likeliest classes, the first first.
+///
+/// A network with one output tells no classes apart by itself. If two are named for it (the first for a low score,
+/// the second for a high one), their probabilities are the sigmoid's; else there is the score and no class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The likeliest classes.
     pub top: Vec<Guess>,
+    /// What a network with one output gives, as it gives it.
+    pub score: Option<f32>,
 }
 
 /// A class and how likely it is.
@@ -326,14 +331,29 @@ impl Network {
     pub fn answers(&self, pictures: &Tensor, top: usize) -> Result<Vec<Answer>> {
         let pictures = pictures.to_device(&self.device).map_err(zoo_layers::Error::from)?;
         let logits = self.net.answer(&pictures)?;
-        let probabilities = candle_nn::ops::softmax(&logits, D::Minus1).and_then(|p| p.to_vec2::<f32>());
-        let answer = |row: Vec<f32>| {
-            let mut order: Vec<usize> = (0..row.len()).collect();
-            // Of equal ones the first class comes first.
-            order.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
-            let guess = |index| Guess { index, label: self.prepare.class(index), probability: row[index] };
-            Answer { top: order.into_iter().take(top).map(guess).collect() }
+        let single = logits.dims().last() == Some(&1);
+        // The softmax of a single number is 1, whatever the number.
+        let values = if single { Ok(logits) } else { candle_nn::ops::softmax(&logits, D::Minus1) };
+        let values = values.and_then(|values| values.to_vec2::<f32>()).map_err(zoo_layers::Error::from)?;
+        let answer = |row: Vec<f32>| match row.as_slice() {
+            [score] if single => Answer { top: self.ranked(&self.sides(*score), top), score: Some(*score) },
+            probabilities => Answer { top: self.ranked(probabilities, top), score: None },
         };
-        Ok(probabilities.map_err(zoo_layers::Error::from)?.into_iter().map(answer).collect())
+        Ok(values.into_iter().map(answer).collect())
+    }
+
+    /// The probabilities of the two classes between which a single output decides; none if it isn't known to.
+    fn sides(&self, score: f32) -> Vec<f32> {
+        let sigmoid = |score: f32| 1.0 / (1.0 + (-score).exp());
+        if self.prepare.is_binary() { vec![sigmoid(-score), sigmoid(score)] } else { Vec::new() }
+    }
+
+    /// The likeliest classes with their names. Of equal ones the first class comes first.
+    fn ranked(&self, probabilities: &[f32], top: usize) -> Vec<Guess> {
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
+        let guess =
+            |index| Guess { index, label: self.prepare.class(index), probability: probabilities[index] };
+        order.into_iter().take(top).map(guess).collect()
     }
 }

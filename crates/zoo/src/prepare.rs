@@ -10,7 +10,7 @@ use zoo_weights::{Channels, Classes, Interpolation, Weights};
 
 use crate::{
     Error, Result,
-    card::{Card, Digit, Preprocessing, outputs},
+    card::{Card, Digit, Preprocessing, names_fit, outputs},
 };
 
 /// How a network wants its pictures, and what it calls its classes.
@@ -80,7 +80,7 @@ impl Prepare {
 
     /// The same with numbers for names where there aren't as many as the network has classes.
     pub(crate) fn named_for(mut self, graph: &Graph) -> Self {
-        if self.classes.len() != outputs(graph) {
+        if !names_fit(self.classes.len(), outputs(graph)) {
             self.classes = names_for(graph, &[]);
         }
         self
@@ -94,6 +94,11 @@ impl Prepare {
     /// The name of a class; its number if it has none.
     pub fn class(&self, index: usize) -> String {
         self.classes.get(index).cloned().unwrap_or_else(|| index.to_string())
+    }
+
+    /// Whether it names the two classes between which a network with one output decides.
+    pub(crate) fn is_binary(&self) -> bool {
+        self.classes.len() == 2
     }
 
     /// One picture as a tensor (1, c, h, w); `name` is what errors call it.

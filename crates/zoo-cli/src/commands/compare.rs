@@ -225,7 +225,7 @@ fn lines(entries: &[Entry]) -> Table {
 }
 
 /// The words of `text` in lines of `width` characters; at least one line, and a longer word has a line of its own.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         match lines.last_mut() {

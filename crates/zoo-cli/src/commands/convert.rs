@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use zoo::Conversion;
+use zoo_data::shown;
 use zoo_weights::Dtype;
 
 use crate::{
     failure::OrWrongCall,
     output,
-    running::{REPORTED, shown, unfit, writable},
+    running::{REPORTED, unfit, writable, written},
 };
 
 /// Convert a file of weights into a model of its own
@@ -32,7 +33,7 @@ pub(crate) struct Arguments {
     /// The architecture, or the tag whose preprocessing holds, where IN does not say
     #[arg(long, value_name = "MODEL|TAG")]
     model: Option<String>,
-    /// A text file with the name of a class on each line
+    /// A text file with the name of a class on each line, in order or with its number before it (0: cat)
     #[arg(long, value_name = "FILE")]
     classes: Option<PathBuf>,
     /// How to store the values; as they are if not given
@@ -78,7 +79,7 @@ impl Arguments {
             anew: self.new,
             seed: self.seed,
         };
-        writable(&self.to)?;
+        let destination = writable(&self.to)?;
         let bar = output::spinner(format!("reading {}", shown(&self.from)));
         let outcome = conversion.run(&self.from, &self.to);
         bar.finish_and_clear();
@@ -107,12 +108,13 @@ impl Arguments {
             }
         };
         let loaded = converted.report.loaded.len();
-        Ok(format!(
+        let printed = format!(
             "{}{of}, {} classes, {loaded} tensors\n{report}{}\n",
             converted.model,
             converted.classes,
             shown(&self.to)
-        ))
+        );
+        Ok(written(&destination, printed))
     }
 }
 
@@ -137,13 +139,18 @@ fn drawn_instead(error: &zoo::Error) -> String {
     }
 }
 
-/// The lines of a text file; empty ones at its end are none.
+/// The names in a text file. Names that stand for several classes are told, since answers will not tell them apart.
 fn names(path: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(path).with_context(|| {
+    let bytes = std::fs::read(path).with_context(|| {
         format!(
             "the names of classes in {} can't be read; give a text file with one on each line",
             shown(path)
         )
     })?;
-    Ok(text.trim_end().lines().map(|line| line.trim().to_string()).collect())
+    let names = zoo_data::classes::parse(&bytes, &shown(path))?;
+    for (name, classes) in zoo_data::classes::repeated(&names) {
+        let classes: Vec<String> = classes.iter().map(usize::to_string).collect();
+        output::note(&format!("{}: `{name}` is the name of classes {}", shown(path), classes.join(", ")));
+    }
+    Ok(names)
 }

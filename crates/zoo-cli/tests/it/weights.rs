@@ -23,20 +23,20 @@ const HUB_PATH: &str =
 const PHOTO: &str = "assets/photos/rocket.jpg";
 
 /// A folder of its own, in which nothing is fetched yet.
-struct Bench {
+pub(crate) struct Bench {
     folder: tempfile::TempDir,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_string()
     }
 
-    fn zoo(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn zoo(&self, arguments: &[&str]) -> Command {
         let mut command = zoo(arguments);
         for name in ["HF_HOME", "TORCH_HOME", "KERAS_HOME"] {
             command.env(name, self.path(name));
@@ -44,18 +44,18 @@ impl Bench {
         command
     }
 
-    fn printed(&self, arguments: &[&str]) -> String {
+    pub(crate) fn printed(&self, arguments: &[&str]) -> String {
         let output = self.zoo(arguments).output().unwrap();
         assert!(output.status.success(), "zoo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn json(&self, arguments: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
         serde_json::from_str(&self.printed(&[arguments, &["--format", "json"]].concat())).unwrap()
     }
 
-    fn refused(&self, arguments: &[&str], code: i32, names: &[&str]) {
+    pub(crate) fn refused(&self, arguments: &[&str], code: i32, names: &[&str]) {
         let (found, said) = failed(&self.zoo(arguments).output().unwrap());
         assert_eq!(found, code, "zoo {arguments:?}: {said}");
         for name in names {
@@ -64,7 +64,7 @@ impl Bench {
     }
 
     /// A file of fresh weights without a word about itself.
-    fn fresh(&self, name: &str, model: &str, classes: usize) -> PathBuf {
+    pub(crate) fn fresh(&self, name: &str, model: &str, classes: usize) -> PathBuf {
         let graph = zoo::model(model).unwrap().graph().with_num_classes(classes).unwrap();
         let net = graph.init(7).unwrap();
         let values: Vec<_> = net

@@ -9,7 +9,7 @@ use super::error::{AtPath, FetchError};
 use super::hash::is_sha256;
 use super::http::Announced;
 use super::{Settings, hash};
-use crate::safetensors::sync_folder;
+use crate::output::sync_folder;
 use crate::{Place, Source};
 
 /// The place of one source's file.

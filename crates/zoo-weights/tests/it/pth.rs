@@ -46,8 +46,11 @@ fn types_and_order_are_kept() {
 #[test]
 fn the_wrapper_of_data_parallel_is_taken_off() {
     let file = TensorFile::open(fixture("wrapped.pth")).unwrap();
+    assert_eq!(file.shapes().next().unwrap().0, "module.0.weight");
+    let file = file.under("module.", |_| true);
     let names: Vec<_> = file.shapes().map(|(name, _)| name).take(2).collect();
     assert_eq!(names, ["0.weight", "0.bias"]);
+    assert_eq!(file.notes(), ["takes `module.` off the names"]);
     assert_eq!(file.get("0.bias").unwrap().to_f32().unwrap(), [0.125, 0.125]);
 }
 
@@ -65,7 +68,7 @@ fn a_pickle_that_wants_to_run_a_program_is_refused() {
 #[test]
 fn what_is_no_state_dict_is_refused() {
     for (name, why) in [
-        ("module.pth", "`torch.nn.modules.container.Sequential`"),
+        ("module.pth", "`torch.nn.modules.container.Sequential`, a whole model"),
         ("tensor.pth", "no dict of named tensors"),
         ("compressed.pth", "is compressed"),
     ] {

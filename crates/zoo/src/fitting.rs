@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use zoo_layers::{Graph, Op};
-use zoo_weights::{Format, KeyMap, Manifest, TensorFile};
+use zoo_weights::{Format, KeyMap, LoadReport, Manifest, TensorFile};
 
 use crate::{
     Architecture, Error, Options, Prepare, Result,
@@ -104,7 +104,7 @@ fn without_prefix(file: TensorFile, graph: &Graph) -> Result<TensorFile> {
         let lower = group.prefix.to_lowercase();
         lower.split(['.', '_']).any(|word| AVERAGED.iter().any(|sign| word.starts_with(sign)))
     };
-    let averaged: Vec<&&Group> = best.iter().filter(|group| is_averaged(group)).collect();
+    let averaged: Vec<&Group> = best.iter().copied().filter(|group| is_averaged(group)).collect();
     let chosen = match (best.as_slice(), averaged.as_slice()) {
         ([only], _) | (_, [only]) => only.prefix.clone(),
         _ => {
@@ -233,10 +233,13 @@ fn is_transposed(graph: &Graph, weight: &str) -> bool {
     of.is_some_and(|layer| matches!(layer.op, Op::ConvTranspose2d(_)))
 }
 
-/// What a network without its head is told by: that all of the classifier's parameters are missing, and nothing else.
-pub(crate) fn is_headless(graph: &Graph, missing: &[String]) -> bool {
+/// What a network without its head is told by: that all of the classifier's parameters are missing, and that nothing
+/// else is wrong.
+pub(crate) fn is_headless(graph: &Graph, report: &LoadReport) -> bool {
     let Some(layer) = classifier(graph) else { return false };
-    !missing.is_empty()
-        && missing.len() == layer.params.len()
+    let LoadReport { missing, unexpected, misshapen, .. } = report;
+    missing.len() == layer.params.len()
         && layer.params.iter().all(|param| missing.contains(&param.name))
+        && unexpected.is_empty()
+        && misshapen.is_empty()
 }

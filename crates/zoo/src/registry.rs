@@ -76,6 +76,11 @@ impl Architecture {
         self.build.graph_for(self.name, options)
     }
 
+    /// What stays unsaid by the names and shapes of weights, for these options.
+    pub(crate) fn assumed(&self, options: &Options) -> Vec<String> {
+        self.build.assumed(self.name, options)
+    }
+
     /// The network with another output stride or stem.
     ///
     /// # Errors

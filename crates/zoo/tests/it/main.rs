@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod dilation;
+mod files;
 #[path = "../common/figures.rs"]
 mod figures;
 mod generated;

@@ -222,7 +222,8 @@ impl TensorFile {
     pub fn with_shapes(mut self, wanted: impl Fn(&str) -> Option<Vec<usize>>) -> Self {
         let mut seen = Vec::new();
         for entry in &mut self.entries {
-            let fits = |wanted: &Vec<usize>| matches!(wanted[..], [_, _, 1, 1]) && wanted[..2] == entry.shape[..];
+            let fits =
+                |wanted: &Vec<usize>| matches!(wanted[..], [_, _, 1, 1]) && wanted[..2] == entry.shape[..];
             if let Some(wanted) = wanted(&entry.name).filter(fits) {
                 if let Data::Strided { shape, strides, .. } = &mut entry.data {
                     shape.extend([1, 1]);
@@ -233,7 +234,8 @@ impl TensorFile {
             }
         }
         if let Some(first) = seen.first() {
-            self.notes.push(format!("takes {} weights of two axes for 1x1 convolutions ({first}, …)", seen.len()));
+            self.notes
+                .push(format!("takes {} weights of two axes for 1x1 convolutions ({first}, …)", seen.len()));
         }
         self
     }
@@ -257,6 +259,13 @@ impl TensorFile {
         for (i, entry) in self.entries.iter().enumerate() {
             self.index.entry(entry.name.clone()).or_insert(i);
         }
+        self
+    }
+
+    /// The same with something more to be said of it.
+    #[must_use]
+    pub fn noted(mut self, note: Option<String>) -> Self {
+        self.notes.extend(note);
         self
     }
 
@@ -329,7 +338,9 @@ impl TensorFile {
         let Some(&i) = self.index.get(name) else { return Ok(None) };
         let entry = &self.entries[i];
         match (&self.file, &entry.data) {
-            (Some(file), Data::InFile(range)) if cfg!(unix) => self.read_values(file, entry.dtype, range).map(Some),
+            (Some(file), Data::InFile(range)) if cfg!(unix) => {
+                self.read_values(file, entry.dtype, range).map(Some)
+            }
             _ => self.view(entry).to_f32().map(Some),
         }
     }

@@ -168,7 +168,9 @@ impl Preprocessing {
             Self::Prepared(Prepared { input: [channels, height, width] }) => {
                 match Shape::map(*channels, *height, *width) == wanted {
                     true => Ok(()),
-                    false => Err(format!("input of {channels}x{height}x{width}, where the network takes {wanted}")),
+                    false => {
+                        Err(format!("input of {channels}x{height}x{width}, where the network takes {wanted}"))
+                    }
                 }
             }
             Self::Digit(digit) => Err(format!("a digit as {:?}, which is not one channel", digit.input)),

@@ -154,7 +154,8 @@ impl Conversion {
                 *options = other;
             }
         }
-        let full = architecture.graph_for(&Options { no_head: false, no_auxiliary: false, ..options.clone() })?;
+        let full =
+            architecture.graph_for(&Options { no_head: false, no_auxiliary: false, ..options.clone() })?;
         let drawn = |param: &str| self.anew.iter().any(|layer| is_in(param, layer));
         options.no_auxiliary &= !auxiliary(&full).iter().any(|param| drawn(param));
         options.no_head &= !loading::classifier(&full)

@@ -127,7 +127,9 @@ pub enum Error {
         of: usize,
     },
     /// Answers that are no numbers.
-    #[error("`{model}` gives {what} that are not finite (NaN or infinite), though its weights are: is the input?")]
+    #[error(
+        "`{model}` gives {what} that are not finite (NaN or infinite), though its weights are: is the input?"
+    )]
     NoNumbers {
         /// The network.
         model: String,
@@ -135,7 +137,9 @@ pub enum Error {
         what: String,
     },
     /// A network that has no classifier.
-    #[error("`{model}` has no classifier here: `zoo features` writes what it answers, or draw one with `--new`")]
+    #[error(
+        "`{model}` has no classifier here: `zoo features` writes what it answers, or draw one with `--new`"
+    )]
     Headless {
         /// The network.
         model: String,

@@ -12,6 +12,7 @@ use zoo_weights::{Format, KeyMap, LoadReport, Manifest, TensorFile};
 
 use crate::{
     Architecture, Error, Options, Prepare, Result,
+    card::outputs,
     geometry::auxiliary,
     loading::{classifier, is_in},
 };
@@ -70,9 +71,19 @@ pub(crate) fn fit(
         Some(weights) => Prepare::published(weights, &graph)?,
         None => Prepare::usual(&graph)?,
     };
-    // A single output behind a sigmoid decides between two classes.
-    let sigmoid = file.metadata().get("activation").is_some_and(|name| name == "sigmoid");
-    let prepare = if sigmoid && options.num_classes == Some(1) { prepare.binary() } else { prepare };
+    // A single output behind a sigmoid decides between two classes; what else stands there, our answers don't have.
+    let activation = file.metadata().get("activation").cloned();
+    let (prepare, note) = match (activation.as_deref(), outputs(&graph)) {
+        (Some("sigmoid"), 1) => (prepare.binary(), None),
+        (None | Some("softmax" | "linear"), _) => (prepare, None),
+        (Some(other), _) => (
+            prepare,
+            Some(format!(
+                "has a head that ends in `{other}`, and is answered with a softmax's probabilities"
+            )),
+        ),
+    };
+    let file = file.noted(note);
     let tag = known.map(|(weights, _)| weights.tag.clone());
     Ok(Fitted { file, options, graph, prepare, tag })
 }
@@ -109,10 +120,15 @@ fn without_prefix(file: TensorFile, graph: &Graph) -> Result<TensorFile> {
         ([only], _) | (_, [only]) => only.prefix.clone(),
         _ => {
             let several = best.iter().map(|group| group.prefix.trim_end_matches('.').to_string()).collect();
-            return Err(Error::Several { file: file.path().to_path_buf(), model: graph.name().into(), several });
+            return Err(Error::Several {
+                file: file.path().to_path_buf(),
+                model: graph.name().into(),
+                several,
+            });
         }
     };
-    let others: Vec<&str> = best.iter().map(|g| g.prefix.as_str()).filter(|prefix| *prefix != chosen).collect();
+    let others: Vec<&str> =
+        best.iter().map(|g| g.prefix.as_str()).filter(|prefix| *prefix != chosen).collect();
     // Its own copy, averaged or not, and single numbers are no part of the network.
     let single: HashSet<String> = file
         .shapes()

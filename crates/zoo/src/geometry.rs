@@ -101,10 +101,21 @@ impl Build {
 
     /// What the architecture's own crate decides.
     fn described(&self, name: &str, options: &Options) -> Result<Graph> {
-        let &Options { output_stride, small_stem, least_squeezed, centred_shortcut, mean_classifier, .. } = options;
+        let &Options { output_stride, small_stem, least_squeezed, centred_shortcut, mean_classifier, .. } =
+            options;
         let refused = [
-            (output_stride.is_some(), self.has_stride(), "output stride", "ResNet, SENet and Xception networks"),
-            (small_stem, matches!(self, Self::ResNet(_) | Self::SeNet(_)), "stem", "ResNet and SENet networks"),
+            (
+                output_stride.is_some(),
+                self.has_stride(),
+                "output stride",
+                "ResNet, SENet and Xception networks",
+            ),
+            (
+                small_stem,
+                matches!(self, Self::ResNet(_) | Self::SeNet(_)),
+                "stem",
+                "ResNet and SENet networks",
+            ),
             (least_squeezed.is_some(), matches!(self, Self::SeNet(_)), "squeezed width", "SENet networks"),
             (centred_shortcut, matches!(self, Self::Cifar(_)), "shortcut", "CIFAR ResNets"),
             (mean_classifier, matches!(self, Self::Vgg(_)), "classifier", "VGG networks"),
@@ -159,10 +170,16 @@ impl Build {
         }
         match self {
             Self::ResNet(ResNet { block: Block::Bottleneck(stride_in), .. })
-            | Self::SeNet(SeNet { block: Block::Bottleneck(stride_in), .. }) => assumed.push(match stride_in {
-                StrideIn::Conv3x3 => "the stride of a unit in its 3x3 (\"v1.5\", as PyTorch's)".to_string(),
-                StrideIn::Conv1x1 => "the stride of a unit in its first 1x1 (\"v1\", as the paper's)".to_string(),
-            }),
+            | Self::SeNet(SeNet { block: Block::Bottleneck(stride_in), .. }) => {
+                assumed.push(match stride_in {
+                    StrideIn::Conv3x3 => {
+                        "the stride of a unit in its 3x3 (\"v1.5\", as PyTorch's)".to_string()
+                    }
+                    StrideIn::Conv1x1 => {
+                        "the stride of a unit in its first 1x1 (\"v1\", as the paper's)".to_string()
+                    }
+                })
+            }
             Self::Cifar(_) if options.centred_shortcut => {
                 assumed.push("a shortcut's new channels on both sides of the old ones".into());
             }

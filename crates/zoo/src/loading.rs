@@ -69,7 +69,8 @@ pub(crate) fn compare(graph: &Graph, whole: &Graph, file: &TensorFile, anew: &An
     let is_part = needed.len() < rest.len();
     let beyond = |name: &str, shape: &[usize]| {
         !needed.contains_key(name)
-            && (rest.get(name).is_some_and(|wanted| wanted == shape) || (is_part && !scopes.contains(&scope(name))))
+            && (rest.get(name).is_some_and(|wanted| wanted == shape)
+                || (is_part && !scopes.contains(&scope(name))))
     };
     let wanted = graph.params().map(|param| (param.name.as_str(), param.shape.as_slice()));
     let found = file.shapes().filter(|(name, shape)| !beyond(name, shape));
@@ -94,7 +95,10 @@ fn advice(report: &LoadReport, graph: &Graph, file: &TensorFile) -> String {
     let layers: BTreeSet<&str> =
         report.unexpected.iter().filter_map(|name| Some(name.rsplit_once('/')?.0)).collect();
     let head = classifier(graph).map_or_else(String::new, |layer| layer.name.clone());
-    if file.format() == Format::Keras && layers.len() > 1 && report.missing.iter().all(|name| is_in(name, &head)) {
+    if file.format() == Format::Keras
+        && layers.len() > 1
+        && report.missing.iter().all(|name| is_in(name, &head))
+    {
         let layers = layers.into_iter().collect::<Vec<_>>().join(", ");
         return format!(
             "its head has other layers than the one that `{}` has ({layers}); what it makes of a picture before them, \

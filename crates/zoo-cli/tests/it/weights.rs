@@ -23,20 +23,20 @@ const HUB_PATH: &str =
 const PHOTO: &str = "assets/photos/rocket.jpg";
 
 /// A folder of its own, in which nothing is fetched yet.
-struct Bench {
+pub(crate) struct Bench {
     folder: tempfile::TempDir,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_string()
     }
 
-    fn zoo(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn zoo(&self, arguments: &[&str]) -> Command {
         let mut command = zoo(arguments);
         for name in ["HF_HOME", "TORCH_HOME", "KERAS_HOME"] {
             command.env(name, self.path(name));
@@ -113,7 +113,9 @@ fn predict_fetches_by_itself_and_fetch_lists_and_verifies() {
     assert_eq!((&list[0]["tag"], &list[0]["here"]), (&"mobilenet_v2.tv_in1k".into(), &true.into()));
     assert_eq!(list[0]["sources"][1]["checked_by"], "the hub's hash");
     assert_eq!(list[1]["here"], false);
-    assert!(bench.printed(&["fetch", "--verify"]).contains(&format!("has the hub's hash, SHA-256 {}…", &short)));
+    assert!(
+        bench.printed(&["fetch", "--verify"]).contains(&format!("has the hub's hash, SHA-256 {}…", &short))
+    );
 
     // A fetched file is known by its place, and is converted without a word.
     let converted = bench.path("converted.safetensors");
@@ -127,44 +129,6 @@ fn predict_fetches_by_itself_and_fetch_lists_and_verifies() {
         1,
         &["is spoilt", "fetch `mobilenet_v2.tv_in1k` again"],
     );
-}
-
-/// A program that needs no published weights asks for no place to keep them.
-#[test]
-fn without_a_home_nothing_is_written_anywhere_and_the_rest_works() {
-    let bench = Bench::new();
-    let run = |arguments: &[&str], home: &str| {
-        let mut command = bench.zoo(arguments);
-        for name in ["HF_HOME", "TORCH_HOME", "KERAS_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME"] {
-            command.env_remove(name);
-        }
-        command.env("HOME", home).env("HF_HOME", "~you/hf");
-        command.output().unwrap()
-    };
-    let digit = ["predict", "lenet5", "assets/digits/7.png"];
-    assert!(run(&digit, "relative").status.success());
-    let (code, said) = failed(&run(&["fetch", "resnet18"], "relative"));
-    assert_eq!(code, 1);
-    assert!(said.contains("HF_HOME is `~you/hf`"), "{said}");
-    assert!(!crate::root().join("~you").exists() && !crate::root().join("relative").exists());
-}
-
-#[test]
-fn a_file_with_raw_and_averaged_weights_says_which_are_taken() {
-    let bench = Bench::new();
-    let lenet = TensorFile::open(crate::root().join("crates/zoo/assets/lenet5.safetensors")).unwrap();
-    let names: Vec<(String, Tensor<'_>)> = ["model.", "model_ema.module."]
-        .iter()
-        .flat_map(|prefix| lenet.tensors().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor)))
-        .collect();
-    let path = bench.path("two.safetensors");
-    zoo_weights::save(&path, &names, None).unwrap();
-    let digit = ["predict", "lenet5", "assets/digits/7.png", "--weights", &path];
-    let output = bench.zoo(&digit).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && said.contains("takes `model_ema.module.` off the names"), "{said}");
-    let output = bench.zoo(&[&digit[..], &["--key", "model"]].concat()).output().unwrap();
-    assert!(output.status.success() && String::from_utf8_lossy(&output.stderr).contains("takes `model.` off"));
 }
 
 #[test]

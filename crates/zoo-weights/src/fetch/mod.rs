@@ -207,7 +207,8 @@ impl Fetcher {
         events: &mut dyn FnMut(Event<'_>),
     ) -> Result<(PathBuf, Option<Verified>), Failure> {
         let server = url.split('/').take(3).collect::<Vec<_>>().join("/");
-        let is_silent = |silent: &Mutex<HashSet<String>>| silent.lock().is_ok_and(|silent| silent.contains(&server));
+        let is_silent =
+            |silent: &Mutex<HashSet<String>>| silent.lock().is_ok_and(|silent| silent.contains(&server));
         if is_silent(&self.silent) {
             return Err(Failure::Nobody("nobody answered there before".into()));
         }

@@ -64,7 +64,9 @@ impl Settings {
         let either = |a: &str, b: &str| var(a).or_else(|| var(b));
         // A home that is no absolute path would be another one in every folder.
         let home = home.filter(|home| home.is_absolute());
-        let path = |name: &'static str| var(name).map(|value| expanded(name, &value, home.as_deref(), &var)).transpose();
+        let path = |name: &'static str| {
+            var(name).map(|value| expanded(name, &value, home.as_deref(), &var)).transpose()
+        };
         let cache = path("XDG_CACHE_HOME")?.or_else(|| home.as_ref().map(|home| home.join(".cache")));
         let in_cache = |name: &str| cache.as_ref().map(|cache| cache.join(name));
         let no_home = |variable| FetchError::NoHome { variable };
@@ -104,7 +106,9 @@ impl Settings {
 
     /// The flag or variable that set a server, if one did.
     pub(super) fn chosen(&self, server: &str) -> Option<&'static str> {
-        let is = |address: &str| address == server || address.strip_prefix(server).is_some_and(|rest| rest.starts_with('/'));
+        let is = |address: &str| {
+            address == server || address.strip_prefix(server).is_some_and(|rest| rest.starts_with('/'))
+        };
         match &self.mirror {
             Some(mirror) if is(mirror) => Some("--mirror"),
             _ if is(&self.endpoint) && self.endpoint != HUB => Some("HF_ENDPOINT"),
@@ -183,7 +187,8 @@ fn with_variables(text: &str, var: impl Fn(&str) -> Option<String>) -> String {
     for part in parts {
         let (name, rest) = match part.strip_prefix('{').and_then(|part| part.split_once('}')) {
             Some(braced) => braced,
-            None => part.split_at(part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len())),
+            None => part
+                .split_at(part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len())),
         };
         match var(name).filter(|_| !name.is_empty()) {
             Some(value) => whole += &(value + rest),
@@ -278,7 +283,8 @@ mod tests {
             ("XDG_CACHE_HOME", "~/c", "/home/me/c/huggingface/hub", "/home/me/c/torch/hub/checkpoints", ""),
         ] {
             let set = settings(&[(name, value), ("HOME", "/root")]);
-            for (found, wanted) in [(set.hub_cache, hub), (set.torch_cache, torch), (set.keras_cache, keras)] {
+            for (found, wanted) in [(set.hub_cache, hub), (set.torch_cache, torch), (set.keras_cache, keras)]
+            {
                 assert!(wanted.is_empty() || found == PathBuf::from(wanted), "{name}={value}: {found:?}");
             }
         }
@@ -286,7 +292,9 @@ mod tests {
 
     #[test]
     fn a_tilde_without_a_home_or_of_another_user_makes_no_folder() {
-        for (value, home) in [("~/hf", None), ("~/hf", Some("")), ("~/hf", Some("here")), ("~you/hf", Some("/home/me"))] {
+        for (value, home) in
+            [("~/hf", None), ("~/hf", Some("")), ("~/hf", Some("here")), ("~you/hf", Some("/home/me"))]
+        {
             let var = |name: &str| (name == "HF_HOME").then(|| value.to_string());
             let error = Settings::from_vars(var, home.map(PathBuf::from)).unwrap_err().to_string();
             assert!(error.contains("HF_HOME") && error.contains(value), "{error}");

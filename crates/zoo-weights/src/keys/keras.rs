@@ -93,7 +93,8 @@ pub(super) fn apply(entries: &mut [Entry], network: Network) -> Result<(), Fault
     let is_classifier = |target: &str| {
         [VGG_HIDDEN, VGG_CHANNELS].iter().any(|&inputs| (network.classifier)(inputs) == Some(target))
     };
-    let unknown: Vec<&str> = paths.iter().map(String::as_str).filter(|path| !targets.contains_key(path)).collect();
+    let unknown: Vec<&str> =
+        paths.iter().map(String::as_str).filter(|path| !targets.contains_key(path)).collect();
     if let ([head], false) = (unknown.as_slice(), targets.values().any(|(target, _)| is_classifier(target)))
         && let Some(inputs) = dense_inputs(entries, head)
         && let Some(target) = (network.classifier)(inputs)
@@ -125,12 +126,18 @@ fn split(path: &str) -> (&str, &str) {
 /// The layers of a file, in its order.
 fn paths(entries: &[Entry]) -> Vec<String> {
     let mut seen = HashSet::new();
-    entries.iter().map(|entry| path_of(&entry.name)).filter(|path| seen.insert(*path)).map(String::from).collect()
+    entries
+        .iter()
+        .map(|entry| path_of(&entry.name))
+        .filter(|path| seen.insert(*path))
+        .map(String::from)
+        .collect()
 }
 
 /// The inputs of a layer that is a dense one: a weight of two axes, perhaps a bias, nothing else.
 fn dense_inputs(entries: &[Entry], path: &str) -> Option<usize> {
-    let mut shapes = entries.iter().filter(|entry| path_of(&entry.name) == path).map(|entry| entry.shape.as_slice());
+    let mut shapes =
+        entries.iter().filter(|entry| path_of(&entry.name) == path).map(|entry| entry.shape.as_slice());
     match (shapes.next(), shapes.next(), shapes.next()) {
         (Some(&[inputs, outputs]), Some(&[biases]), None) if biases == outputs => Some(inputs),
         _ => None,
@@ -174,10 +181,12 @@ fn numbered<'a>(paths: Vec<&'a str>, network: Network) -> Option<Vec<(&'a str, S
     let order = (network.order)(convs);
     let names = paths.into_iter().map(|path| {
         let layer = split(path).1;
-        let known = ["conv2d", "depthwise_conv2d", "separable_conv2d", "batch_normalization"].iter().find_map(|class| {
-            let number = number(layer, class)?;
-            order.iter().filter(|(of, _)| of == class).nth(number).map(|(_, name)| name.clone())
-        });
+        let known = ["conv2d", "depthwise_conv2d", "separable_conv2d", "batch_normalization"]
+            .iter()
+            .find_map(|class| {
+                let number = number(layer, class)?;
+                order.iter().filter(|(of, _)| of == class).nth(number).map(|(_, name)| name.clone())
+            });
         (path, known.unwrap_or_else(|| layer.to_string()))
     });
     let names: Vec<_> = names.collect();

@@ -52,5 +52,7 @@ pub(super) fn mobilenet_v2() -> Order {
 pub(super) fn vgg(convs: usize) -> Order {
     let blocks = if convs >= 16 { [2, 2, 4, 4, 4] } else { [2, 2, 3, 3, 3] };
     let numbered = (1..).zip(blocks);
-    numbered.flat_map(|(block, convs)| (1..=convs).map(move |conv| (CONV, format!("block{block}_conv{conv}")))).collect()
+    numbered
+        .flat_map(|(block, convs)| (1..=convs).map(move |conv| (CONV, format!("block{block}_conv{conv}"))))
+        .collect()
 }

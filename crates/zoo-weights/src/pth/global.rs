@@ -27,9 +27,32 @@ pub(super) enum Global {
 /// Modules that start programs, open files and connections, or run text as a program. No training program leaves
 /// their names beside its weights.
 const HOSTILE: [&str; 26] = [
-    "asyncio", "bdb", "code", "codeop", "commands", "cProfile", "ctypes", "importlib", "io", "multiprocessing", "nt",
-    "os", "pdb", "pickle", "pip", "posix", "profile", "pty", "runpy", "shutil", "socket", "subprocess", "sys",
-    "timeit", "urllib", "webbrowser",
+    "asyncio",
+    "bdb",
+    "code",
+    "codeop",
+    "commands",
+    "cProfile",
+    "ctypes",
+    "importlib",
+    "io",
+    "multiprocessing",
+    "nt",
+    "os",
+    "pdb",
+    "pickle",
+    "pip",
+    "posix",
+    "profile",
+    "pty",
+    "runpy",
+    "shutil",
+    "socket",
+    "subprocess",
+    "sys",
+    "timeit",
+    "urllib",
+    "webbrowser",
 ];
 
 /// What of Python's own names can do as much.

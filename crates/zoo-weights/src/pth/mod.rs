@@ -103,7 +103,12 @@ fn contents<'a>(
             data,
         });
     }
-    Ok(Contents { entries, notes: chosen.note.into_iter().collect(), key_used: chosen.key_used, ..Contents::default() })
+    Ok(Contents {
+        entries,
+        notes: chosen.note.into_iter().collect(),
+        key_used: chosen.key_used,
+        ..Contents::default()
+    })
 }
 
 /// Where a tensor's elements lie, given the bytes of its storage; `None` if they don't lie in it.

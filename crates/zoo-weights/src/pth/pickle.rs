@@ -151,8 +151,8 @@ impl<'a> Machine<'a> {
             b'1' => drop(self.since_mark()?),
             b'2' => self.push(self.top()?),
 
-            b'N' | b'G' | b'C' | b'B' | 0x8e | 0x96 | 0x8a | 0x8b | b'I' | b'L' | b'F' | b'J' | b'K' | b'M'
-            | 0x88 | 0x89 => {
+            b'N' | b'G' | b'C' | b'B' | 0x8e | 0x96 | 0x8a | 0x8b | b'I' | b'L' | b'F' | b'J' | b'K'
+            | b'M' | 0x88 | 0x89 => {
                 let value = self.scalar(op)?;
                 self.push(value);
             }

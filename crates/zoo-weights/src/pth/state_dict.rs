@@ -78,10 +78,12 @@ pub(super) fn choose<'p, 'a>(pickle: &'p Pickle<'a>, key: Option<&str>) -> Resul
         }),
         (Some(one), None, _) | (None, Some(one), _) | (None, None, &[one]) => Ok(whole(one.dict)),
         (None, None, []) if !tensors(pickle, root).is_empty() => Ok(whole(root)),
-        (None, None, []) => match pickle.dicts[root].iter().find_map(|&(key, value)| Some((key, object(value)?))) {
-            Some((Value::Str(key), name)) if !beside(key) => Err(program(name)),
-            _ => Err(no_dict()),
-        },
+        (None, None, []) => {
+            match pickle.dicts[root].iter().find_map(|&(key, value)| Some((key, object(value)?))) {
+                Some((Value::Str(key), name)) if !beside(key) => Err(program(name)),
+                _ => Err(no_dict()),
+            }
+        }
         (None, None, several) => Err(Fault::Refused(format!(
             "it holds several dicts of tensors ({}); say with --key which is meant",
             several.iter().map(|c| c.path.escape_debug().to_string()).collect::<Vec<_>>().join(", ")

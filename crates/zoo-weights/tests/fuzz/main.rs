@@ -57,7 +57,10 @@ fn read(bytes: Vec<u8>) {
             let _ = KeyMap::of_names(file.shapes().map(|(name, _)| name));
             let damaged = TensorFile::from_bytes("damaged", copy.clone());
             if let Ok(mapped) = damaged.and_then(|file| file.with_keys(keys)) {
-                mapped.under("layers.", |name| name.len() % 2 == 0).tensors().for_each(|(_, tensor)| drop(tensor));
+                mapped
+                    .under("layers.", |name| name.len() % 2 == 0)
+                    .tensors()
+                    .for_each(|(_, tensor)| drop(tensor));
             }
         }
     }
@@ -170,8 +173,9 @@ fn random_headers() {
 
 /// Operations that mean something more often than random bytes do.
 fn opcode() -> impl Strategy<Value = Vec<u8>> {
-    let plain =
-        prop::sample::select(b"()]}.0123NRbadelstu\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94Q".to_vec());
+    let plain = prop::sample::select(
+        b"()]}.0123NRbadelstu\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94Q".to_vec(),
+    );
     prop_oneof![
         8 => plain.prop_map(|op| vec![op]),
         3 => any::<u8>().prop_map(|index| vec![b'q', index]),

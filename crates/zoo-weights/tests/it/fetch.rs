@@ -12,12 +12,14 @@ use zoo_weights::{Event, FetchError, Fetcher, Manifest, Settings, Verified, Weig
 use crate::server::{Fault, Served, Server};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-const HUB_PATH: &str = "/org/net/resolve/0123456789abcdef0123456789abcdef01234567/model.safetensors";
+pub(crate) const HUB_PATH: &str =
+    "/org/net/resolve/0123456789abcdef0123456789abcdef01234567/model.safetensors";
 const LEN: usize = 3 << 20;
 
 /// Weights of so many bytes, which differ from place to place.
 fn content(len: usize) -> Arc<Vec<u8>> {
-    let header = |data: usize| format!(r#"{{"w":{{"dtype":"U8","shape":[{data}],"data_offsets":[0,{data}]}}}}"#);
+    let header =
+        |data: usize| format!(r#"{{"w":{{"dtype":"U8","shape":[{data}],"data_offsets":[0,{data}]}}}}"#);
     let data = len - 8 - header(len).len();
     let header = format!("{:width$}", header(data), width = header(len).len());
     let values = (0..data as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8);
@@ -25,7 +27,7 @@ fn content(len: usize) -> Arc<Vec<u8>> {
     Arc::new(length.into_iter().chain(header.into_bytes()).chain(values).collect())
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -64,20 +66,20 @@ impl Bench {
         }
     }
 
-    fn fetcher(&self) -> Fetcher {
+    pub(crate) fn fetcher(&self) -> Fetcher {
         Fetcher::new(self.settings())
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{{ url = \"{}/net.pth\", sha256 = \"{}\" }}", self.server.url, &sha256(&self.bytes)[..8])
     }
 
-    fn slept(&self) -> Vec<u64> {
+    pub(crate) fn slept(&self) -> Vec<u64> {
         self.slept.lock().unwrap().iter().map(Duration::as_secs).collect()
     }
 
     /// Every file below the folder that is not a lock.
-    fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
@@ -433,71 +435,6 @@ fn a_spoilt_file_is_found_by_a_second_look() {
         fs::write(&here.path, bytes).unwrap();
         let bad = bench.fetcher().verify(&weights).unwrap().remove(0).verdict.unwrap_err();
         assert!(bad.contains(&sha256(&bench.bytes)[..8]), "{bad}");
-    }
-}
-
-/// Login and error pages come with status 200, for files that nobody gives a checksum for and for others.
-#[test]
-fn a_page_instead_of_weights_never_lands() {
-    for (page, says) in [
-        (&b"<!DOCTYPE html>\n<html><title>Sign in</title></html>"[..], "a web page (HTML)"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "git lfs pull"),
-        (b"{\"error\":\"Invalid credentials\"}", "a JSON text"),
-        (b"nothing that is known", "neither safetensors, nor"),
-    ] {
-        let bench = Bench::new();
-        let served = Served { bytes: Arc::new(page.to_vec()), etag: None, hub: None };
-        bench.server.put("/net.pth", served.clone());
-        bench.server.put(HUB_PATH, served);
-        let url = format!("{{ url = \"{}/net.pth\" }}", bench.server.url);
-        for source in [url.as_str(), &hub()] {
-            let error = bench.fetcher().fetch(&weights(source), &mut quiet).unwrap_err().to_string();
-            assert!(error.contains("sent ") && error.contains(says), "{error}");
-        }
-        assert_eq!(bench.files(), [] as [PathBuf; 0], "nothing is kept");
-        assert_eq!(bench.slept(), [] as [u64; 0], "a server that sends pages is not asked again");
-    }
-}
-
-#[test]
-fn a_second_look_says_what_it_compared_with() {
-    let bench = Bench::new();
-    let look = |source: &str| {
-        bench.fetcher().fetch(&weights(source), &mut quiet).unwrap();
-        bench.fetcher().verify(&weights(source)).unwrap().remove(0).to_string()
-    };
-    let start = &sha256(&bench.bytes)[..8];
-    assert_eq!(look(&bench.url()), format!("has the publisher's checksum, SHA-256 {start}"));
-    assert_eq!(look(&hub()), format!("has the hub's hash, SHA-256 {start}…"));
-    // A mirror that announces no hash: what was counted here is nobody's word.
-    let bench = Bench::new();
-    let served = Served { bytes: Arc::clone(&bench.bytes), etag: None, hub: None };
-    bench.server.put(HUB_PATH, served);
-    let fetcher = bench.fetcher();
-    fetcher.fetch(&weights(&hub()), &mut quiet).unwrap();
-    let checked = fetcher.verify(&weights(&hub())).unwrap().remove(0);
-    assert_eq!(checked.verdict, Ok(Verified::Nobody));
-    assert_eq!(checked.to_string(), "can be read; there is no published checksum to compare it with");
-    fs::write(fs::canonicalize(checked.path).unwrap(), "<html>").unwrap();
-    assert!(fetcher.verify(&weights(&hub())).unwrap().remove(0).verdict.unwrap_err().contains("HTML"));
-}
-
-#[test]
-fn a_server_that_is_not_there_is_not_waited_for_and_what_named_it_is_said() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let address = format!("http://{nobody}");
-    let bench = Bench::new();
-    let two = format!("{}, {{ url = \"https://files.example/net.pth\" }}", hub());
-    for (settings, name) in [
-        (Settings { endpoint: address.clone(), ..bench.settings() }, "which HF_ENDPOINT sets"),
-        (bench.settings().with_mirror(Some(address.clone())), "which --mirror sets"),
-    ] {
-        let settings = Settings { https_proxy: None, ..settings };
-        let sources = if settings.mirror.is_some() { two.clone() } else { hub() };
-        let error = Fetcher::new(settings).fetch(&weights(&sources), &mut quiet).unwrap_err().to_string();
-        assert!(error.contains(&format!("check {address}, {name}")), "{error}");
-        assert!(error.contains("nobody answers"), "{error}");
-        assert_eq!(bench.slept(), [] as [u64; 0], "an address that somebody wrote wrongly stays wrong");
     }
 }
 

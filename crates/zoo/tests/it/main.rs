@@ -4,9 +4,9 @@
 
 mod bad_input;
 mod dilation;
-mod files;
 #[path = "../common/figures.rs"]
 mod figures;
+mod files;
 mod generated;
 mod goldens;
 mod pages;

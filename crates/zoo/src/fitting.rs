@@ -72,7 +72,7 @@ pub(crate) fn fit(
         None => Prepare::usual(&graph)?,
     };
     // A single output behind a sigmoid decides between two classes; what else stands there, our answers don't have.
-    let activation = file.metadata().get("activation").cloned();
+    let activation = file.metadata().get("activation").filter(|_| file.format() == Format::Keras).cloned();
     let (prepare, note) = match (activation.as_deref(), outputs(&graph)) {
         (Some("sigmoid"), 1) => (prepare.binary(), None),
         (None | Some("softmax" | "linear"), _) => (prepare, None),

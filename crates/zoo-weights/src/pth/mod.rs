@@ -17,6 +17,10 @@ use crate::file::{Contents, Data, Entry};
 /// The older format starts with the pickle of a magic number.
 const LEGACY_MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
+/// What is said of a TorchScript archive.
+pub(crate) const TORCHSCRIPT: &str = "it is a TorchScript archive, a program with its weights inside; save the weights \
+                                      alone: torch.save(torch.jit.load(path).state_dict(), new_path)";
+
 /// Whether the bytes begin as a file of the older format.
 pub(crate) fn is_legacy(bytes: &[u8]) -> bool {
     bytes.starts_with(LEGACY_MAGIC)
@@ -30,11 +34,7 @@ pub(crate) fn read_zip(
 ) -> Result<Contents, Fault> {
     const PROGRAM: &str = "/data.pkl";
     if members.keys().any(|name| name.ends_with("/constants.pkl") || name.contains("/code/")) {
-        return Err(Fault::Refused(
-            "it is a TorchScript archive, a program with its weights inside; save the weights alone: \
-             torch.save(torch.jit.load(path).state_dict(), new_path)"
-                .into(),
-        ));
+        return Err(Fault::Refused(TORCHSCRIPT.into()));
     }
     let program = members.iter().find(|(name, _)| name.ends_with(PROGRAM));
     let (name, range) = program.ok_or_else(|| Fault::malformed("the archive has no member data.pkl"))?;

@@ -99,7 +99,7 @@ impl std::fmt::Display for Digest {
             Self::Md5(digits) => ("MD5", digits),
         };
         let more = if digits.len() > 8 { "…" } else { "" };
-        write!(f, "{kind} {:.8}{more}", digits)
+        write!(f, "{kind} {digits:.8}{more}")
     }
 }
 

@@ -65,7 +65,7 @@ impl Settings {
         // A home that is no absolute path would be another one in every folder.
         let home = home.filter(|home| home.is_absolute());
         let path = |name: &'static str| {
-            var(name).map(|value| expanded(name, &value, home.as_deref(), &var)).transpose()
+            var(name).map(|value| expanded(name, &value, home.as_deref(), var)).transpose()
         };
         let cache = path("XDG_CACHE_HOME")?.or_else(|| home.as_ref().map(|home| home.join(".cache")));
         let in_cache = |name: &str| cache.as_ref().map(|cache| cache.join(name));

@@ -176,7 +176,7 @@ const NAMED: [&str; 2] = ["block1_conv1", "Conv1"];
 
 /// The names of layers that the file only numbers by their class, as Keras 3.0 to 3.3 did; nothing if the numbers
 /// don't reach the first layer.
-fn numbered<'a>(paths: Vec<&'a str>, network: Network) -> Option<Vec<(&'a str, String)>> {
+fn numbered(paths: Vec<&str>, network: Network) -> Option<Vec<(&str, String)>> {
     let convs = paths.iter().filter(|path| number(split(path).1, "conv2d").is_some()).count();
     let order = (network.order)(convs);
     let names = paths.into_iter().map(|path| {

@@ -178,7 +178,7 @@ impl Build {
                     StrideIn::Conv1x1 => {
                         "the stride of a unit in its first 1x1 (\"v1\", as the paper's)".to_string()
                     }
-                })
+                });
             }
             Self::Cifar(_) if options.centred_shortcut => {
                 assumed.push("a shortcut's new channels on both sides of the old ones".into());

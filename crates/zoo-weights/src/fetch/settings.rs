@@ -285,7 +285,7 @@ mod tests {
             let set = settings(&[(name, value), ("HOME", "/root")]);
             for (found, wanted) in [(set.hub_cache, hub), (set.torch_cache, torch), (set.keras_cache, keras)]
             {
-                assert!(wanted.is_empty() || found == PathBuf::from(wanted), "{name}={value}: {found:?}");
+                assert!(wanted.is_empty() || found == *Path::new(wanted), "{name}={value}: {found:?}");
             }
         }
     }

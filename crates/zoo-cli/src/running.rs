@@ -20,6 +20,9 @@ pub(crate) struct RunArguments {
     /// A file of weights or the tag of published ones, instead of the default
     #[arg(long, value_name = "FILE|TAG")]
     weights: Option<PathBuf>,
+    /// Which of several networks in the file of weights, or which state of one: a key, or what names begin with
+    #[arg(long, value_name = "KEY", requires = "weights")]
+    key: Option<String>,
     /// Use only what is on this machine
     #[arg(long)]
     offline: bool,
@@ -130,7 +133,7 @@ impl RunArguments {
     /// Settles the machine and finds the model that a caller named.
     pub(crate) fn model(&self, name: &str) -> Result<Model> {
         let device = self.machine.settle()?;
-        Ok(model(name)?.on(device))
+        Ok(model(name)?.on(device).under(self.key.clone()))
     }
 
     /// The whole network with its weights, fetched if need be.
@@ -155,6 +158,9 @@ impl RunArguments {
 
     fn reported(&self, loaded: zoo::Result<Network>) -> Result<Network> {
         let network = loaded.map_err(unfit)?;
+        if !self.verbose && !network.report().notes.is_empty() {
+            output::note(&format!("{}: {}", shown(network.file()), network.report().notes.join("; ")));
+        }
         if self.verbose {
             output::note(&format!("{}\n{}", shown(network.file()), network.report().in_full(usize::MAX)));
         }
@@ -177,12 +183,13 @@ impl RunArguments {
                 Some(tag) => Source::Tag(tag),
                 None => return Ok(Source::File(path)),
             },
+            // What needs nothing published asks for no place to keep it.
+            None if model.is_complete() => return Ok(Source::Default),
             None => Source::Default,
         };
         let published = Published::new(self.offline)?.mirrored(self.mirror.clone());
         let wanted = match source {
             Source::Tag(tag) => tag.to_string(),
-            _ if model.is_complete() => return Ok(source),
             _ => match published.of(name).into_iter().next() {
                 Some(first) => first.tag,
                 None => return Ok(source), // That there are none is said when they are looked for.

@@ -31,6 +31,7 @@
 mod error;
 mod fetch;
 mod file;
+mod foreign;
 mod hdf5;
 mod keys;
 mod listing;

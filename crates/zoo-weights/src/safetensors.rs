@@ -34,7 +34,7 @@ pub(crate) fn read(bytes: &[u8]) -> std::result::Result<Contents, Fault> {
         entries.push(Entry { shape: info.shape.clone(), name, dtype, data });
     }
     let metadata = described.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-    Ok(Contents { entries, metadata })
+    Ok(Contents { entries, metadata, ..Contents::default() })
 }
 
 /// Writes tensors to a safetensors file, in the order given, whole or not at all: [`Destination`] says how, and what

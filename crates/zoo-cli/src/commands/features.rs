@@ -145,6 +145,7 @@ impl<'n> Gathered<'n> {
             let outputs = network.net().outputs(&part, Mode::Eval)?;
             for (name, rows) in &mut self.tensors {
                 let output = outputs.get(*name).with_context(|| format!("`{name}` was not computed"))?;
+                zoo::check_numbers(output, network.net().graph().name(), "features")?;
                 let values = output.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
                 if rows.shape.is_empty() {
                     rows.shape = output.dims().to_vec();

@@ -115,8 +115,8 @@ impl Arguments {
         let mut lines = String::new();
         for file in checked {
             let path = shown(&file.path);
-            match file.verdict {
-                Ok(by) => lines += &format!("{tag}  {by}  {path}\n"),
+            match &file.verdict {
+                Ok(_) => lines += &format!("{tag}  {file}  {path}\n"),
                 Err(why) => bail!("{path} is spoilt: {why}; remove it and fetch `{tag}` again"),
             }
         }

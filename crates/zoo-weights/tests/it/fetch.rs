@@ -12,15 +12,22 @@ use zoo_weights::{Event, FetchError, Fetcher, Manifest, Settings, Verified, Weig
 use crate::server::{Fault, Served, Server};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-const HUB_PATH: &str = "/org/net/resolve/0123456789abcdef0123456789abcdef01234567/model.safetensors";
+pub(crate) const HUB_PATH: &str =
+    "/org/net/resolve/0123456789abcdef0123456789abcdef01234567/model.safetensors";
 const LEN: usize = 3 << 20;
 
-/// Bytes that differ from place to place.
+/// Weights of so many bytes, which differ from place to place.
 fn content(len: usize) -> Arc<Vec<u8>> {
-    Arc::new((0..len as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect())
+    let header =
+        |data: usize| format!(r#"{{"w":{{"dtype":"U8","shape":[{data}],"data_offsets":[0,{data}]}}}}"#);
+    let data = len - 8 - header(len).len();
+    let header = format!("{:width$}", header(data), width = header(len).len());
+    let values = (0..data as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8);
+    let length = (header.len() as u64).to_le_bytes();
+    Arc::new(length.into_iter().chain(header.into_bytes()).chain(values).collect())
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -59,20 +66,20 @@ impl Bench {
         }
     }
 
-    fn fetcher(&self) -> Fetcher {
+    pub(crate) fn fetcher(&self) -> Fetcher {
         Fetcher::new(self.settings())
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{{ url = \"{}/net.pth\", sha256 = \"{}\" }}", self.server.url, &sha256(&self.bytes)[..8])
     }
 
-    fn slept(&self) -> Vec<u64> {
+    pub(crate) fn slept(&self) -> Vec<u64> {
         self.slept.lock().unwrap().iter().map(Duration::as_secs).collect()
     }
 
     /// Every file below the folder that is not a lock.
-    fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
@@ -366,7 +373,9 @@ fn a_part_of_other_content_is_not_gone_on_with() {
     let source = format!("{{ url = \"{}/net.pth\" }}", bench.server.url);
     bench.server.fault(Fault::StopAfter(1000));
     impatient().fetch(&weights(&source), &mut quiet).unwrap_err();
-    let changed = Arc::new(vec![7; LEN]);
+    let mut changed = bench.bytes.to_vec();
+    changed[LEN / 2..].fill(7);
+    let changed = Arc::new(changed);
     bench.server.put("/net.pth", Served { bytes: Arc::clone(&changed), etag: Some("v2".into()), hub: None });
     let here = impatient().fetch(&weights(&source), &mut quiet).unwrap();
     assert_eq!(here.verified, Some(Verified::Nobody));

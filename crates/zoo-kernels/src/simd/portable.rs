@@ -3,8 +3,8 @@
 #![expect(unsafe_code, reason = "loads and stores through pointers")]
 
 use super::Lanes;
-use crate::gemm::micro::tile;
 use crate::element::Element;
+use crate::gemm::micro::tile;
 
 /// On 64-bit Arm a fused multiply-add is part of the baseline; on plain x86-64 it would be a call.
 pub(crate) const BASELINE_FUSES: bool = cfg!(target_arch = "aarch64");

@@ -109,13 +109,8 @@ fn check_epilogues<T: Element>(
     let (channels, pixels) = (spec.out_channels, output[2] * output[3]);
     let (scale, shift) = (numbers::<T>(seed + 5, channels), numbers::<T>(seed + 6, channels));
     let residual = numbers::<T>(seed + 7, sums.len());
-    let activations = [
-        Activation::Identity,
-        Activation::Relu,
-        Activation::Relu6,
-        Activation::Sigmoid,
-        Activation::Tanh,
-    ];
+    let activations =
+        [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::Sigmoid, Activation::Tanh];
     let prepared = Prepared::new(spec, [shape[2], shape[3]], weight).unwrap();
     for (i, activation) in activations.into_iter().enumerate() {
         // Each activation with another choice of what is there.
@@ -357,17 +352,17 @@ fn methods_of_known_layers() {
         ("lenet 5x5 1-6", [64, 1, 28, 28], dense(1, 6, 5).with_padding(2)),
         ("lenet 5x5 6-16", [64, 6, 14, 14], dense(6, 16, 5)),
         ("xception dw 3x3 728", [4, 728, 19, 19], dense(728, 728, 3).with_padding(1).with_groups(728)),
-        ("inception 1x7 128-192", [1, 128, 17, 17], Conv2d {
-            kernel_size: [1, 7],
-            padding: Padding::symmetric(0, 3),
-            ..dense(128, 192, 1)
-        }),
+        (
+            "inception 1x7 128-192",
+            [1, 128, 17, 17],
+            Conv2d { kernel_size: [1, 7], padding: Padding::symmetric(0, 3), ..dense(128, 192, 1) },
+        ),
     ];
     let table = || {
         let method = |pass, spec: &Conv2d, shape| conv::choose(pass, spec, shape).unwrap().to_string();
         layers.map(|(name, shape, spec)| {
-            let [forward, input, weight] = [Pass::Forward, Pass::GradInput, Pass::GradWeight]
-                .map(|pass| method(pass, &spec, shape));
+            let [forward, input, weight] =
+                [Pass::Forward, Pass::GradInput, Pass::GradWeight].map(|pass| method(pass, &spec, shape));
             format!("{name:<22} {forward:<24} {input:<24} {weight}")
         })
     };

@@ -187,6 +187,7 @@ macro_rules! tile {
 
         #[inline(always)]
         unsafe fn tile(rows: usize, vectors: usize, tile: &$crate::gemm::micro::Tile<'_, '_, Self::Elem>) {
+            use $crate::gemm::micro::{IN_PLACE, OFFSETS, PACKED};
             $(#[$attribute])*
             unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize, const KIND: u8>(
                 tile: &$crate::gemm::micro::Tile<'_, '_, S::Elem>,
@@ -199,9 +200,9 @@ macro_rules! tile {
                     // SAFETY: the caller's promise.
                     unsafe {
                         match tile.kind() {
-                            $crate::gemm::micro::PACKED => fixed::<Self, $r, $v, { $crate::gemm::micro::PACKED }>(tile),
-                            $crate::gemm::micro::IN_PLACE => fixed::<Self, $r, $v, { $crate::gemm::micro::IN_PLACE }>(tile),
-                            _ => fixed::<Self, $r, $v, { $crate::gemm::micro::OFFSETS }>(tile),
+                            PACKED => fixed::<Self, $r, $v, PACKED>(tile),
+                            IN_PLACE => fixed::<Self, $r, $v, IN_PLACE>(tile),
+                            _ => fixed::<Self, $r, $v, OFFSETS>(tile),
                         }
                     }
                 };

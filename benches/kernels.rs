@@ -257,7 +257,8 @@ fn others(criterion: &mut Criterion) {
         });
     }
 
-    for (layer, shape) in [("1000 classes", [64, 1000, 1]), ("fcn 21 classes at 520x520", [1, 21, 520 * 520])] {
+    for (layer, shape) in [("1000 classes", [64, 1000, 1]), ("fcn 21 classes at 520x520", [1, 21, 520 * 520])]
+    {
         let len = shape.iter().product();
         let (x, mut y, mut dx) = (numbers(len), numbers(len), numbers(len));
         kernel(&mut group, ("softmax", layer), len, || softmax::forward(shape, &x, &mut y));

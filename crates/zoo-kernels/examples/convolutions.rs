@@ -84,10 +84,7 @@ fn main() -> Result<()> {
     let peak = measured_peak();
     println!("instruction set {}, measured peak {peak:.0} GFLOP/s", Isa::current().name());
     println!("Shares are of the peak; of depthwise layers, of what a copy of the same bytes reaches (GB/s).");
-    println!(
-        "{:<24}{:>7}  {:<45}{:<45}{}",
-        "layer", "MFLOP", "forward", "input gradient", "weight gradient"
-    );
+    println!("{:<24}{:>7}  {:<45}{:<45}weight gradient", "layer", "MFLOP", "forward", "input gradient");
     for (name, shape, spec) in layers() {
         if !name.contains(&filter) {
             continue;

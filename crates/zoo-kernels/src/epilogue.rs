@@ -95,9 +95,7 @@ pub(crate) fn finish<S: Lanes>(
     }
     match activation {
         Activation::Relu => sum.at_least(S::splat(S::Elem::ZERO)),
-        Activation::Relu6 => {
-            sum.at_least(S::splat(S::Elem::ZERO)).at_most(S::splat(S::Elem::from_f64(6.0)))
-        }
+        Activation::Relu6 => sum.at_least(S::splat(S::Elem::ZERO)).at_most(S::splat(S::Elem::from_f64(6.0))),
         // `Epilogue::run` does the others.
         Activation::Identity | Activation::Sigmoid | Activation::Tanh => sum,
     }

@@ -70,12 +70,7 @@ pub(crate) const CHUNK: usize = 1 << 14;
 
 /// Runs `task` for consecutive ranges of at most `each` of `0..count`, where one step of `count` is `cost`
 /// elementary steps.
-pub(crate) fn ranges(
-    count: usize,
-    each: usize,
-    cost: usize,
-    task: impl Fn(Range<usize>) + Sync + Send,
-) {
+pub(crate) fn ranges(count: usize, each: usize, cost: usize, task: impl Fn(Range<usize>) + Sync + Send) {
     let each = each.max(1);
     tasks(count.div_ceil(each), count.saturating_mul(cost), |i| task(i * each..count.min((i + 1) * each)));
 }

@@ -98,7 +98,10 @@ impl<T: Element> Kernel<T> for Forward<'_, T> {
                     let part = S::N.min(features - at);
                     // SAFETY: `part` numbers from `at` on are in both slices.
                     let (x, code) = unsafe {
-                        (S::load_part(input.as_ptr().add(at), part), S::load_part(code.as_ptr().add(at), part))
+                        (
+                            S::load_part(input.as_ptr().add(at), part),
+                            S::load_part(code.as_ptr().add(at), part),
+                        )
                     };
                     let difference = x.fma(code, S::splat(-T::ONE));
                     sum = sum.fma(difference, difference);

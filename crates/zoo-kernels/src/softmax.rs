@@ -137,8 +137,7 @@ impl<T: Element> Kernel<T> for Backward<'_, T> {
         let mut dots = scratch::take::<T>(PIXELS);
         for outer in self.outer {
             let at = outer * classes * inner;
-            let (out, grad) =
-                (&self.out[at..at + classes * inner], &self.grad_out[at..at + classes * inner]);
+            let (out, grad) = (&self.out[at..at + classes * inner], &self.grad_out[at..at + classes * inner]);
             // SAFETY: this part of the gradient is this task's.
             let to = unsafe { self.grad_input.slice(at, classes * inner) };
             for first in (0..inner).step_by(PIXELS) {

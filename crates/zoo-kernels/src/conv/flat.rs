@@ -91,8 +91,7 @@ impl Layout {
             step: [1, 1],
             taps: within.iter().map(|&offset| Tap { dy: 0, dx: offset as isize }).collect(),
         };
-        let planes =
-            Phases { size: view.source, step: view.step, corner: [top, left], rows, line, seen };
+        let planes = Phases { size: view.source, step: view.step, corner: [top, left], rows, line, seen };
         Some(Self { view: flat, channel, line, offsets, pictures: (MOST / picture).max(1), planes })
     }
 
@@ -161,7 +160,8 @@ impl<T: Element> Kernel<T> for Pad<'_, T> {
                         if y < 0 || y as usize >= height || count == 0 {
                             zero::<S>(to, line);
                         } else {
-                            let from = self.source.as_ptr().add((plane * height + y as usize) * width + first);
+                            let from =
+                                self.source.as_ptr().add((plane * height + y as usize) * width + first);
                             zero::<S>(to, before);
                             copy::<S>(from, sw, to.add(before), count);
                             zero::<S>(to.add(before + count), line - before - count);

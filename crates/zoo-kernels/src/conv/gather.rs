@@ -106,9 +106,11 @@ impl<T: Element> Gather<'_, T> {
         let [height, width] = self.view.grid;
         let pixels = height * width;
         // Pictures that would leave much of their last vector unused are joined.
-        let joined = self.offsets.is_none() && self.is_gapless() && !pixels.is_multiple_of(lanes) && pixels < 12 * lanes;
-        let (columns, repeats) =
-            if joined { (self.pictures * pixels, 1) } else { (pixels, self.pictures) };
+        let joined = self.offsets.is_none()
+            && self.is_gapless()
+            && !pixels.is_multiple_of(lanes)
+            && pixels < 12 * lanes;
+        let (columns, repeats) = if joined { (self.pictures * pixels, 1) } else { (pixels, self.pictures) };
         let tile = self.isa.vectors::<T>() * lanes;
         let tiles = columns.div_ceil(tile);
         // Wide panels read longer runs of the picture's rows, but there must be work for all threads.

@@ -78,7 +78,9 @@ pub(super) fn correlate_weights<T: Element>(
 ) {
     let method = pick(Pass::GradWeight, spec, shape, output);
     match method {
-        Method::Depthwise => return depthwise::grad_weight(spec, shape, output, input, grad_out, grad_weight),
+        Method::Depthwise => {
+            return depthwise::grad_weight(spec, shape, output, input, grad_out, grad_weight);
+        }
         Method::Pairs => return pairs::grad_weight(spec, shape, output, input, grad_out, grad_weight),
         method if method.is_winograd() => {
             return winograd::grad_weight(spec, shape, [output[2], output[3]], input, grad_out, grad_weight);

@@ -83,7 +83,9 @@ pub(super) fn pick(pass: Pass, spec: &Conv2d, shape: Shape, output: Shape) -> Me
     }
     match pass {
         // Asked for one picture: its answer must not depend, to the last bit, on how many others are in the batch.
-        Pass::Forward if winograd::suits(spec, [1, c, h, w], [oh, ow]) => winograd::method([n, oh, ow], pairs),
+        Pass::Forward if winograd::suits(spec, [1, c, h, w], [oh, ow]) => {
+            winograd::method([n, oh, ow], pairs)
+        }
         Pass::GradInput if winograd::suits(spec, shape, [h, w]) => winograd::method([n, h, w], pairs),
         Pass::Forward => forward_product(spec, shape, output),
         Pass::GradInput => backward_product(spec, shape, output),

@@ -144,7 +144,16 @@ impl Runs {
                     None => rows.as_ptr().add(tap * stride),
                 };
                 for &(to, first, count, step) in &tiles.0 {
-                    copy::<S>(from.add(first), 1, packed.add(to + (k + tap) * step), count);
+                    let (from, to) = (from.add(first), packed.add(to + (k + tap) * step));
+                    if count < step {
+                        copy::<S>(from, 1, to, count);
+                        continue;
+                    }
+                    let mut at = 0;
+                    while at < step {
+                        S::load(from.add(at)).store(to.add(at));
+                        at += S::N;
+                    }
                 }
             }
         }

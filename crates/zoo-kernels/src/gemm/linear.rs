@@ -65,16 +65,9 @@ impl<T: Element> Prepared<T> {
     ///
     /// # Errors
     /// A slice isn't as long as its shape.
-    pub fn forward(
-        &self,
-        rows: usize,
-        input: &[T],
-        epilogue: &Epilogue<'_, T>,
-        out: &mut [T],
-    ) -> Result<()> {
+    pub fn forward(&self, rows: usize, input: &[T], epilogue: &Epilogue<'_, T>, out: &mut [T]) -> Result<()> {
         let input = Matrix::new(input, rows, self.in_features)?;
-        let weight =
-            Right::Packed { data: &self.packed, rows: self.in_features, columns: self.out_features };
+        let weight = Right::Packed { data: &self.packed, rows: self.in_features, columns: self.out_features };
         product(self.isa, input, weight, epilogue, out)
     }
 }

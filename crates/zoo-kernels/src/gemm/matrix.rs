@@ -70,7 +70,11 @@ pub fn matmul<T: Element>(
 pub(super) enum Right<'a, T> {
     Plain(Matrix<'a, T>),
     /// `rows` by `columns` numbers, as [`pack`] packs them.
-    Packed { data: &'a [T], rows: usize, columns: usize },
+    Packed {
+        data: &'a [T],
+        rows: usize,
+        columns: usize,
+    },
 }
 
 impl<T: Element> Right<'_, T> {
@@ -274,12 +278,8 @@ impl<T: Element> Kernel<T> for Panel<'_, T> {
                 }
                 Right::Packed { data, .. } => data[self.starts[self.panel * blocks + block]..].as_ptr(),
             };
-            let finish = Finish {
-                epilogue: self.epilogue,
-                channel: columns.start,
-                channels: Channels::Columns,
-                at,
-            };
+            let finish =
+                Finish { epilogue: self.epilogue, channel: columns.start, channels: Channels::Columns, at };
             let block = Block {
                 rows: self.rows.len(),
                 columns: columns.len(),

@@ -137,8 +137,9 @@ impl<T: Element> Kernel<T> for Run<'_, '_, T> {
         for tile in 0..tiles.count {
             let (first, columns, b_step) = tiles.get(tile);
             // A tile of `B` stays in the first-level cache while `A` passes by.
-            for row in (0..block.rows).step_by(S::ROWS) {
-                let rows = S::ROWS.min(block.rows - row);
+            let mut row = 0;
+            while row < block.rows {
+                let rows = S::rows(block.rows - row);
                 // SAFETY: a `Run` is made by `run` alone, whose caller promises what this needs; rows and columns
                 // are cut to the block and are at least one.
                 unsafe {
@@ -153,6 +154,7 @@ impl<T: Element> Kernel<T> for Run<'_, '_, T> {
                     };
                     S::tile(rows, columns.div_ceil(S::N), &tile);
                 }
+                row += rows;
             }
         }
     }
@@ -185,6 +187,7 @@ macro_rules! tile {
 
         #[inline(always)]
         unsafe fn tile(rows: usize, vectors: usize, tile: &$crate::gemm::micro::Tile<'_, '_, Self::Elem>) {
+            use $crate::gemm::micro::{IN_PLACE, OFFSETS, PACKED};
             $(#[$attribute])*
             unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize, const KIND: u8>(
                 tile: &$crate::gemm::micro::Tile<'_, '_, S::Elem>,
@@ -197,9 +200,9 @@ macro_rules! tile {
                     // SAFETY: the caller's promise.
                     unsafe {
                         match tile.kind() {
-                            $crate::gemm::micro::PACKED => fixed::<Self, $r, $v, { $crate::gemm::micro::PACKED }>(tile),
-                            $crate::gemm::micro::IN_PLACE => fixed::<Self, $r, $v, { $crate::gemm::micro::IN_PLACE }>(tile),
-                            _ => fixed::<Self, $r, $v, { $crate::gemm::micro::OFFSETS }>(tile),
+                            PACKED => fixed::<Self, $r, $v, PACKED>(tile),
+                            IN_PLACE => fixed::<Self, $r, $v, IN_PLACE>(tile),
+                            _ => fixed::<Self, $r, $v, OFFSETS>(tile),
                         }
                     }
                 };
@@ -227,6 +230,12 @@ pub(crate) const IN_PLACE: u8 = 1;
 pub(crate) const OFFSETS: u8 = 2;
 
 impl<T> Tile<'_, '_, T> {
+    /// How far its first row is from the block's in `a`.
+    #[inline(always)]
+    fn a<S: Lanes>(&self, tile: usize, row: usize) -> usize {
+        self.row / S::ROWS * tile + self.row % S::ROWS * row
+    }
+
     pub(crate) fn kind(&self) -> u8 {
         match self.block.operands {
             Operands::Steps { b: Right::Packed(_), .. } => PACKED,
@@ -261,13 +270,13 @@ pub(crate) unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize, co
         }
         match block.operands {
             Operands::Steps { a, tile: a_tile, row, step, b: Right::Packed(b) } if KIND == PACKED => {
-                let (a, b) = (a.wrapping_add(tile.row / S::ROWS * a_tile), b.add(tile.b));
+                let (a, b) = (a.wrapping_add(tile.a::<S>(a_tile, row)), b.add(tile.b));
                 accumulate::<S, ROWS, VECTORS>(block.depth, (a, row, step), (b, tile.b_step), &mut sums);
             }
             Operands::Steps { a, tile: a_tile, row, step, b: Right::At { from, offsets } }
                 if KIND == IN_PLACE =>
             {
-                let (a, b) = (a.wrapping_add(tile.row / S::ROWS * a_tile), from.wrapping_add(tile.first));
+                let (a, b) = (a.wrapping_add(tile.a::<S>(a_tile, row)), from.wrapping_add(tile.first));
                 accumulate_in_place::<S, ROWS, VECTORS>(block.depth, (a, row, step), (b, offsets), &mut sums);
             }
             Operands::Offsets { a, rows, steps, b } if KIND == OFFSETS => {

@@ -75,7 +75,12 @@ pub trait Lanes: Copy {
     fn split_equal(self, other: Self, values: Self) -> (Self, Self);
     /// The sum of all lanes, by halves.
     fn sum(self) -> Self::Elem;
-    /// Computes a tile of `1..=ROWS` rows and `1..=VECTORS` vectors.
+    /// The rows of the next tile where `rest >= 1` are left: at most `ROWS`.
+    #[inline(always)]
+    fn rows(rest: usize) -> usize {
+        Self::ROWS.min(rest)
+    }
+    /// Computes a tile of as many rows as [`Lanes::rows`] gives, and `1..=VECTORS` vectors.
     ///
     /// # Safety
     /// The tile has these, and its block's elements can be read and written.

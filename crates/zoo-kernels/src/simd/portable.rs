@@ -3,8 +3,8 @@
 #![expect(unsafe_code, reason = "loads and stores through pointers")]
 
 use super::Lanes;
-use crate::gemm::micro::tile;
 use crate::element::Element;
+use crate::gemm::micro::tile;
 
 /// On 64-bit Arm a fused multiply-add is part of the baseline; on plain x86-64 it would be a call.
 pub(crate) const BASELINE_FUSES: bool = cfg!(target_arch = "aarch64");
@@ -19,7 +19,13 @@ macro_rules! lanes {
         impl<const N: usize, const FUSED: bool> Lanes for Array<$t, N, FUSED> {
             type Elem = $t;
             const N: usize = N;
-            tile!(#[inline(always)] 1 2 3 4 5, 6; 1, 2);
+            tile!(#[inline(always)] 1, 6; 1, 2);
+
+            // One by one behind the last whole tile: the compiler takes long to vectorise each size of a tile.
+            #[inline(always)]
+            fn rows(rest: usize) -> usize {
+                if rest >= Self::ROWS { Self::ROWS } else { 1 }
+            }
 
             #[inline(always)]
             fn splat(value: $t) -> Self {

@@ -109,13 +109,8 @@ fn check_epilogues<T: Element>(
     let (channels, pixels) = (spec.out_channels, output[2] * output[3]);
     let (scale, shift) = (numbers::<T>(seed + 5, channels), numbers::<T>(seed + 6, channels));
     let residual = numbers::<T>(seed + 7, sums.len());
-    let activations = [
-        Activation::Identity,
-        Activation::Relu,
-        Activation::Relu6,
-        Activation::Sigmoid,
-        Activation::Tanh,
-    ];
+    let activations =
+        [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::Sigmoid, Activation::Tanh];
     let prepared = Prepared::new(spec, [shape[2], shape[3]], weight).unwrap();
     for (i, activation) in activations.into_iter().enumerate() {
         // Each activation with another choice of what is there.
@@ -131,12 +126,18 @@ fn check_epilogues<T: Element>(
             let scale = epilogue.scale.map_or(1.0, |scale| scale[channel].to_f64());
             let shift = epilogue.shift.map_or(0.0, |shift| shift[channel].to_f64());
             let residual = epilogue.residual.map_or(0.0, |residual| residual[i].to_f64());
-            activation.apply(sum * scale + shift + residual)
+            sum * scale + shift + residual
         });
-        let what = format!("{epilogue:?} after {}{what}", prepared.method());
+        let before: Vec<f64> = want.collect();
+        let want: Vec<f64> = before.iter().map(|&x| activation.apply(x)).collect();
+        let largest = |values: &[f64]| values.iter().fold(1.0f64, |most, x| most.max(x.abs()));
+        // An activation enlarges no error, but those it gets are relative to what it is applied to.
+        let tolerance = tolerance::<T>() * largest(&before) / largest(&want);
+        let there = [epilogue.scale.is_some(), epilogue.shift.is_some(), epilogue.residual.is_some()];
+        let what = format!("{activation:?} with {there:?} after {}{what}", prepared.method());
         let (mut got, mut once) = (unwritten::<T>(sums.len()), unwritten::<T>(sums.len()));
         conv::forward_with(spec, shape, input, weight, &epilogue, &mut got).unwrap();
-        assert_close(&what, &got, &want.collect::<Vec<_>>(), tolerance::<T>());
+        assert_close(&what, &got, &want, tolerance);
         prepared.forward(shape, input, &epilogue, &mut once).unwrap();
         assert!(got == once, "prepared: {what}");
         let each = sums.len() / shape[0];
@@ -357,17 +358,17 @@ fn methods_of_known_layers() {
         ("lenet 5x5 1-6", [64, 1, 28, 28], dense(1, 6, 5).with_padding(2)),
         ("lenet 5x5 6-16", [64, 6, 14, 14], dense(6, 16, 5)),
         ("xception dw 3x3 728", [4, 728, 19, 19], dense(728, 728, 3).with_padding(1).with_groups(728)),
-        ("inception 1x7 128-192", [1, 128, 17, 17], Conv2d {
-            kernel_size: [1, 7],
-            padding: Padding::symmetric(0, 3),
-            ..dense(128, 192, 1)
-        }),
+        (
+            "inception 1x7 128-192",
+            [1, 128, 17, 17],
+            Conv2d { kernel_size: [1, 7], padding: Padding::symmetric(0, 3), ..dense(128, 192, 1) },
+        ),
     ];
     let table = || {
         let method = |pass, spec: &Conv2d, shape| conv::choose(pass, spec, shape).unwrap().to_string();
         layers.map(|(name, shape, spec)| {
-            let [forward, input, weight] = [Pass::Forward, Pass::GradInput, Pass::GradWeight]
-                .map(|pass| method(pass, &spec, shape));
+            let [forward, input, weight] =
+                [Pass::Forward, Pass::GradInput, Pass::GradWeight].map(|pass| method(pass, &spec, shape));
             format!("{name:<22} {forward:<24} {input:<24} {weight}")
         })
     };

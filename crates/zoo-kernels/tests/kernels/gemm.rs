@@ -1,8 +1,6 @@
 //! Matrix products, dense layers and the loss against plain loops.
 
-use crate::common::{
-    assert_close, assert_gradient, dot, numbers, on_every_isa, tolerance, unwritten, wide,
-};
+use crate::common::{assert_close, assert_gradient, dot, numbers, on_every_isa, tolerance, unwritten, wide};
 use proptest::prelude::*;
 use zoo_kernels::gemm::{self, Matrix, matmul};
 use zoo_kernels::loss::CrossEntropy;

@@ -5,10 +5,7 @@
 //! of every stride is one fixed offset from the output pixel, so that all passes are loops over rows of whole vectors.
 //! A row's last vector ends with the row, whatever it has in common with the one before it.
 
-#![expect(
-    unsafe_code,
-    reason = "vector loops through pointers over scratch with slack for whole vectors"
-)]
+#![expect(unsafe_code, reason = "vector loops through pointers over scratch with slack for whole vectors")]
 
 mod layout;
 mod spread;

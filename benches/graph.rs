@@ -22,8 +22,7 @@ fn plan(criterion: &mut Criterion) {
         let Ok(graph) = zoo::find(name).and_then(|architecture| Ok(architecture.graph()?)) else { continue };
         let [height, width] = graph.input().size();
         let larger = Shape::map(graph.input().channels(), height + 32, width + 32);
-        let routes =
-            [("answer", Route::outputs(&graph, Mode::Eval)), ("training", Route::training(&graph))];
+        let routes = [("answer", Route::outputs(&graph, Mode::Eval)), ("training", Route::training(&graph))];
         for (what, route) in routes {
             let size = if name == "lenet5" { graph.input() } else { larger };
             group.bench_function(format!("{what}/{name}"), |bencher| {

@@ -84,7 +84,9 @@ pub enum Error {
         node: String,
     },
     /// A value given for a node has the wrong shape.
-    #[error("`{node}` of `{graph}` is {expected} for each picture of a batch, got {got:?}; all values need one batch")]
+    #[error(
+        "`{node}` of `{graph}` is {expected} for each picture of a batch, got {got:?}; all values need one batch"
+    )]
     Given {
         /// Name of the graph.
         graph: String,
@@ -96,7 +98,9 @@ pub enum Error {
         got: Vec<usize>,
     },
     /// Another number of values than the route has sources.
-    #[error("a route of `{graph}` with {expected} sources was given {got} values; give one for each, in its order")]
+    #[error(
+        "a route of `{graph}` with {expected} sources was given {got} values; give one for each, in its order"
+    )]
     Sources {
         /// Name of the graph.
         graph: String,

@@ -66,8 +66,7 @@ impl CrossEntropy {
         if logits.device().is_cpu() {
             let labels = labels.to_vec();
             let kernel: Arc<dyn kernel::Kernel> = Arc::new(Kernel { loss: *self, labels });
-            let (loss, _) =
-                tape::run(&kernel, std::slice::from_ref(logits), (&[], 0), &Stream::from_key(0))?;
+            let (loss, _) = tape::run(&kernel, std::slice::from_ref(logits), (&[], 0), &Stream::from_key(0))?;
             return Ok(loss);
         }
         Ok(self.composed(logits, labels, classes)?)
@@ -132,9 +131,7 @@ impl CpuKernel for Kernel {
     ) -> Result<(), KernelError> {
         let Backward { args, grad, .. } = back;
         match &mut grads[0] {
-            Some(logits) => {
-                self.spec().backward(args[0].dims, args[0].data, &self.labels, grad[0], logits)
-            }
+            Some(logits) => self.spec().backward(args[0].dims, args[0].data, &self.labels, grad[0], logits),
             None => Ok(()),
         }
     }

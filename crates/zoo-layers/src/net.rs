@@ -107,7 +107,11 @@ impl Net {
     /// # Errors
     /// candle's.
     pub fn trainable(&self) -> Result<Vec<(&Param, Var)>> {
-        let layers = self.graph.nodes().zip(&self.weights).filter(|((node, _), _)| !self.frozen.params.contains(*node));
+        let layers = self
+            .graph
+            .nodes()
+            .zip(&self.weights)
+            .filter(|((node, _), _)| !self.frozen.params.contains(*node));
         let params = layers.flat_map(|((_, layer), weights)| layer.params.iter().zip(weights));
         params
             .filter(|(param, _)| param.role == Role::Trainable)
@@ -276,7 +280,9 @@ impl Net {
                 {
                     Shape::map(c, h, w)
                 }
-                (Shape::Vector { features }, &[n, f]) if f == features && n > 0 && batch == Some(n) => nominal,
+                (Shape::Vector { features }, &[n, f]) if f == features && n > 0 && batch == Some(n) => {
+                    nominal
+                }
                 (_, got) => return Err(self.misfit(*node, nominal, got)),
             });
         }

@@ -37,13 +37,7 @@ impl Net {
         self.move_tensor(node, VARIANCE, &batch.variance, norm.momentum)
     }
 
-    fn move_tensor(
-        &self,
-        node: Node,
-        place: usize,
-        seen: &Tensor,
-        momentum: f64,
-    ) -> candle_core::Result<()> {
+    fn move_tensor(&self, node: Node, place: usize, seen: &Tensor, momentum: f64) -> candle_core::Result<()> {
         let running = self.variable(node, place)?;
         let seen = seen.to_dtype(DType::F32)?.to_device(running.device())?.to_dtype(running.dtype())?;
         let moved = ((running.detach() * (1.0 - momentum))? + (seen * momentum)?)?;

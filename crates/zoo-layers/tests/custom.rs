@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 use zoo_layers::{
-    Activation, Backward, Call, Conv2d, CpuKernel, Element, Error, Forward, Graph, Kernel, KernelError, Linear, Mode,
-    Needs, Net, Operation, Result, Route, Shape,
+    Activation, Backward, Call, Conv2d, CpuKernel, Element, Error, Forward, Graph, Kernel, KernelError,
+    Linear, Mode, Needs, Net, Operation, Result, Route, Shape,
 };
 
 /// `x²`, element by element.
@@ -108,8 +108,12 @@ fn a_layer_from_outside_learns_with_a_kernel_and_without() {
         network(Arc::new(Square { has_kernel })).init_on(3, DType::F64, &Device::Cpu).unwrap()
     });
     let plan = zoo_layers::Plan::new(nets[1].graph(), &Route::training(nets[1].graph())).unwrap();
-    let without: Vec<_> =
-        plan.steps().iter().filter(|step| !step.has_kernel() && !step.is_view()).map(|step| step.nodes()[0]).collect();
+    let without: Vec<_> = plan
+        .steps()
+        .iter()
+        .filter(|step| !step.has_kernel() && !step.is_view())
+        .map(|step| step.nodes()[0])
+        .collect();
     assert_eq!(without, [nets[1].graph().find("square").unwrap()], "all the rest keeps its kernels");
     let [with, without] = [lesson(&nets[0]), lesson(&nets[1])];
     assert_near(&with.0, &without.0);

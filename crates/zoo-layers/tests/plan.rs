@@ -89,7 +89,8 @@ fn gradients_of_nodes_are_those_of_finite_differences() {
     let weights = random(&[2, 3], 9);
     let logits = find(graph, "logits");
     let score = |logits: &Tensor| (logits * &weights).unwrap().sum_all().unwrap();
-    let nodes: Vec<Node> = ["input", "stem.bn", "pool", "unit1.conv2", "add_1"].map(|name| find(graph, name)).into();
+    let nodes: Vec<Node> =
+        ["input", "stem.bn", "pool", "unit1.conv2", "add_1"].map(|name| find(graph, name)).into();
     let route = Route::outputs(graph, Mode::Eval).with_gradients_of(nodes.clone());
     let pass = net.pass(&route, &[&pictures]).unwrap();
     let loss = score(&pass.outputs()["logits"]);
@@ -109,7 +110,8 @@ fn gradients_of_nodes_are_those_of_finite_differences() {
                 // `unit1.conv2` and `add_1` need what runs beside them.
                 if graph.get(node).name == "unit1.conv2" {
                     let pool = find(graph, "pool");
-                    let beside = net.run(&[(Graph::PICTURE, &pictures)], &[pool], Mode::Eval).unwrap().remove(0);
+                    let beside =
+                        net.run(&[(Graph::PICTURE, &pictures)], &[pool], Mode::Eval).unwrap().remove(0);
                     given.push((pool, beside));
                 }
                 let given: Vec<(Node, &Tensor)> = given.iter().map(|(node, value)| (*node, value)).collect();
@@ -118,7 +120,10 @@ fn gradients_of_nodes_are_those_of_finite_differences() {
             };
             let expected = (moved(1e-6) - moved(-1e-6)) / 2e-6;
             let ours = ours[place];
-            assert!((ours - expected).abs() < 1e-6 * (1.0 + expected.abs()), "{node:?}: {ours}, not {expected}");
+            assert!(
+                (ours - expected).abs() < 1e-6 * (1.0 + expected.abs()),
+                "{node:?}: {ours}, not {expected}"
+            );
         }
     }
 }
@@ -317,10 +322,16 @@ fn what_cannot_be_planned_is_refused_with_a_sentence() {
     let stranger = find(&elsewhere.unwrap(), "y");
     refused(net.run(&[(Graph::PICTURE, &pictures)], &[stranger], Mode::Eval), &["number 60", "`small`"]);
     let map = random(&[2, 4, 6, 6], 1);
-    refused(net.run(&[(find(graph, "unit1.conv2"), &map)], &[fc], Mode::Eval), &["`fc`", "`unit1.conv2`", "`input`"]);
+    refused(
+        net.run(&[(find(graph, "unit1.conv2"), &map)], &[fc], Mode::Eval),
+        &["`fc`", "`unit1.conv2`", "`input`"],
+    );
     refused(net.run(&[], &[fc], Mode::Eval), &["`fc`", "`input`"]);
     refused(net.run(&[(Graph::PICTURE, &pictures)], &[], Mode::Eval), &["no output"]);
-    refused(net.run(&[(pool, &random(&[2, 5, 6, 6], 1))], &[fc], Mode::Eval), &["`pool`", "(4, height", "[2, 5, 6, 6]"]);
+    refused(
+        net.run(&[(pool, &random(&[2, 5, 6, 6], 1))], &[fc], Mode::Eval),
+        &["`pool`", "(4, height", "[2, 5, 6, 6]"],
+    );
     refused(net.run(&[(pool, &random(&[2, 4, 6], 1))], &[fc], Mode::Eval), &["`pool`", "[2, 4, 6]"]);
     let tiny = random(&[2, 2, 1, 12], 1);
     refused(net.run(&[(Graph::PICTURE, &tiny)], &[fc], Mode::Eval), &["`pool`", "1x12", "takes is 2x2x2"]);

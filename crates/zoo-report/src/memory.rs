@@ -65,8 +65,7 @@ impl Memory {
         let lesson = Plan::new(graph, &Route::training(graph))?;
         let input = total(graph.nodes().map(|(node, _)| node).filter(is_input).map(size));
         let learned = held(&learning, Role::Trainable) * F32;
-        let beside =
-            total([learned * (2 + optimizer.state()), held(&learning, Role::Buffer) * F32, input]);
+        let beside = total([learned * (2 + optimizer.state()), held(&learning, Role::Buffer) * F32, input]);
         Ok(Self {
             weights_bytes: (held(&answering, Role::Trainable) + held(&answering, Role::Buffer)) * F32,
             input_bytes: input,

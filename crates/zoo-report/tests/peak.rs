@@ -37,7 +37,11 @@ fn main() {
         let graph = zoo::model(name).unwrap().graph().clone();
         let said = Memory::of(&graph, BATCH as u64, Kind::Momentum).unwrap().training_peak_bytes as f64;
         let ratio = measured / said;
-        println!("peak {name}: {:.1} MB measured, {:.1} MB said, ratio {ratio:.3}", measured / 1e6, said / 1e6);
+        println!(
+            "peak {name}: {:.1} MB measured, {:.1} MB said, ratio {ratio:.3}",
+            measured / 1e6,
+            said / 1e6
+        );
         assert!((ratio - 1.0).abs() <= TOLERANCE, "{name}: {measured} bytes measured, {said} said");
     }
 }

@@ -53,7 +53,8 @@ pub(crate) fn is_in(param: &str, layer: &str) -> bool {
 /// The last layer with parameters of those that answer.
 pub(crate) fn classifier(graph: &Graph) -> Option<&Layer> {
     let answering = graph.ancestors([graph.main_output().node]);
-    let mut layers = graph.nodes().rev().filter(|(node, _)| answering.contains(*node)).map(|(_, layer)| layer);
+    let mut layers =
+        graph.nodes().rev().filter(|(node, _)| answering.contains(*node)).map(|(_, layer)| layer);
     layers.find(|layer| !layer.params.is_empty())
 }
 

@@ -240,7 +240,8 @@ impl CpuKernel for NormKernel {
         over(out, plane, shape[1], |first, from, into| {
             let (channel, planes) = (first % shape[1], from.len() / plane.max(1));
             let some = channel..channel + planes;
-            let norm = norm::Norm { gamma: &norm.gamma[some.clone()], beta: &norm.beta[some.clone()], ..norm };
+            let norm =
+                norm::Norm { gamma: &norm.gamma[some.clone()], beta: &norm.beta[some.clone()], ..norm };
             let residual = residual.map(|residual| &residual[first * plane..][..from.len()]);
             let (shape, fixed) = ([1, planes, shape[2], shape[3]], (&mean[some.clone()], &variance[some]));
             norm::eval_forward(&norm, shape, from, residual, fixed, into)

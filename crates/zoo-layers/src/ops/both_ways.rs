@@ -6,8 +6,9 @@ use std::cell::OnceCell;
 use candle_core::Tensor;
 
 use super::{
-    Activation, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Call, ChannelAffine, Concat, Conv2d, Divisor, Linear,
-    LocalResponseNorm, MaxPool2d, Op, Operation, PadChannels, Rbf, ScaleChannels, SelectChannels, Softmax, Subsample,
+    Activation, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Call, ChannelAffine, Concat, Conv2d, Divisor,
+    Linear, LocalResponseNorm, MaxPool2d, Op, Operation, PadChannels, Rbf, ScaleChannels, SelectChannels,
+    Softmax, Subsample,
     testing::{assert_close, check_gradients, random, shape},
 };
 use crate::{Init, Mode, Padding, Shape, kernel::Following, rng::Stream, tape};

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError, conv};
 
-use super::{Call, Mode, Operation, ParamSpec, Result, check_groups, composed, first, folded::FoldedConv, param, single_map};
+use super::{
+    Call, Mode, Operation, ParamSpec, Result, check_groups, composed, first, folded::FoldedConv, param,
+    single_map,
+};
 use crate::{
     Fan, Init, Padding, Shape,
     geometry::{Rounding, Window, sides},

@@ -1,9 +1,7 @@
 //! The way forward: which nodes run, which as one, and what each reads.
 
 use super::{Buffer, Frozen, How, Place, Plan, Route, Sizes, Source, Step, Value, ValueId};
-use crate::{
-    BatchNorm2d, Error, Graph, Layer, Mode, Node, NodeSet, Op, Result, Shape, kernel::Following,
-};
+use crate::{BatchNorm2d, Error, Graph, Layer, Mode, Node, NodeSet, Op, Result, Shape, kernel::Following};
 
 /// The plan's way forward, without lifetimes.
 pub(super) fn plan(
@@ -18,7 +16,8 @@ pub(super) fn plan(
     let mut planner = Planner::new(graph, route, frozen, active, shapes, taped);
     planner.sources();
     for index in 0..graph.layers.len() {
-        if planner.active.contains(Node(index)) && planner.value_of[index].is_none() && !planner.inside[index] {
+        if planner.active.contains(Node(index)) && planner.value_of[index].is_none() && !planner.inside[index]
+        {
             planner.step(Node(index));
         }
     }
@@ -168,7 +167,21 @@ impl<'g> Planner<'g> {
         };
         let (inside, value_of) = (vec![false; nodes], vec![None; nodes]);
         let unread = Vec::with_capacity(nodes);
-        Self { graph, route, frozen, taped, active, shapes, readers, wanted, inside, value_of, unread, reads, plan }
+        Self {
+            graph,
+            route,
+            frozen,
+            taped,
+            active,
+            shapes,
+            readers,
+            wanted,
+            inside,
+            value_of,
+            unread,
+            reads,
+            plan,
+        }
     }
 
     fn sources(&mut self) {
@@ -201,11 +214,7 @@ impl<'g> Planner<'g> {
         let operation = layer.op.operation();
         let size = |node: &Node| self.shapes[node.0].elements();
         let is_view = operation.is_view(mode) && layer.inputs.first().map(size) == Some(size(&node));
-        let (chain, kernel) = if is_view {
-            (self.alone(node), None)
-        } else {
-            self.fused(node, layer, mode)
-        };
+        let (chain, kernel) = if is_view { (self.alone(node), None) } else { self.fused(node, layer, mode) };
         let args = self.args(node, layer, &chain);
         let gives = *chain.nodes.last().unwrap_or(&node);
         let shape = self.shapes[gives.0];
@@ -272,7 +281,8 @@ impl<'g> Planner<'g> {
     }
 
     fn alone(&self, node: Node) -> Chain<'g> {
-        let following = Following { way_back: self.route.has_way_back() || self.taped, ..Following::default() };
+        let following =
+            Following { way_back: self.route.has_way_back() || self.taped, ..Following::default() };
         Chain { nodes: vec![node], norm: None, addend: None, following }
     }
 

@@ -44,7 +44,9 @@ fn uses(plan: &mut Plan, end: usize) {
                 read.push((*value, moment));
             }
         }
-        read.extend(back.sums.iter().flat_map(|sum| [sum.before, sum.part, sum.into]).map(|value| (value, moment)));
+        read.extend(
+            back.sums.iter().flat_map(|sum| [sum.before, sum.part, sum.into]).map(|value| (value, moment)),
+        );
     }
     // Results are the caller's from the end of the way forward on; named gradients are handed out at the end.
     read.extend(plan.targets.iter().map(|target| (*target, plan.steps.len())));
@@ -113,7 +115,9 @@ fn slots(plan: &mut Plan, end: usize) {
         for &index in &births[moment] {
             let needed = plan.buffers[index].elements;
             let fits = |slot: &usize| plan.slots[*slot] >= needed;
-            let best = (0..free.len()).filter(|place| fits(&free[*place])).min_by_key(|place| plan.slots[free[*place]]);
+            let best = (0..free.len())
+                .filter(|place| fits(&free[*place]))
+                .min_by_key(|place| plan.slots[free[*place]]);
             let best = best.or_else(|| (0..free.len()).max_by_key(|place| plan.slots[free[*place]]));
             let slot = match best {
                 Some(place) => free.swap_remove(place),

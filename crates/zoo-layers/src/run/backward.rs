@@ -51,7 +51,9 @@ impl<T: Shelved> Run<T> {
         for gradient in &plan.gradients_of {
             let dims = self.dims(*gradient);
             named.push(match known[*gradient] {
-                true => Some(self.with_value(*gradient, |values| Tensor::from_slice(values, dims, &Device::Cpu))?),
+                true => {
+                    Some(self.with_value(*gradient, |values| Tensor::from_slice(values, dims, &Device::Cpu))?)
+                }
                 false => None,
             });
         }
@@ -93,8 +95,11 @@ impl<T: Shelved> Run<T> {
         });
         let lens: Vec<usize> = lens.collect();
         if rooms.iter().any(Option::is_some) {
-            let mut into: Vec<Option<&mut [T]>> =
-                rooms.iter_mut().zip(&lens).map(|(room, len)| room.as_mut().map(|room| &mut room[..*len])).collect();
+            let mut into: Vec<Option<&mut [T]>> = rooms
+                .iter_mut()
+                .zip(&lens)
+                .map(|(room, len)| room.as_mut().map(|room| &mut room[..*len]))
+                .collect();
             into.iter_mut().flatten().for_each(|into| spoil(into));
             if kernel.shares() == crate::Shares::Arguments {
                 // It is asked for the first alone, which may be the gradient of another that is wanted.
@@ -188,5 +193,4 @@ impl<T: Shelved> Run<T> {
         self.put(into, room);
         Ok(())
     }
-
 }

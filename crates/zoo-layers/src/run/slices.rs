@@ -199,9 +199,14 @@ impl<T: Shelved> Run<T> {
     fn compute(&self, net: &Net, step: &Step, out: &mut [T], saved: &mut [T]) -> candle_core::Result<()> {
         let Some(kernel) = &step.kernel else { return Ok(()) };
         let (random, in_place) = (&self.random(step.node()), step.how == How::InPlace);
-        self.with_args(net, step, |place| place > 0 || !in_place, |args| {
-            T::compute(kernel.as_ref(), Forward { args, out, saved, in_place, random }).map_err(refused)
-        })
+        self.with_args(
+            net,
+            step,
+            |place| place > 0 || !in_place,
+            |args| {
+                T::compute(kernel.as_ref(), Forward { args, out, saved, in_place, random }).map_err(refused)
+            },
+        )
     }
 
     pub(super) fn random(&self, node: Node) -> Stream {
@@ -215,9 +220,8 @@ impl<T: Shelved> Run<T> {
         for arg in &step.args {
             let constant = match *arg {
                 Source::Param(node, place) => net.param(node, place)?.clone(),
-                Source::Value(value) => self.with_value(value, |values| {
-                    Tensor::from_slice(values, self.dims(value), &Device::Cpu)
-                })?,
+                Source::Value(value) => self
+                    .with_value(value, |values| Tensor::from_slice(values, self.dims(value), &Device::Cpu))?,
             };
             args.push(match (arg, step.learns) {
                 (Source::Param(node, place), true) => net.variable(*node, *place)?.clone(),

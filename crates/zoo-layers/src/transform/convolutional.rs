@@ -2,8 +2,8 @@
 
 use super::{Carry, Change};
 use crate::{
-    AdaptiveAvgPool2d, AvgPool2d, Conv2d, Error, Graph, Layer, Linear, Node, NodeSet, Op, Padding, Result, Shape,
-    When, graph::Builder,
+    AdaptiveAvgPool2d, AvgPool2d, Conv2d, Error, Graph, Layer, Linear, Node, NodeSet, Op, Padding, Result,
+    Shape, When, graph::Builder,
 };
 
 impl Graph {

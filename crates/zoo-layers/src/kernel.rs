@@ -140,6 +140,12 @@ pub trait CpuKernel: Debug + Send + Sync + 'static {
         0
     }
 
+    /// About how many numbers it works in for a while, in memory of its own, for a batch of inputs of these shapes;
+    /// forward or, if `back`, in its gradients.
+    fn working(&self, _inputs: &[Shape], _batch: usize, _back: bool) -> usize {
+        0
+    }
+
     /// What the gradients of the arguments that are `wanted` read.
     fn needs(&self, _wanted: &[bool]) -> Needs {
         Needs::ALL
@@ -167,6 +173,8 @@ pub trait Kernel: Debug + Send + Sync {
     fn name(&self) -> &'static str;
     /// See [`CpuKernel::saved`].
     fn saved(&self, inputs: &[Shape]) -> usize;
+    /// See [`CpuKernel::working`].
+    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> usize;
     /// See [`CpuKernel::needs`].
     fn needs(&self, wanted: &[bool]) -> Needs;
     /// See [`CpuKernel::shares`].
@@ -212,6 +220,10 @@ impl<K: CpuKernel> Kernel for K {
 
     fn saved(&self, inputs: &[Shape]) -> usize {
         CpuKernel::saved(self, inputs)
+    }
+
+    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> usize {
+        CpuKernel::working(self, inputs, batch, back)
     }
 
     fn needs(&self, wanted: &[bool]) -> Needs {

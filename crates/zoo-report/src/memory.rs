@@ -44,7 +44,7 @@ pub struct Memory {
     /// Weights, gradients, optimizer state, pictures, and what is kept for the backward pass.
     pub training_bytes: u64,
     /// The most that a training step takes: the same, with the gradients of activations, in the memory that the plan
-    /// lays out. Kernels' scratch and the program itself come to it.
+    /// lays out, and what the kernels of the largest step work in. The program itself comes to it.
     pub training_peak_bytes: u64,
 }
 
@@ -72,7 +72,11 @@ impl Memory {
             activations_bytes: total(answering.iter().filter(|node| !is_input(node)).map(size)),
             inference_peak_bytes: answer.peak(batch).saturating_mul(F32),
             training_bytes: beside.saturating_add(lesson.kept(batch).saturating_mul(F32)),
-            training_peak_bytes: beside.saturating_add(lesson.taken(batch).saturating_mul(F32)),
+            training_peak_bytes: total([
+                beside,
+                lesson.taken(batch).saturating_mul(F32),
+                lesson.working(usize::try_from(batch).unwrap_or(usize::MAX)).saturating_mul(F32),
+            ]),
         })
     }
 }

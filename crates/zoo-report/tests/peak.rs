@@ -18,7 +18,7 @@ const BATCH: usize = 4;
 /// Which network a process is to train; set for the processes that this one starts.
 const NETWORK: &str = "ZOO_PEAK_OF";
 
-/// How far measured and predicted may lie apart: kernels' scratch, threads and the program itself are not planned.
+/// How far measured and predicted may lie apart: threads and the program itself are not planned.
 const TOLERANCE: f64 = 0.10;
 
 fn main() {

@@ -14,6 +14,7 @@ mod spec;
 mod transposed;
 mod unfolded;
 mod winograd;
+mod working;
 
 pub use forward::{forward, forward_with};
 pub use grad_input::grad_input;
@@ -24,3 +25,4 @@ pub(crate) use runs::inside;
 pub(crate) use spec::window_count;
 pub use spec::{Conv2d, Padding};
 pub use transposed::Transposed;
+pub use working::working;

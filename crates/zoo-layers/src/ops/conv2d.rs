@@ -219,9 +219,27 @@ impl Conv2d {
     }
 }
 
+impl Conv2d {
+    /// The numbers that its kernels work in.
+    pub(super) fn works_in(&self, inputs: &[Shape], batch: usize, back: bool) -> usize {
+        let Some(&Shape::Map { channels, height, width }) = inputs.first() else { return 0 };
+        let shape = [batch, channels, height, width];
+        let passes: &[conv::Pass] = match back {
+            true => &[conv::Pass::GradInput, conv::Pass::GradWeight],
+            false => &[conv::Pass::Forward],
+        };
+        let sizes = passes.iter().filter_map(|pass| conv::working(*pass, &self.spec(shape), shape).ok());
+        sizes.max().unwrap_or(0)
+    }
+}
+
 impl CpuKernel for Conv2d {
     fn name(&self) -> &'static str {
         "conv2d"
+    }
+
+    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> usize {
+        self.works_in(inputs, batch, back)
     }
 
     fn needs(&self, wanted: &[bool]) -> Needs {

@@ -3,7 +3,10 @@
 use zoo_kernels::{Activation, Element, Epilogue, KernelError, conv, gemm};
 
 use super::{Conv2d, Linear, activation::known};
-use crate::kernel::{Arg, Backward, CpuKernel, Following, Forward};
+use crate::{
+    Shape,
+    kernel::{Arg, Backward, CpuKernel, Following, Forward},
+};
 
 /// What follows a convolution or a dense layer in evaluation: a norm by running statistics, folded into a scale and a
 /// shift, the addition of another tensor, an activation.
@@ -69,6 +72,10 @@ impl FoldedConv {
 impl CpuKernel for FoldedConv {
     fn name(&self) -> &'static str {
         "conv2d"
+    }
+
+    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> usize {
+        self.conv.works_in(inputs, batch, back)
     }
 
     fn has_gradient(&self, _index: usize) -> bool {

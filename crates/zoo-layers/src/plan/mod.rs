@@ -250,6 +250,20 @@ impl Plan {
         scaled(slots.saturating_add(self.sizes.handed), batch).saturating_add(self.sizes.saved as u64)
     }
 
+    /// About how many numbers kernels work in for a while beside that: those of the largest step.
+    pub fn working(&self, batch: usize) -> u64 {
+        let of = |step: &Step| {
+            let inputs = step.args[..step.inputs].iter().filter_map(|arg| match arg {
+                Source::Value(value) => Some(self.values[*value].shape),
+                Source::Param(..) => None,
+            });
+            let inputs: Vec<Shape> = inputs.collect();
+            let works = |back| step.kernel.as_ref().map_or(0, |kernel| kernel.working(&inputs, batch, back));
+            works(false).max(if step.learns { works(true) } else { 0 })
+        };
+        self.steps.iter().map(of).max().unwrap_or(0) as u64
+    }
+
     pub(crate) fn place(&self, value: ValueId) -> Place {
         self.buffers[self.values[value].buffer].place
     }

@@ -33,6 +33,17 @@ pub(in crate::conv) fn suits(spec: &Conv2d, [n, c, _, _]: Shape, [oh, ow]: [usiz
     pays(spec, [n, c, oh, ow], 30.0, 20.0)
 }
 
+/// The numbers of transformed pictures and gradients that it holds, for so many channels on both sides together.
+pub(in crate::conv) fn working(channels: usize, [n, oh, ow]: [usize; 3]) -> usize {
+    let [rows, columns] = [n.saturating_mul(oh.div_ceil(OUT)), ow.div_ceil(OUT)];
+    each(channels, columns, rows).saturating_mul(PRODUCTS * channels * columns)
+}
+
+/// Rows of tiles that are transformed at a time.
+fn each(channels: usize, columns: usize, rows: usize) -> usize {
+    (MOST / (PRODUCTS * channels * columns)).clamp(1, rows.max(1))
+}
+
 pub(in crate::conv) fn grad_weight<T: Element>(
     spec: &Conv2d,
     [n, c, h, w]: Shape,
@@ -44,7 +55,7 @@ pub(in crate::conv) fn grad_weight<T: Element>(
     let (isa, o) = (Isa::current(), spec.out_channels);
     let [down, columns] = [oh.div_ceil(OUT), ow.div_ceil(OUT)];
     let rows = n * down;
-    let each = (MOST / (PRODUCTS * (c + o) * columns)).clamp(1, rows);
+    let each = each(c + o, columns, rows);
     let panels = Panels::new::<T>(isa, o);
     let parts = c.div_ceil(CHANNELS);
     // Sums wait for the next batch of tiles, if there is one.

@@ -24,6 +24,13 @@ pub(super) fn batches(rows: usize, columns: usize) -> usize {
     (rows * columns).div_ceil(TILES).min(rows)
 }
 
+/// The numbers of a transformed source of so many channels that it holds.
+pub(in crate::conv) fn working(channels: usize, [n, height, width]: [usize; 3]) -> usize {
+    let [rows, columns] = [n.saturating_mul(height.div_ceil(OUT)), width.div_ceil(OUT)];
+    let most = rows.div_ceil(batches(rows, columns).max(1)) * columns;
+    most.saturating_mul(PRODUCTS * channels)
+}
+
 pub(super) fn run<T: Element>(convolution: &Convolution<'_, T>, kernel: Kernel3x3<'_, T>, out: &mut [T]) {
     let (isa, [rows, columns]) = (convolution.isa, convolution.tiles());
     let batches = batches(rows, columns);

@@ -129,8 +129,8 @@ impl<T: Element> Gather<'_, T> {
         // Pictures and groups share a panel's runs: they are split only for want of panels.
         let by_picture = TASKS.div_ceil(panels.count).min(panels.repeats);
         let by_group = TASKS.div_ceil(panels.count * by_picture).min(self.groups);
-        // Every part of the rows packs the panel again.
-        let by_row = TASKS.div_ceil(panels.count * by_picture * by_group);
+        // Every part of the rows packs the panel again: half as many tasks have to do.
+        let by_row = (TASKS / 2).div_ceil(panels.count * by_picture * by_group);
         let by_row = by_row.min(self.rows.div_ceil(MIN_ROWS));
         let rows = self.rows.div_ceil(by_row).next_multiple_of(self.isa.rows::<T>());
         let by_row = self.rows.div_ceil(rows);

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::transform::PRODUCTS;
+use super::transform::{OUT, PRODUCTS};
 use super::weights::{GAP, Kernel3x3, Panels, TAPS};
 use super::{Convolution, multiply};
 use crate::element::Element;

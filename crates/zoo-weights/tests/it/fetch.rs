@@ -9,23 +9,12 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use zoo_weights::{Event, FetchError, Fetcher, Manifest, Settings, Verified, Weights};
 
-use crate::server::{Fault, Served, Server};
+use crate::server::{Fault, Served, Server, content};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 pub(crate) const HUB_PATH: &str =
     "/org/net/resolve/0123456789abcdef0123456789abcdef01234567/model.safetensors";
 const LEN: usize = 3 << 20;
-
-/// Weights of so many bytes, which differ from place to place.
-fn content(len: usize) -> Arc<Vec<u8>> {
-    let header =
-        |data: usize| format!(r#"{{"w":{{"dtype":"U8","shape":[{data}],"data_offsets":[0,{data}]}}}}"#);
-    let data = len - 8 - header(len).len();
-    let header = format!("{:width$}", header(data), width = header(len).len());
-    let values = (0..data as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8);
-    let length = (header.len() as u64).to_le_bytes();
-    Arc::new(length.into_iter().chain(header.into_bytes()).chain(values).collect())
-}
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

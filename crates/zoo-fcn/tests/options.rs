@@ -20,8 +20,8 @@ fn maps_are_as_large_as_the_picture() {
 fn the_auxiliary_head_is_for_training() {
     let graph = fcn_resnet50().unwrap();
     let names = |mode| graph.outputs_in(mode).map(|output| output.name.clone()).collect::<Vec<_>>();
-    assert_eq!(names(Mode::Eval), ["out"]);
-    assert_eq!(names(Mode::Train), ["out", "aux"]);
+    assert_eq!(names(Mode::Eval), ["logits"]);
+    assert_eq!(names(Mode::Train), ["logits", "aux"]);
     let alone = FcnResNet { auxiliary: Auxiliary::None, ..FcnResNet::FCN_RESNET50 }.graph().unwrap();
     assert_eq!(alone.outputs().len(), 1);
     assert!(alone.params().all(|param| !param.name.starts_with("aux")));

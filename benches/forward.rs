@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use zoo_layers::{Mode, Net};
+use zoo_layers::Net;
 
 /// A network with fresh weights and a batch of black pictures.
 fn network(name: &str, batch: usize) -> Option<(Net, Tensor)> {
@@ -16,7 +16,7 @@ fn forward(criterion: &mut Criterion) {
     for (name, batch) in [("lenet5", 1), ("lenet5", 64), ("resnet18", 1)] {
         let Some((net, pictures)) = network(name, batch) else { continue };
         group.bench_function(format!("{name}_b{batch}"), |bencher| {
-            bencher.iter(|| net.forward(&pictures, Mode::Eval));
+            bencher.iter(|| net.answer(&pictures));
         });
     }
     group.finish();

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use zoo_kernels::conv::{self, Conv2d, Transposed};
+use zoo_kernels::conv::{self, Conv2d, Prepared, Transposed};
 use zoo_kernels::loss::CrossEntropy;
 use zoo_kernels::lrn::{Lrn, LrnForm};
 use zoo_kernels::norm::{Gradients, Norm, Saved, Stats};
 use zoo_kernels::pool::Pool2d;
 use zoo_kernels::upsample::Corners;
-use zoo_kernels::{Activation, Result, Shape, activation, gemm, lrn, norm, pool, scale, upsample};
+use zoo_kernels::{
+    Activation, Epilogue, Result, Shape, activation, gemm, lrn, norm, pool, rbf, scale, softmax, upsample,
+};
 
 /// Numbers in -0.5..0.5 that nothing can shorten.
 fn numbers(len: usize) -> Vec<f32> {
@@ -76,6 +78,13 @@ fn convolutions(criterion: &mut Criterion) {
         kernel(&mut group, ("forward", layer), flop, || {
             conv::forward(&spec, shape, &x, &weight, None, &mut y)
         });
+        if let Ok(prepared) = Prepared::new(&spec, [shape[2], shape[3]], &weight) {
+            let shift = numbers(spec.out_channels);
+            let relu = Epilogue { shift: Some(&shift), activation: Activation::Relu, ..Epilogue::default() };
+            kernel(&mut group, ("prepared, bias and relu", layer), flop, || {
+                prepared.forward(shape, &x, &relu, &mut y)
+            });
+        }
         kernel(&mut group, ("grad_input", layer), flop, || {
             conv::grad_input(&spec, shape, &y, &weight, &mut dx)
         });
@@ -247,6 +256,25 @@ fn others(criterion: &mut Criterion) {
             softmax.backward(shape, &logits, &labels, 1.0, &mut gradient)
         });
     }
+
+    for (layer, shape) in [("1000 classes", [64, 1000, 1]), ("fcn 21 classes at 520x520", [1, 21, 520 * 520])]
+    {
+        let len = shape.iter().product();
+        let (x, mut y, mut dx) = (numbers(len), numbers(len), numbers(len));
+        kernel(&mut group, ("softmax", layer), len, || softmax::forward(shape, &x, &mut y));
+        kernel(&mut group, ("softmax, backward", layer), len, || softmax::backward(shape, &y, &x, &mut dx));
+    }
+
+    let (layer, sizes) = ("lenet5_paper", [64, 84, 10]);
+    let (x, codes, mut y) = (numbers(64 * 84), numbers(84 * 10), numbers(640));
+    let (mut dx, mut dw) = (x.clone(), codes.clone());
+    kernel(&mut group, ("rbf", layer), 64 * 84, || rbf::forward(sizes, &x, &codes, &mut y));
+    kernel(&mut group, ("rbf, grad_input", layer), 64 * 84, || {
+        rbf::grad_input(sizes, &x, &codes, &y, &mut dx)
+    });
+    kernel(&mut group, ("rbf, grad_codes", layer), 64 * 84, || {
+        rbf::grad_codes(sizes, &x, &codes, &y, &mut dw)
+    });
 
     let (layer, shape) = ("seresnet50 stage 1", [4, 256, 56, 56]);
     let len = shape.iter().product();

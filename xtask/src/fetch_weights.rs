@@ -106,8 +106,8 @@ fn verify(weights: &Weights, fetcher: &Fetcher, silent_if_absent: bool, screen: 
     }
     let mut all_well = true;
     for file in checked {
-        match file.verdict {
-            Ok(by) => screen.line(&format!("{}  {by}  {}", weights.tag, file.path.display()))?,
+        match &file.verdict {
+            Ok(_) => screen.line(&format!("{}  {file}  {}", weights.tag, file.path.display()))?,
             Err(why) => {
                 all_well = false;
                 let path = file.path.display();

@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Train(commands::train::Arguments),
     Convert(commands::convert::Arguments),
     Fetch(commands::fetch::Arguments),
+    Completions(commands::completions::Arguments),
+    Man(commands::man::Arguments),
 }
 
 impl Command {
@@ -36,6 +38,8 @@ impl Command {
             Self::Train(arguments) => arguments.run(),
             Self::Convert(arguments) => arguments.run(),
             Self::Fetch(arguments) => arguments.run(),
+            Self::Completions(arguments) => arguments.run(),
+            Self::Man(arguments) => arguments.run(),
         }
     }
 }
@@ -64,5 +68,36 @@ impl From<FormatArgument> for Format {
             FormatName::Csv => Self::Csv,
             FormatName::Markdown => Self::Markdown,
         }
+    }
+}
+
+/// How commands print that have something to say of each picture.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum StreamFormatName {
+    Table,
+    Json,
+    /// A JSON object on a line for each picture, as soon as it is known
+    Jsonl,
+    Csv,
+    Markdown,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct StreamFormatArgument {
+    /// How to print
+    #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]
+    format: StreamFormatName,
+}
+
+impl StreamFormatArgument {
+    /// The format of all that is printed at the end; none if each line is printed when it is known.
+    pub(crate) fn at_the_end(self) -> Option<Format> {
+        Some(match self.format {
+            StreamFormatName::Table => Format::Table,
+            StreamFormatName::Json => Format::Json,
+            StreamFormatName::Jsonl => return None,
+            StreamFormatName::Csv => Format::Csv,
+            StreamFormatName::Markdown => Format::Markdown,
+        })
     }
 }

@@ -42,6 +42,18 @@ impl fmt::Display for InPart {
 
 impl std::error::Error for InPart {}
 
+/// Whoever read the output has seen enough (`zoo predict … | head`). No failure: the work ends without a word.
+#[derive(Debug)]
+pub(crate) struct ReaderGone;
+
+impl fmt::Display for ReaderGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody reads the output any more")
+    }
+}
+
+impl std::error::Error for ReaderGone {}
+
 /// An error with its causes, each told once: many messages have their cause in them already.
 pub(crate) fn sentence(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |told, cause| {

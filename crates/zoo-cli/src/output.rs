@@ -1,15 +1,18 @@
 //! All that is printed, and the exit code.
 
 use std::{
-    io::{IsTerminal, Write, stderr, stdout},
+    borrow::Cow,
+    io::{ErrorKind, IsTerminal, Write, stderr, stdout},
+    path::Path,
     process::ExitCode,
 };
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
+use zoo_data::shown;
 use zoo_report::{Format, Table};
 
-use crate::failure::{InPart, WrongCall, sentence};
+use crate::failure::{InPart, ReaderGone, WrongCall, sentence};
 
 /// Characters in a line of the terminal, or `None` where there is none and nothing need be cut.
 pub(crate) fn width() -> Option<usize> {
@@ -38,23 +41,35 @@ pub(crate) fn table(
 
 /// Prints what a command returned, or why it failed, and tells the shell.
 pub(crate) fn finish(outcome: Result<String>) -> ExitCode {
-    match outcome {
-        Ok(text) => print(&text),
-        Err(error) => {
-            if let Some(part) = error.downcast_ref::<InPart>() {
-                print(&part.printed);
-            }
-            complain(&sentence(&error));
-            ExitCode::from(if error.is::<WrongCall>() { 2 } else { 1 })
-        }
+    let (printed, failure) = match outcome {
+        Ok(text) => (text, None),
+        Err(error) if error.is::<ReaderGone>() => return ExitCode::SUCCESS,
+        Err(error) => match error.downcast::<InPart>() {
+            Ok(part) => (part.printed, Some(part.error)),
+            Err(error) => (String::new(), Some(error)),
+        },
+    };
+    let unprinted = say(&printed).err().filter(|error| !error.is::<ReaderGone>());
+    let failures: Vec<anyhow::Error> = failure.into_iter().chain(unprinted).collect();
+    for error in &failures {
+        complain(&sentence(error));
+    }
+    match failures.first() {
+        None => ExitCode::SUCCESS,
+        Some(error) if error.is::<WrongCall>() => ExitCode::from(2),
+        Some(_) => ExitCode::FAILURE,
     }
 }
 
 /// clap's own messages: help goes to stdout with 0, a wrong call to stderr with 2.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     match error.print() {
-        Ok(()) => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
-        Err(_) => ExitCode::FAILURE,
+        Err(fault) if fault.kind() != ErrorKind::BrokenPipe => {
+            complain(&sentence(&unwritable(&fault)));
+            ExitCode::FAILURE
+        }
+        // Whoever asked for help and reads no further has had it.
+        _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
     }
 }
 
@@ -76,29 +91,66 @@ pub(crate) fn spinner(what: String) -> ProgressBar {
 }
 
 /// Prints a part of the result before the rest is done.
-pub(crate) fn say(text: &str) {
-    // A reader that is gone is no reason to stop the work.
-    let _ = print(text);
+///
+/// # Errors
+/// [`ReaderGone`], or that the output can't be written to.
+pub(crate) fn say(text: &str) -> Result<()> {
+    let mut out = stdout().lock();
+    match out.write_all(harmless(text).as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(ReaderGone.into()),
+        Err(error) => Err(unwritable(&error)),
+    }
+}
+
+fn unwritable(error: &std::io::Error) -> anyhow::Error {
+    anyhow!(
+        "standard output can't be written to ({error}); part of the result is lost, so let it go elsewhere"
+    )
 }
 
 /// A line for people beside the result.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(stderr(), "{text}");
-}
-
-fn print(text: &str) -> ExitCode {
-    let mut out = stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        // The reader has seen enough: `zoo list | head`.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    // Nothing is left to do if even this can't be written; so for `complain`.
+    let _ = writeln!(stderr(), "{}", harmless(&with_arguments_shown(text)));
 }
 
 fn complain(text: &str) {
     let red = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let head = if red { "\u{1b}[31merror:\u{1b}[0m" } else { "error:" };
-    // Nothing is left to do if even this can't be written.
-    let _ = writeln!(stderr(), "{head} {text}");
+    let _ = writeln!(stderr(), "{head} {}", harmless(&with_arguments_shown(text)));
+}
+
+/// The text without what a terminal obeys: only ends of lines and tabs are left of the
+/// control characters. Names of classes
+/// and tensors come from files that anybody may have written.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_obeyed = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    if !text.contains(is_obeyed) {
+        return text.into();
+    }
+    let escaped = |letter: char| match is_obeyed(letter) {
+        // As in JSON, which may be what this is.
+        true => format!("\\u{:04x}", u32::from(letter)),
+        false => letter.into(),
+    };
+    text.chars().map(escaped).collect::<String>().into()
+}
+
+/// A message in which paths from the command line that hold control characters stand as they are shown.
+fn with_arguments_shown(text: &str) -> String {
+    let odd = std::env::args_os().skip(1).filter_map(|argument| argument.into_string().ok());
+    odd.filter(|argument| argument.contains(char::is_control))
+        .fold(text.to_string(), |text, argument| text.replace(&argument, &shown(Path::new(&argument))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn a_terminal_is_given_nothing_to_obey() {
+        assert_eq!(harmless("cat\u{1b}[2J\u{9b}1m\r\ndog"), "cat\\u001b[2J\\u009b1m\\u000d\ndog");
+        assert_eq!(harmless("Möwe\n"), "Möwe\n");
+    }
 }

@@ -1,13 +1,12 @@
 //! What all commands share that run a network: its weights, threads and device.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use zoo::{Cut, Model, Network, Published};
+use zoo_data::shown;
+use zoo_weights::Destination;
 
 use crate::{
     failure::{OrWrongCall, WrongCall},
@@ -21,6 +20,9 @@ pub(crate) struct RunArguments {
     /// A file of weights or the tag of published ones, instead of the default
     #[arg(long, value_name = "FILE|TAG")]
     weights: Option<PathBuf>,
+    /// Which of several networks in the file of weights, or which state of one: a key, or what names begin with
+    #[arg(long, value_name = "KEY", requires = "weights")]
+    key: Option<String>,
     /// Use only what is on this machine
     #[arg(long)]
     offline: bool,
@@ -45,8 +47,8 @@ pub(crate) struct MachineArguments {
     device: String,
 }
 
-/// What the thread pools read, once, before their first use.
-pub(crate) const THREADS: &str = "RAYON_NUM_THREADS";
+/// What the thread pools read, rayon's and candle's own, once, before their first use.
+pub(crate) const THREADS: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
 
 /// Names of each kind that a report shows unless it is asked for all.
 pub(crate) const REPORTED: usize = 20;
@@ -83,16 +85,32 @@ impl MachineArguments {
     }
 }
 
-/// The thread pools take their size from the environment at first use, so the program starts over with it set.
+/// The thread pools take their size from the environment at first use, so the program begins again with it set: as
+/// the same process, which whoever started it can end.
+#[cfg(unix)]
 fn restart_with(threads: u16) -> Result<()> {
-    if std::env::var(THREADS).is_ok_and(|value| value == threads.to_string()) {
+    use std::os::unix::process::CommandExt;
+
+    let threads = threads.to_string();
+    if THREADS.iter().all(|name| std::env::var(name).is_ok_and(|value| value == threads)) {
         return Ok(());
     }
-    let mut command = Command::new(std::env::current_exe().context("the program can't find itself")?);
-    command.args(std::env::args_os().skip(1)).env(THREADS, threads.to_string());
-    let status =
-        command.status().context("the program can't be started again with another number of threads")?;
-    std::process::exit(status.code().unwrap_or(1));
+    let mut command =
+        std::process::Command::new(std::env::current_exe().context("the program can't find itself")?);
+    command.args(std::env::args_os().skip(1)).envs(THREADS.map(|name| (name, &threads)));
+    if let Some(name) = std::env::args_os().next() {
+        command.arg0(name);
+    }
+    Err(command.exec()).context("the program can't begin again with another number of threads")
+}
+
+/// Elsewhere no process can become another: rayon's pool is set up here, and candle's own stays as it is.
+#[cfg(not(unix))]
+fn restart_with(threads: u16) -> Result<()> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.into())
+        .build_global()
+        .context("the number of threads can't be set any more")
 }
 
 /// The model a caller named.
@@ -115,7 +133,7 @@ impl RunArguments {
     /// Settles the machine and finds the model that a caller named.
     pub(crate) fn model(&self, name: &str) -> Result<Model> {
         let device = self.machine.settle()?;
-        Ok(model(name)?.on(device))
+        Ok(model(name)?.on(device).under(self.key.clone()))
     }
 
     /// The whole network with its weights, fetched if need be.
@@ -140,6 +158,9 @@ impl RunArguments {
 
     fn reported(&self, loaded: zoo::Result<Network>) -> Result<Network> {
         let network = loaded.map_err(unfit)?;
+        if !self.verbose && !network.report().notes.is_empty() {
+            output::note(&format!("{}: {}", shown(network.file()), network.report().notes.join("; ")));
+        }
         if self.verbose {
             output::note(&format!("{}\n{}", shown(network.file()), network.report().in_full(usize::MAX)));
         }
@@ -162,12 +183,13 @@ impl RunArguments {
                 Some(tag) => Source::Tag(tag),
                 None => return Ok(Source::File(path)),
             },
+            // What needs nothing published asks for no place to keep it.
+            None if model.is_complete() => return Ok(Source::Default),
             None => Source::Default,
         };
         let published = Published::new(self.offline)?.mirrored(self.mirror.clone());
         let wanted = match source {
             Source::Tag(tag) => tag.to_string(),
-            _ if model.is_complete() => return Ok(source),
             _ => match published.of(name).into_iter().next() {
                 Some(first) => first.tag,
                 None => return Ok(source), // That there are none is said when they are looked for.
@@ -196,21 +218,28 @@ fn fetch(published: &Published, tag: &str) -> Result<()> {
     })
 }
 
-/// A path as people read it.
-pub(crate) fn shown(path: &Path) -> String {
-    path.display().to_string()
+/// Whether something can be written to `path`, before minutes are spent on what it is to be; and where it goes.
+pub(crate) fn writable(path: &Path) -> Result<Destination> {
+    let destination = Destination::of(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::IsADirectory => anyhow!("{} is a folder; give the path of a file", shown(path)),
+        _ => anyhow!("nothing can be written to {}: {error}", shown(path)),
+    })?;
+    destination.check().with_context(|| {
+        let (Destination::File(place) | Destination::Stream(place)) = &destination;
+        let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = shown(folder.unwrap_or(Path::new(".")));
+        format!("nothing can be written in {folder}; make it, or name another folder")
+    })?;
+    Ok(destination)
 }
 
-/// Whether a file can be made at `path`, before minutes are spent on what goes into it.
-pub(crate) fn writable(path: &Path) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    if path.is_dir() {
-        return Err(anyhow!("{} is a folder; give the path of a file", path.display()));
+/// What is printed when a file has been written: beside it, if it went where the output goes or others read it.
+pub(crate) fn written(destination: &Destination, text: String) -> String {
+    match destination {
+        Destination::File(_) => text,
+        Destination::Stream(_) => {
+            output::note(text.trim_end());
+            String::new()
+        }
     }
-    tempfile::tempfile_in(folder).map(|_| ()).with_context(|| {
-        format!("nothing can be written in {}; make it, or name another folder", folder.display())
-    })
 }

@@ -58,6 +58,7 @@ impl ShapingArguments {
             graph = graph.convolutionalize()?.0;
         }
         if let Some(node) = &self.at {
+            known(&graph, node)?;
             graph = graph.cut(&[node])?;
         }
         let Some([channels, height, width]) = self.input else { return Ok(graph) };
@@ -68,6 +69,14 @@ impl ShapingArguments {
             }
         })
     }
+}
+
+/// That a network has a node, scope or output of this name; else the error says what its outputs are called.
+pub(crate) fn known(graph: &Graph, name: &str) -> Result<()> {
+    let Err(error) = graph.find(name) else { return Ok(()) };
+    let outputs: Vec<String> = graph.outputs().iter().map(|output| format!("`{}`", output.name)).collect();
+    let are = if outputs.len() == 1 { "its output is" } else { "its outputs are" };
+    Err(anyhow!("{error}; {are} {}", outputs.join(", ")))
 }
 
 #[cfg(test)]

@@ -8,7 +8,10 @@
 //! assert_eq!(classes::DIGITS[7], "7");
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
+
+use crate::{Error, Result};
 
 /// The digits, for the networks of MNIST.
 pub const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
@@ -31,4 +34,163 @@ pub fn voc() -> &'static [&'static str] {
 
 fn lines(text: &'static str) -> Vec<&'static str> {
     text.lines().collect()
+}
+
+/// Reads a file of names, one on each line: in the order of the classes, or each with its class's number before it.
+/// `name` is what errors call the file.
+///
+/// Numbers count from 0 or 1 and end with a colon, comma, tab or blank; around the names may be quotes, and around it
+/// all the braces of a Python dictionary. A byte-order mark (of UTF-16 too) and the line ends of other systems are no
+/// part of names.
+///
+/// ```
+/// use zoo_data::classes::parse;
+///
+/// assert_eq!(parse("\u{feff}cat\r\ndog\r\n".as_bytes(), "names.txt")?, ["cat", "dog"]);
+/// assert_eq!(parse(b"1: dog\n0: cat\n", "names.txt")?, ["cat", "dog"]);
+/// assert_eq!(parse(b"{0: 'tench, Tinca tinca',\n 1: \"goldfish\"}", "names.txt")?, ["tench, Tinca tinca", "goldfish"]);
+/// # Ok::<(), zoo_data::Error>(())
+/// ```
+///
+/// # Errors
+/// Bytes that are no text, no name at all, an empty line between names, a number twice or left out.
+pub fn parse(bytes: &[u8], name: &str) -> Result<Vec<String>> {
+    let odd = |why: String| Error::ClassNames { name: name.into(), why };
+    let text = decoded(bytes).ok_or_else(|| odd("it is no UTF-8 text".into()))?;
+    let lines: Vec<&str> = text.trim_end().lines().map(str::trim).collect();
+    if let Some(empty) = lines.iter().position(|line| line.is_empty()) {
+        return Err(odd(match lines.len() {
+            0 | 1 => "there is none in it".into(),
+            _ => format!("line {} is empty", empty + 1),
+        }));
+    }
+    if lines.is_empty() {
+        return Err(odd("there is none in it".into()));
+    }
+    let Some(mut numbered) = numbered(&lines) else {
+        return Ok(lines.into_iter().map(String::from).collect());
+    };
+    numbered.sort_by_key(|(number, _)| *number);
+    let first = numbered[0].0;
+    let gap = numbered.iter().enumerate().find(|(index, (number, _))| *number != first + index);
+    match gap {
+        _ if first > 1 => Err(odd(format!("its numbers begin with {first}, where 0 or 1 is expected"))),
+        Some((index, (number, _))) if *number < first + index => {
+            Err(odd(format!("the number {number} is given twice")))
+        }
+        Some((index, _)) => Err(odd(format!("the number {} is left out", first + index))),
+        None => Ok(numbered.into_iter().map(|(_, name)| name).collect()),
+    }
+}
+
+/// The names that stand for more than one class, each with its classes.
+///
+/// ```
+/// let names = ["crane", "kite", "crane"].map(String::from);
+/// assert_eq!(zoo_data::classes::repeated(&names), [("crane", vec![0, 2])]);
+/// ```
+pub fn repeated(names: &[String]) -> Vec<(&str, Vec<usize>)> {
+    let mut classes: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (class, name) in names.iter().enumerate() {
+        classes.entry(name).or_default().push(class);
+    }
+    classes.into_iter().filter(|(_, classes)| classes.len() > 1).collect()
+}
+
+/// UTF-8, or what a byte-order mark says.
+fn decoded(bytes: &[u8]) -> Option<String> {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (units, rest) = bytes.as_chunks::<2>();
+        rest.is_empty()
+            .then(|| String::from_utf16(&units.iter().map(|&pair| unit(pair)).collect::<Vec<_>>()).ok())?
+    };
+    match bytes {
+        [0xef, 0xbb, 0xbf, text @ ..] => String::from_utf8(text.to_vec()).ok(),
+        [0xff, 0xfe, text @ ..] => utf16(text, u16::from_le_bytes),
+        [0xfe, 0xff, text @ ..] => utf16(text, u16::from_be_bytes),
+        text => String::from_utf8(text.to_vec()).ok(),
+    }
+}
+
+/// Each line's number and name, if every line has both.
+fn numbered(lines: &[&str]) -> Option<Vec<(usize, String)>> {
+    let (first, last) = (lines.first()?, lines.last()?);
+    let is_dictionary = first.starts_with('{') && last.ends_with('}');
+    let mut found = Vec::with_capacity(lines.len());
+    for line in lines {
+        let line = match is_dictionary {
+            true => line.trim_start_matches('{').trim_end_matches('}').trim(),
+            false => line,
+        };
+        if line.is_empty() && is_dictionary {
+            continue;
+        }
+        let digits = line.find(|letter: char| !letter.is_ascii_digit())?;
+        let number = line[..digits].parse().ok()?;
+        let name = line[digits..].strip_prefix([':', ',', '\t', ' '])?.trim();
+        let bare = name.strip_suffix(',').unwrap_or(name);
+        let inside = |quote: char| bare.strip_prefix(quote)?.strip_suffix(quote);
+        let name = inside('\'').or_else(|| inside('"')).unwrap_or(name);
+        if name.is_empty() {
+            return None;
+        }
+        found.push((number, name.to_string()));
+    }
+    // `3 series` and `5 series` are names; of a blank behind the number only whole sequences are believed.
+    let blanks = lines
+        .iter()
+        .any(|line| line.trim_start_matches(|letter: char| letter.is_ascii_digit()).starts_with(' '));
+    let mut numbers: Vec<usize> = found.iter().map(|(number, _)| *number).collect();
+    numbers.sort_unstable();
+    let first = *numbers.first()?;
+    let whole = first <= 1 && numbers.iter().enumerate().all(|(index, number)| *number == first + index);
+    (whole || !blanks).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_in_many_forms() {
+        let names = |text: &str| parse(text.as_bytes(), "x").unwrap();
+        for text in [
+            "cat\ndog",
+            "cat\r\ndog\r\n\r\n",
+            "\u{feff}cat\n dog \n",
+            "0: cat\n1: dog",
+            "0:cat\n1:dog\n",
+            "2\tdog\n1\tcat",
+            "0,cat\n1,dog",
+            "0 cat\n1 dog",
+            "{0: 'cat',\n 1: 'dog'}",
+            "{\n0: \"cat\",\n1: \"dog\",\n}\n",
+        ] {
+            assert_eq!(names(text), ["cat", "dog"], "{text:?}");
+        }
+        let wide: Vec<u8> = "\u{feff}cat\r\ndog".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(parse(&wide, "x").unwrap(), ["cat", "dog"]);
+        // Numbers that are names, or parts of them.
+        assert_eq!(names("0\n1\n2"), ["0", "1", "2"]);
+        assert_eq!(names("3 series\n5 series"), ["3 series", "5 series"]);
+        assert_eq!(names("0: cat\ndog"), ["0: cat", "dog"]);
+        assert_eq!(names("'cat'\n{dog}"), ["'cat'", "{dog}"]);
+    }
+
+    #[test]
+    fn what_is_no_list_of_names_is_refused() {
+        for (bytes, why) in [
+            (&b""[..], "none in it"),
+            (b"\n \n", "none in it"),
+            (b"cat\n\ndog", "line 2 is empty"),
+            (b"caf\xe9\n", "UTF-8"),
+            (b"\xff\xfec", "UTF-8"),
+            (b"0: cat\n2: dog", "1 is left out"),
+            (b"0: cat\n0: dog", "0 is given twice"),
+            (b"7: cat\n8: dog", "begin with 7"),
+        ] {
+            let error = parse(bytes, "names.txt").unwrap_err().to_string();
+            assert!(error.starts_with("names.txt: ") && error.contains(why), "{error}");
+        }
+    }
 }

@@ -11,7 +11,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result, idx};
+use crate::{Error, Result, idx, shown};
 
 /// Digits with their labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,10 +88,7 @@ impl Digits {
     pub fn read(folder: &Path, part: Part) -> Result<Digits> {
         let images = find(folder, part, "images", 3)?;
         let labels = find(folder, part, "labels", 1)?;
-        Digits::from_idx(
-            (&read(&images)?, &images.display().to_string()),
-            (&read(&labels)?, &labels.display().to_string()),
-        )
+        Digits::from_idx((&read(&images)?, &shown(&images)), (&read(&labels)?, &shown(&labels)))
     }
 
     /// Joins two IDX files, each given as its bytes (gzipped or not) and the name that errors call it.
@@ -138,7 +135,7 @@ pub fn bundled() -> Result<(Digits, Digits)> {
 /// The first of the spellings that is there; a plain file before a gzipped one.
 fn find(folder: &Path, part: Part, what: &str, dimensions: u8) -> Result<PathBuf> {
     // A folder that isn't there deserves a better answer than "holds no …".
-    fs::read_dir(folder).map_err(|source| Error::Io { name: folder.display().to_string(), source })?;
+    fs::read_dir(folder).map_err(|source| Error::Io { name: shown(folder), source })?;
     let stem = part.stem();
     let spellings = [
         format!("{stem}-{what}-idx{dimensions}-ubyte"),
@@ -152,5 +149,5 @@ fn find(folder: &Path, part: Part, what: &str, dimensions: u8) -> Result<PathBuf
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|source| Error::Io { name: path.display().to_string(), source })
+    fs::read(path).map_err(|source| Error::Io { name: shown(path), source })
 }

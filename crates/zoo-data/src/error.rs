@@ -22,7 +22,8 @@ pub enum Error {
 
     /// A folder without the files that MNIST consists of.
     #[error(
-        "{}: holds no {wanted}; put MNIST's IDX file there, plain or gzipped (`.gz`), under that name", folder.display()
+        "{}: holds no {wanted}; put MNIST's IDX file there, plain or gzipped (`.gz`), under that name",
+        crate::shown(folder)
     )]
     NoIdxFile {
         /// The folder searched.
@@ -253,10 +254,22 @@ pub enum Error {
         why: &'static str,
     },
 
+    /// A file of names of classes that can't be meant.
+    #[error(
+        "{name}: the names of classes can't be read from it: {why}; give a text file with one on each line"
+    )]
+    ClassNames {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+
     /// A folder that is no data set of classes.
     #[error(
         "{}: pictures of {found} classes, but at least 2 are needed; \
-         give a folder that holds a sub-folder of pictures for each class", folder.display()
+         give a folder that holds a sub-folder of pictures for each class",
+        crate::shown(folder)
     )]
     TooFewClasses {
         /// The folder.

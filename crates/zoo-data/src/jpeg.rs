@@ -36,7 +36,9 @@ fn decode_unguarded(
     let undecodable =
         |source: JpegError| Error::Undecodable { name: name.into(), format: "JPEG", source: source.into() };
     let limits = DecodeLimits { max_scans: MAX_SCANS, ..DecodeLimits::default() };
-    let mut decoder = Decoder::new_with_limits(bytes, limits).map_err(undecodable)?;
+    let short = || undecodable(JpegError::CorruptData("fewer pixels than promised".into()));
+    let padded = padded(bytes).ok_or_else(short)?;
+    let mut decoder = Decoder::new_with_limits(&padded, limits).map_err(undecodable)?;
     check_size((decoder.header().width.into(), decoder.header().height.into()))?;
     if !has_usual_planes(decoder.header()) {
         return Err(undecodable(JpegError::Unsupported("planes of unusual sizes".into())));
@@ -60,8 +62,110 @@ fn decode_unguarded(
         }
         _ => RgbImage::from_raw(width, height, decoded.data).map(Into::into),
     };
-    let short = || undecodable(JpegError::CorruptData("fewer pixels than promised".into()));
     Ok((image.ok_or_else(short)?, orientation.unwrap_or(Orientation::NoTransforms)))
+}
+
+/// The same picture with bits behind each part of its pixels that no code begins with; nothing if the file stops
+/// before its end mark, or before every plane is there with all its refinements.
+///
+/// Where the data of a scan ends too soon, the decoder goes on with zeros, which are codes, and makes the rest of
+/// the picture up. A code of ones alone is forbidden: a decoder that reaches these stops with an error, and one
+/// that has all its pixels never reads them.
+fn padded(bytes: &[u8]) -> Option<Vec<u8>> {
+    const ONES: [u8; 8] = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0];
+    let mut result = Vec::with_capacity(bytes.len() + 64);
+    let mut refinements = Refinements::default();
+    let mut is_arithmetic = false;
+    let mut at = 2;
+    result.extend(bytes.get(..at)?);
+    loop {
+        // Between the segments: what stands before a mark is passed over, as by every decoder.
+        let start = at + bytes.get(at..)?.windows(2).position(|pair| is_mark(pair) && pair[1] != 0x01)?;
+        let kind = bytes[start + 1];
+        // The end, a restart and a second beginning have no length and no contents.
+        if matches!(kind, 0xd0..=0xd9) {
+            result.extend(&bytes[at..start + 2]);
+            at = start + 2;
+            match kind {
+                0xd9 => return refinements.are_complete().then_some(result),
+                _ => continue,
+            }
+        }
+        let length = bytes.get(start + 2..start + 4)?;
+        let end = start + 2 + usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
+        let contents = bytes.get(start + 4..end)?;
+        result.extend(&bytes[at..end]);
+        at = end;
+        match kind {
+            // These three begin no frame.
+            0xc4 | 0xc8 | 0xcc => {}
+            0xc0..=0xcf => {
+                refinements = Refinements::of_frame(kind, contents)?;
+                // These code their pixels arithmetically, for which no bits are forbidden.
+                is_arithmetic = kind > 0xc8;
+            }
+            0xda => {
+                refinements.add(contents)?;
+                let mut mark = 0xd0;
+                while matches!(mark, 0xd0..=0xd7) {
+                    let length = bytes.get(at..)?.windows(2).position(is_mark)?;
+                    mark = bytes[at + length + 1];
+                    result.extend(&bytes[at..at + length]);
+                    at += length;
+                    if !is_arithmetic {
+                        result.extend(ONES);
+                    }
+                    if matches!(mark, 0xd0..=0xd7) {
+                        result.extend([0xff, mark]);
+                        at += 2;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How far each of a frame's planes has come.
+#[derive(Default)]
+struct Refinements {
+    is_progressive: bool,
+    /// A plane's number, and of each coefficient how many bits are still to come.
+    planes: Vec<(u8, [u8; 64])>,
+}
+
+impl Refinements {
+    const UNSEEN: u8 = u8::MAX;
+
+    /// From a frame's header: precision, height, width, and three bytes for each plane after their count.
+    fn of_frame(kind: u8, contents: &[u8]) -> Option<Refinements> {
+        let planes = contents.get(6..)?.chunks_exact(3).map(|plane| (plane[0], [Self::UNSEEN; 64]));
+        Some(Refinements { is_progressive: matches!(kind, 0xc2 | 0xca), planes: planes.collect() })
+    }
+
+    /// A scan's header: two bytes for each of its planes after their count, the coefficients from and to, and how
+    /// many bits of them come later.
+    fn add(&mut self, contents: &[u8]) -> Option<()> {
+        let count = usize::from(*contents.first()?);
+        let [from, to, bits] = *contents.get(1 + 2 * count..)?.first_chunk()?;
+        for plane in contents[1..].chunks_exact(2).take(count) {
+            let (_, coefficients) = self.planes.iter_mut().find(|(number, _)| *number == plane[0])?;
+            match self.is_progressive {
+                true => coefficients.get_mut(usize::from(from)..=usize::from(to))?.fill(bits & 15),
+                false => coefficients.fill(0),
+            }
+        }
+        Some(())
+    }
+
+    fn are_complete(&self) -> bool {
+        !self.planes.is_empty() && self.planes.iter().all(|(_, coefficients)| *coefficients == [0; 64])
+    }
+}
+
+/// Whether a mark begins here, and not a byte of 255 among the data, or one that fills up.
+fn is_mark(pair: &[u8]) -> bool {
+    pair[0] == 0xff && !matches!(pair[1], 0 | 0xff)
 }
 
 /// Whether the planes are laid out as encoders do it: 8 bits, the first plane the finest, the colours sampled
@@ -74,8 +178,9 @@ fn has_usual_planes(frame: &FrameHeader) -> bool {
     let known = |factor: u8| matches!(factor, 1 | 2 | 4);
     frame.precision == 8
         && !frame.is_lossless
-        && factors.iter().all(|&(across, down)| known(across) && known(down))
+        && (factors.len() == 1 || factors.iter().all(|&(across, down)| known(across) && known(down)))
         && match factors[..] {
+            // A single plane is stored the same whatever its factors.
             [_] => true,
             [first, second, third] => second == third && coarser(first, second),
             [first, second, third, fourth] => second == third && coarser(first, second) && fourth == first,

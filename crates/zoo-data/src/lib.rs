@@ -15,13 +15,16 @@ pub mod folder;
 pub mod handwriting;
 pub mod idx;
 mod jpeg;
+mod names;
 pub mod picture;
 pub mod preprocess;
 pub mod resize;
+mod tiff;
 
 pub use digits::{Digits, Part};
 pub use error::{Error, Result};
-pub use folder::{ImageFolder, Item};
+pub use folder::{Found, ImageFolder, Item, LeftOut, Why};
+pub use names::shown;
 pub use picture::{Channels, Picture};
 pub use preprocess::{Input, Preprocess};
 pub use resize::Filter;

@@ -16,7 +16,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use crate::{Error, Result, jpeg};
+use crate::{Error, Result, jpeg, shown, tiff};
 
 /// The most pixels of a picture that is read: 2^27, a camera's 134 megapixels.
 pub const MAX_PIXELS: u64 = 1 << 27;
@@ -32,7 +32,7 @@ const ALWAYS_BELIEVED: u64 = 1 << 24;
 const PIXELS_PER_BYTE: u64 = 8256;
 
 /// What a decoder may take beside the pixels themselves.
-const DECODER_BYTES: u64 = 64 << 20;
+pub(crate) const DECODER_BYTES: u64 = 64 << 20;
 
 /// Grey or RGB, 8 bits for each value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Picture {
     /// # Errors
     /// A file that can't be read, or as [`decode`](Self::decode).
     pub fn open(path: &Path) -> Result<Picture> {
-        let name = path.display().to_string();
+        let name = shown(path);
         let unreadable = |source| Error::Io { name: name.clone(), source };
         let mut bytes = Vec::new();
         let file = File::open(path).map_err(unreadable)?;
@@ -110,6 +110,11 @@ impl Picture {
         let check_size = |size| check_size(size, bytes.len(), name);
         let (mut image, orientation) = match format {
             ImageFormat::Jpeg => jpeg::decode(bytes, name, check_size)?,
+            ImageFormat::Tiff => match tiff::decode(bytes, name, check_size)? {
+                Some(decoded) => decoded,
+                None => decode(bytes, name, format, check_size)?,
+            },
+            ImageFormat::WebP if is_cut_webp(bytes) => return Err(cut(name, format)),
             _ => decode(bytes, name, format, check_size)?,
         };
         image.apply_orientation(orientation);
@@ -165,6 +170,17 @@ impl Picture {
             },
         }
     }
+}
+
+/// Whether fewer bytes are there than the header says. (The decoder is content if the first picture of a film is.)
+fn is_cut_webp(bytes: &[u8]) -> bool {
+    let promised = bytes.get(4..8).and_then(|size| size.first_chunk()).map(|size| u32::from_le_bytes(*size));
+    promised.is_none_or(|promised| (bytes.len() as u64) < 8 + u64::from(promised))
+}
+
+fn cut(name: &str, format: ImageFormat) -> Error {
+    let source = "it ends before all of it is there".into();
+    Error::Undecodable { name: name.into(), format: format_name(format), source }
 }
 
 /// Decodes everything but JPEG.

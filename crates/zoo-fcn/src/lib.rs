@@ -16,8 +16,8 @@
 //!    │ score_fr (21, h/32, w/32)                │        │            │
 //!    └─ upscore2 ───────────────────────────────+        │            │ layer4 (2048, h/8, w/8)
 //!                               upscore_pool4 ──┴────────+            │ classifier 3×3, 1×1 (21, h/8, w/8)
-//!                                              upscore8 ─┴─ out       │ upsample
-//!                                                     (21, h, w)      └─ out (21, h, w)
+//!                                              upscore8 ─┴─ logits    │ upsample
+//!                                                     (21, h, w)      └─ logits (21, h, w)
 //! ```
 //!
 //! | variant | parameters | auxiliary | GMACs | VOC 2011 mean IU | pixels right |
@@ -52,7 +52,8 @@
 //! # Parameter names
 //! pytorch-fcn's: `conv1_1`, …, `conv5_3`, `fc6`, `fc7`, `score_fr`, `score_pool4`, `score_pool3`, `upscore` (32s),
 //! `upscore2` and `upscore16` (16s), `upscore2`, `upscore_pool4` and `upscore8` (8s). torchvision's:
-//! `backbone.` and ResNet's, `classifier.0`, `.1`, `.4`, `aux_classifier.0`, `.1`, `.4`.
+//! `backbone.` and ResNet's, `classifier.0`, `.1`, `.4`, `aux_classifier.0`, `.1`, `.4`. What torchvision calls `out`
+//! is the output `logits`, as of every network here.
 //!
 //! # Example
 //! ```

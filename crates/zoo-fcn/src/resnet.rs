@@ -5,7 +5,7 @@ use zoo_layers::{Align, Conv2d, Graph, Node, Result, Scope};
 use crate::{Auxiliary, FcnResNet};
 
 impl FcnResNet {
-    /// The network as a graph: output `out` `(n, classes, h, w)`, and in training `aux` of the same shape.
+    /// The network as a graph: output `logits` `(n, classes, h, w)`, and in training `aux` of the same shape.
     ///
     /// # Errors
     /// Options that do not fit, by node.
@@ -13,8 +13,8 @@ impl FcnResNet {
         Graph::build(self.name, self.input, |net, picture| {
             let [.., coarse, last] = self.backbone.backbone(&mut net.enter("backbone"), picture, None)?;
             let score = self.head(&mut net.enter("classifier"), last)?; // (n, classes, h/8, w/8)
-            let out = net.upsample_like(score, picture, Align::Areas)?;
-            net.output("out", out)?;
+            let logits = net.upsample_like(score, picture, Align::Areas)?;
+            net.output("logits", logits)?;
             if self.auxiliary == Auxiliary::Head {
                 let score = self.head(&mut net.enter("aux_classifier"), coarse)?;
                 let aux = net.upsample_like(score, picture, Align::Areas)?;

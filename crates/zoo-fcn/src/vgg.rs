@@ -21,14 +21,14 @@ struct Trunk {
 }
 
 impl FcnVgg {
-    /// The network as a graph: output `out` `(n, classes, h, w)`.
+    /// The network as a graph: output `logits` `(n, classes, h, w)`.
     ///
     /// # Errors
     /// Options that do not fit, by node.
     pub fn graph(&self) -> Result<Graph> {
         Graph::build(self.name, self.input, |net, picture| {
             let trunk = self.trunk(net, picture)?;
-            let out = match self.fusion {
+            let logits = match self.fusion {
                 Fusion::None => {
                     let x = self.upscore(net, trunk.score, 32, "upscore")?;
                     net.crop_like(x, picture, 19)?
@@ -49,7 +49,7 @@ impl FcnVgg {
                     net.crop_like(x, picture, 31)?
                 }
             };
-            net.output("out", out)
+            net.output("logits", logits)
         })
     }
 

@@ -1,4 +1,5 @@
-//! Prints GFLOP/s of every pass of the convolutions of known networks, and their share of the machine's peak.
+//! Prints how every pass of the convolutions of known networks is computed, its GFLOP/s, and their share of the
+//! machine's peak; of depthwise ones, which memory limits, the share of a copy's speed.
 //!
 //! `cargo run --release -p zoo-kernels --example convolutions [repetitions]`; `RAYON_NUM_THREADS` and
 //! `ZOO_SIMD` as everywhere.
@@ -7,7 +8,8 @@
 
 use std::time::Instant;
 
-use zoo_kernels::conv::{self, Conv2d};
+use rayon::prelude::*;
+use zoo_kernels::conv::{self, Conv2d, Method, Pass};
 use zoo_kernels::{Isa, Result, Shape, measured_peak};
 
 /// Input shape and convolution of one layer.
@@ -64,15 +66,25 @@ fn time(repetitions: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64>
     Ok(least)
 }
 
+/// The GB/s of a plain copy of `bytes` bytes in all, half of them read and half written, by all threads.
+fn copy_rate(repetitions: usize, bytes: usize) -> Result<f64> {
+    let from = vec![1f32; bytes / 8];
+    let mut to = vec![0f32; bytes / 8];
+    let each = to.len().div_ceil(rayon::current_num_threads()).max(1);
+    let ms = time(repetitions, || {
+        to.par_chunks_mut(each).zip(from.par_chunks(each)).for_each(|(to, from)| to.copy_from_slice(from));
+        Ok(())
+    })?;
+    Ok(bytes as f64 / ms / 1e6)
+}
+
 fn main() -> Result<()> {
     let repetitions = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(10);
     let filter = std::env::args().nth(2).unwrap_or_default();
     let peak = measured_peak();
     println!("instruction set {}, measured peak {peak:.0} GFLOP/s", Isa::current().name());
-    println!(
-        "{:<24}{:>9}{:>34}{:>34}{:>34}",
-        "layer", "MFLOP", "forward", "input gradient", "weight gradient"
-    );
+    println!("Shares are of the peak; of depthwise layers, of what a copy of the same bytes reaches (GB/s).");
+    println!("{:<24}{:>7}  {:<45}{:<45}weight gradient", "layer", "MFLOP", "forward", "input gradient");
     for (name, shape, spec) in layers() {
         if !name.contains(&filter) {
             continue;
@@ -87,17 +99,31 @@ fn main() -> Result<()> {
         let to_input = time(repetitions, || conv::grad_input(&spec, shape, &out, &weight, &mut grad_input))?;
         let to_weight =
             time(repetitions, || conv::grad_weight(&spec, shape, &input, &out, &mut grad_weight, None))?;
-        let cell = |ms: f64| {
-            let rate = flop / ms / 1e6;
-            format!("{ms:.3} ms {rate:.0} GFLOP/s {:.0} %", 100.0 * rate / peak)
+        // Each pass goes over the input's and the output's side once.
+        let bytes = 4 * (input.len() + out.len());
+        let depthwise = spec.groups == spec.in_channels && spec.groups > 1;
+        let copy = if depthwise { copy_rate(repetitions, bytes)? } else { 0.0 };
+        let cell = |pass, ms: f64| {
+            let (rate, limit, unit) = match depthwise {
+                true => (bytes as f64 / ms / 1e6, copy, "GB/s"),
+                false => (flop / ms / 1e6, peak, "GFLOP/s"),
+            };
+            let method = conv::choose(pass, &spec, shape)?;
+            let share = 100.0 * rate / limit;
+            Ok(format!("{ms:>7.3} ms {rate:>3.0} {unit:<7} {share:>3.0} %  {:<18}", short(method)))
         };
         println!(
-            "{name:<24}{:>9.1}{:>34}{:>34}{:>34}",
+            "{name:<24}{:>7.1}  {:<45}{:<45}{}",
             flop / 1e6,
-            cell(forward),
-            cell(to_input),
-            cell(to_weight)
+            cell(Pass::Forward, forward)?,
+            cell(Pass::GradInput, to_input)?,
+            cell(Pass::GradWeight, to_weight)?.trim_end()
         );
     }
     Ok(())
+}
+
+/// A method's name, short enough for a column.
+fn short(method: Method) -> String {
+    method.to_string().replace("product, ", "")
 }

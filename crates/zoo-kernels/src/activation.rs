@@ -111,6 +111,28 @@ pub fn forward<T: Element>(activation: Activation, input: &[T], out: &mut [T]) -
     Ok(())
 }
 
+/// `values = activation(values)`.
+pub(crate) fn in_place<T: Element>(activation: Activation, values: &mut [T]) {
+    let (isa, len, values) = (Isa::current(), values.len(), Shared::new(values));
+    ranges(len, CHUNK, 8, |range| {
+        // SAFETY: ranges are disjoint and end at the slice's length.
+        let values = unsafe { values.slice(range.start, range.len()) };
+        dispatch(isa, InPlace { activation, values });
+    });
+}
+
+struct InPlace<'a, T> {
+    activation: Activation,
+    values: &'a mut [T],
+}
+
+impl<T: Element> Kernel<T> for InPlace<'_, T> {
+    #[inline(always)]
+    fn run<S: Lanes<Elem = T>>(self) {
+        each_activation!(self.activation, act => for value in self.values { *value = act.apply(*value) });
+    }
+}
+
 /// `grad_input`, from the forward pass's *result* and its gradient. It is also the gradient of both addends
 /// of [`add_forward`].
 ///

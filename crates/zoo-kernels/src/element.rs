@@ -1,10 +1,14 @@
 //! The two number types: f32, with vector paths of its own, and f64, for checks of gradients.
 
+#![expect(unsafe_code, reason = "a function of raw blocks, compiled once for each type")]
+
 use std::cell::RefCell;
 use std::fmt::{Debug, Display};
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 use std::thread::LocalKey;
 
+use crate::gemm::micro::{self, Block};
+use crate::isa::Isa;
 use crate::math;
 use crate::simd::Lanes;
 use crate::simd::portable::Array;
@@ -71,6 +75,12 @@ pub trait Element:
     fn powf(self, exponent: Self) -> Self;
     /// Whether it is no number.
     fn is_nan(self) -> bool;
+    /// Computes a block of a product.
+    ///
+    /// # Safety
+    /// Every element that the block's fields name can be read, and those of `c` written.
+    #[doc(hidden)]
+    unsafe fn multiply(isa: Isa, block: &Block<'_, Self>);
     #[doc(hidden)]
     fn pool() -> &'static LocalKey<Pool<Self>>;
 }
@@ -115,6 +125,10 @@ macro_rules! element {
             #[inline(always)]
             fn is_nan(self) -> bool {
                 <$t>::is_nan(self)
+            }
+            unsafe fn multiply(isa: Isa, block: &Block<'_, Self>) {
+                // SAFETY: the caller's promise.
+                unsafe { micro::multiply(isa, block) };
             }
             fn pool() -> &'static LocalKey<Pool<Self>> {
                 thread_local! {

@@ -60,6 +60,15 @@ impl Isa {
         }
     }
 
+    /// Vectors across the matrix product's tile.
+    pub(crate) fn vectors<T: Element>(self) -> usize {
+        match self {
+            Self::Portable => T::Portable::VECTORS,
+            Self::Avx2 => T::Avx2::VECTORS,
+            Self::Avx512 => T::Avx512::VECTORS,
+        }
+    }
+
     /// Rows of the matrix product's tile.
     pub(crate) fn rows<T: Element>(self) -> usize {
         match self {

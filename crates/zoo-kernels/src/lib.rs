@@ -29,25 +29,29 @@
 //! | [`norm`] | batch norm in training and inference, fused with an addition and an activation |
 //! | [`pool`] | max and average pools (padding, dilation, `ceil_mode`), adaptive averages |
 //! | [`activation`] | activations, alone and after an addition |
+//! | [`softmax`], [`rbf`] | probabilities from logits, the radial basis units of LeNet-5 |
 //! | [`loss`] | softmax and cross-entropy in one, with an ignored label and label smoothing |
 //! | [`lrn`], [`upsample`], [`scale`] | local response normalisation, bilinear resampling, squeeze-and-excitation's product |
 //!
 //! # How it is fast
 //!
 //! **One product.** Convolutions, their gradients and matrix products all end in one register tile
-//! (`gemm::micro`): 8 rows by 3 vectors with AVX-512, 4 by 3 with AVX2. One number of the left matrix, read in
-//! place, is multiplied with three vectors of the right, which was packed into a panel of at most 384 rows that
-//! stays in the second-level cache.
+//! (`gemm::micro`), whose size belongs to the instruction set: 8 rows by 3 vectors with AVX-512, 6 by 2 with AVX2, so
+//! that its sums never leave the registers. One number of the left matrix, packed or read in place, is multiplied
+//! with the tile's vectors of the right, whose packed rows stay in the first-level cache while the left passes by.
+//! What follows the sums (scale, shift, residual, activation: [`Epilogue`]) is done before they are written.
 //!
 //! **No unfolded picture.** A convolution is a product with the unfolded picture (`im2col`), which is never
-//! written: panels are packed straight from the picture as runs of neighbouring pixels. A panel's runs are the
-//! same in every channel, picture and group, so they are found once. Where few rows of weights would meet a panel,
-//! so that packing is dear, pixels are read in place from a padded copy, in which every tap is a constant offset.
-//! The input gradient is the same product on the output's gradient; with a stride it is one product for each phase
-//! of the stride, so that nothing is multiplied with the zeros between pixels. The weight gradient reads the
-//! unfolded picture in place, in the picture itself or in a padded copy, as the offset of a row plus the offset of
-//! a pixel, against the output's gradient laid out pixel by pixel; in first layers of few channels it goes by pairs
-//! of channels.
+//! written: panels are packed straight from the picture as runs of neighbouring pixels, or from a copy with its
+//! padding, split by the stride's phases, in which every tap is a constant offset; where few rows of weights would
+//! meet a panel, so that packing is dear, that copy is read in place. The input gradient is the same product on the
+//! output's gradient; with a stride it is one product for each phase of the stride, so that nothing is multiplied with
+//! the zeros between pixels. The weight gradient reads the unfolded picture in place, as the offset of a row plus the
+//! offset of a pixel, against the output's gradient laid out pixel by pixel; in first layers of few channels it goes
+//! by pairs of channels.
+//!
+//! **The method is a value.** [`conv::choose`] says how a pass is computed, and the kernels do what it says.
+//! [`conv::Prepared`] and [`gemm::Prepared`] keep a weight packed or transformed for many pictures.
 //!
 //! **Winograd's F(4x4, 3x3).** Dense 3x3 convolutions with stride 1, forward and in both gradients, take 36
 //! products instead of 144 for every sixteen outputs, wherever a rule of measured costs expects it to be faster:
@@ -56,7 +60,7 @@
 //! whole tile NaN.
 //!
 //! **Depthwise** convolutions have no product worth the name: each plane is copied once, padded and split by the
-//! stride's phases, so that every tap is a constant offset and all passes are flat vector loops.
+//! stride's phases, so that every tap is a constant offset and all passes are vector loops over rows.
 //!
 //! **Memory-bound** kernels go over a channel while it is in the cache: batch norm reads its input from memory
 //! once in the forward pass. Its backward pass computes the activation again instead of keeping its input.
@@ -93,6 +97,7 @@
 pub mod activation;
 pub mod conv;
 mod element;
+mod epilogue;
 mod error;
 pub mod gemm;
 mod isa;
@@ -103,14 +108,17 @@ pub mod norm;
 mod par;
 mod peak;
 pub mod pool;
+pub mod rbf;
 mod reduce;
 pub mod scale;
 mod scratch;
 mod simd;
+pub mod softmax;
 pub mod upsample;
 
 pub use activation::Activation;
 pub use element::Element;
+pub use epilogue::Epilogue;
 pub use error::{KernelError, Result, Shape};
 pub use isa::{Isa, Selection, selection, with_isa};
 pub use peak::measured_peak;

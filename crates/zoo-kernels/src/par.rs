@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "tasks write to disjoint parts of one slice")]
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 /// A pointer to numbers of which every task writes its own.
@@ -50,17 +52,25 @@ pub(crate) fn tasks(count: usize, work: usize, task: impl Fn(usize) + Sync + Sen
     }
 }
 
+/// Part `i` of `0..count` in `parts` ranges, as even as can be.
+#[inline(always)]
+pub(crate) fn part(count: usize, parts: usize, i: usize) -> Range<usize> {
+    i * count / parts..(i + 1) * count / parts
+}
+
+/// The same in whole vectors of `lanes` numbers, of which the last may be cut.
+#[inline(always)]
+pub(crate) fn part_of_vectors(count: usize, lanes: usize, parts: usize, i: usize) -> Range<usize> {
+    let vectors = part(count.div_ceil(lanes), parts, i);
+    vectors.start * lanes..(vectors.end * lanes).min(count)
+}
+
 /// Numbers that one task of an element-wise loop takes.
 pub(crate) const CHUNK: usize = 1 << 14;
 
 /// Runs `task` for consecutive ranges of at most `each` of `0..count`, where one step of `count` is `cost`
 /// elementary steps.
-pub(crate) fn ranges(
-    count: usize,
-    each: usize,
-    cost: usize,
-    task: impl Fn(std::ops::Range<usize>) + Sync + Send,
-) {
+pub(crate) fn ranges(count: usize, each: usize, cost: usize, task: impl Fn(Range<usize>) + Sync + Send) {
     let each = each.max(1);
     tasks(count.div_ceil(each), count.saturating_mul(cost), |i| task(i * each..count.min((i + 1) * each)));
 }

@@ -58,6 +58,72 @@ pub enum Error {
         /// The nearest names, as a sentence, or nothing.
         hint: String,
     },
+    /// Targets that the given values don't determine.
+    #[error(
+        "`{targets}` of `{graph}` can't be computed from `{sources}` alone: it needs `{missing}` too; give its value as \
+         well, or start before"
+    )]
+    Unreached {
+        /// Name of the graph.
+        graph: String,
+        /// What was to be computed.
+        targets: String,
+        /// What was given.
+        sources: String,
+        /// What else is needed.
+        missing: String,
+    },
+    /// A gradient of something that the results don't depend on.
+    #[error(
+        "no target depends on `{node}` of `{graph}` behind the sources, so it has no gradient; name a node between them"
+    )]
+    OffRoute {
+        /// Name of the graph.
+        graph: String,
+        /// The node.
+        node: String,
+    },
+    /// A value given for a node has the wrong shape.
+    #[error(
+        "`{node}` of `{graph}` is {expected} for each picture of a batch, got {got:?}; all values need one batch"
+    )]
+    Given {
+        /// Name of the graph.
+        graph: String,
+        /// The node.
+        node: String,
+        /// What would fit.
+        expected: String,
+        /// The shape given.
+        got: Vec<usize>,
+    },
+    /// Another number of values than the route has sources.
+    #[error(
+        "a route of `{graph}` with {expected} sources was given {got} values; give one for each, in its order"
+    )]
+    Sources {
+        /// Name of the graph.
+        graph: String,
+        /// How many sources there are.
+        expected: usize,
+        /// How many values were given.
+        got: usize,
+    },
+    /// A layer computed something else than its shape rule says.
+    #[error(
+        "`{node}` ({op}) gave {got:?}, but its shape rule says {expected:?}; make `Operation::output` and \
+         `Operation::forward` agree"
+    )]
+    WrongShape {
+        /// Full path of the node.
+        node: String,
+        /// Kind of operation.
+        op: &'static str,
+        /// What it gave.
+        got: Vec<usize>,
+        /// What it should have given.
+        expected: Vec<usize>,
+    },
     /// The graph has no output.
     #[error("`{graph}` has no output; end its description with `net.output(\"logits\", node)`")]
     NoOutput {

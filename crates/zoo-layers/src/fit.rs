@@ -1,6 +1,8 @@
 //! Which pictures a network takes.
 
-use crate::{Error, Graph, Mode, Result, Shape, ops::Input};
+use std::collections::BTreeSet;
+
+use crate::{Error, Graph, Mode, Result, Route, Shape, ops::Input};
 
 impl Graph {
     /// The same network with every shape inferred again for another picture.
@@ -17,7 +19,7 @@ impl Graph {
                     reason += &format!("; the smallest square picture `{}` takes is {smallest}", self.name());
                 }
                 let answering = self.active(Mode::Eval);
-                if self.nodes().any(|(at, layer)| layer.name == node && !answering.contains(&at)) {
+                if self.nodes().any(|(at, layer)| layer.name == node && !answering.contains(at)) {
                     let main = &self.main_output().name;
                     reason += &format!(
                         "; it serves training only: without it, cut it at `{main}`, smaller ones fit"
@@ -54,6 +56,13 @@ impl Graph {
     pub fn smallest_side(&self) -> Option<usize> {
         let [height, width] = self.input().size();
         (1..=height.max(width)).find(|&side| self.inferred(self.input().resized(side, side)).is_ok())
+    }
+
+    /// Why the part of the network that a route needs can't take this picture.
+    pub(crate) fn refusal(&self, route: &Route, picture: Shape) -> Option<Error> {
+        let names: BTreeSet<&str> =
+            route.targets().iter().map(|target| self.get(*target).name.as_str()).collect();
+        self.cut(&names.into_iter().collect::<Vec<_>>()).ok()?.at(picture).err()
     }
 
     fn inferred(&self, input: Shape) -> Result<Self> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::{
-    Error, Init, Mode, Op, Result, Role, Scope, Shape,
+    Error, Init, Mode, NodeSet, Op, Result, Role, Scope, Shape,
     ops::{Input, ParamSpec},
 };
 
@@ -189,6 +189,22 @@ impl Graph {
         self.layers.iter().rposition(in_scope).map(Node).ok_or_else(|| self.unknown(name))
     }
 
+    /// The nodes of that very name, or those of a scope: all of `layer4`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownNode`] with the nearest names.
+    pub fn scope(&self, name: &str) -> Result<Vec<Node>> {
+        let within = |layer: &Layer| {
+            layer.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let nodes: Vec<Node> =
+            self.nodes().filter(|(_, layer)| within(layer)).map(|(node, _)| node).collect();
+        match nodes.is_empty() {
+            true => Err(self.unknown(name)),
+            false => Ok(nodes),
+        }
+    }
+
     fn unknown(&self, name: &str) -> Error {
         let scopes = self.layers.iter().flat_map(|layer| {
             layer.name.match_indices('.').map(|(end, _)| &layer.name[..end]).chain([layer.name.as_str()])
@@ -203,16 +219,17 @@ impl Graph {
     pub fn features(&self) -> Node {
         let needed = self.ancestors([self.main_output().node]);
         let last = self.nodes().rev().find(|(node, layer)| {
-            needed.contains(node) && !layer.params.is_empty() && !layer.inputs.is_empty()
+            needed.contains(*node) && !layer.params.is_empty() && !layer.inputs.is_empty()
         });
         last.map_or(self.main_output().node, |(_, layer)| layer.inputs[0])
     }
 
     /// The nodes that `targets` need, themselves included.
-    pub fn ancestors(&self, targets: impl IntoIterator<Item = Node>) -> HashSet<Node> {
-        let mut needed: HashSet<Node> = targets.into_iter().collect();
+    pub fn ancestors(&self, targets: impl IntoIterator<Item = Node>) -> NodeSet {
+        let mut needed = NodeSet::none(self.layers.len());
+        needed.extend(targets);
         for (node, layer) in self.nodes().rev() {
-            if needed.contains(&node) {
+            if needed.contains(node) {
                 needed.extend(layer.inputs.iter().copied());
             }
         }
@@ -220,50 +237,13 @@ impl Graph {
     }
 
     /// The nodes that run in `mode`: all that its outputs need.
-    pub fn active(&self, mode: Mode) -> HashSet<Node> {
+    pub fn active(&self, mode: Mode) -> NodeSet {
         self.ancestors(self.outputs_in(mode).map(|output| output.node))
     }
 
     /// The outputs that are computed in `mode`.
     pub fn outputs_in(&self, mode: Mode) -> impl Iterator<Item = &Output> {
         self.outputs.iter().filter(move |output| mode == Mode::Train || output.when == When::Always)
-    }
-
-    /// How many nodes read each node; an output counts as a reader.
-    pub fn readers(&self) -> HashMap<Node, usize> {
-        let read = self.layers.iter().flat_map(|layer| layer.inputs.iter().copied());
-        let mut readers = HashMap::new();
-        for node in read.chain(self.outputs.iter().map(|output| output.node)) {
-            *readers.entry(node).or_insert(0) += 1;
-        }
-        readers
-    }
-
-    /// The activation that runs as one operation with `node`, a norm or an addition: its only reader.
-    pub fn fused_activation(&self, node: Node) -> Option<Node> {
-        if !matches!(self.get(node).op, Op::BatchNorm2d(_) | Op::Add(_)) {
-            return None;
-        }
-        let (reader, layer) = self.only_reader(node)?;
-        matches!(layer.op, Op::Activation(_)).then_some(reader)
-    }
-
-    /// The addition that can run as one operation with `node`, a norm, and the other addend.
-    pub(crate) fn fused_sum(&self, node: Node) -> Option<(Node, Node)> {
-        let (reader, layer) = self.only_reader(node)?;
-        match (&self.get(node).op, &layer.op, &layer.inputs[..]) {
-            (Op::BatchNorm2d(_), Op::Add(_), &[a, b]) if a != b => {
-                Some((reader, if a == node { b } else { a }))
-            }
-            _ => None,
-        }
-    }
-
-    /// The one node that reads `node`, if it is no output.
-    fn only_reader(&self, node: Node) -> Option<(Node, &Layer)> {
-        let mut readers = self.nodes().skip(node.0 + 1).filter(|(_, layer)| layer.inputs.contains(&node));
-        let first = readers.next()?;
-        (readers.next().is_none() && self.outputs.iter().all(|output| output.node != node)).then_some(first)
     }
 
     /// The same network with operations exchanged: `exchange` gives each layer's new one. Names and inputs stay;
@@ -290,7 +270,7 @@ impl Graph {
         let needed = self.ancestors(targets.iter().copied().chain([Node(0)]));
         let mut moved = HashMap::new();
         let mut builder = Builder::new(self.name.clone());
-        for (node, layer) in self.nodes().filter(|(node, _)| needed.contains(node)) {
+        for (node, layer) in self.nodes().filter(|(node, _)| needed.contains(*node)) {
             moved.insert(node, Node(builder.layers.len()));
             let inputs = layer.inputs.iter().map(|input| moved[input]).collect();
             builder.layers.push(Layer { inputs, ..layer.clone() });

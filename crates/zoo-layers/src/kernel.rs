@@ -1,105 +1,216 @@
-//! The fast CPU paths of operations: how kernels on slices become operations on candle tensors.
+//! The fast CPU paths of operations: kernels on slices.
 //!
-//! An operation that has a kernel implements [`CpuKernel`] on slices, for f32 and f64. From that follow two ways
-//! to run it: on candle's tape, as a custom operation with its own backward ([`taped`]), and without a tape, when
-//! the network drives the reverse pass itself ([`crate::Net::train_pass`]).
+//! An operation that has one gives it in [`crate::Operation::kernel`], and a [`crate::Plan`] runs it: on candle's tape
+//! as a custom operation with its own backward, or without a tape, in memory that the plan has laid out.
 
-use std::{
-    fmt::Debug,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt::Debug, sync::Arc};
 
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Error, Layout, Shape, Storage, Tensor,
-    WithDType,
-};
-use zoo_kernels::{Element, KernelError};
+use candle_core::WithDType;
+use rayon::prelude::*;
+pub use zoo_kernels::{Element, KernelError};
 
-use crate::{
-    buffers::{self, Buffers},
-    ops::Result,
-};
+use crate::{Activation, BatchNorm2d, Shape, rng::Stream};
 
-/// A contiguous tensor as a kernel sees it.
+/// A dense tensor as a kernel sees it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Arg<'a, T> {
-    pub(crate) dims: &'a [usize],
-    pub(crate) data: &'a [T],
+pub struct Arg<'a, T> {
+    /// Batch, channels, height, width; a vector is a map of one pixel. Of a parameter, its length and ones.
+    pub dims: [usize; 4],
+    /// Its values, row by row. Empty where [`CpuKernel::needs`] left them out on the way back, and for the first
+    /// argument of a step that runs in place.
+    pub data: &'a [T],
 }
 
 impl<T> Arg<'_, T> {
-    /// The dimensions of a map; a vector is a map of one pixel.
-    pub(crate) fn shape(&self) -> [usize; 4] {
-        match *self.dims {
-            [n, c, h, w] => [n, c, h, w],
-            [n, c] => [n, c, 1, 1],
-            _ => [self.data.len(), 1, 1, 1],
-        }
+    /// How many values it has, left out or not.
+    pub fn elements(&self) -> usize {
+        self.dims.iter().product()
     }
+}
+
+/// What a kernel computes from, and where to.
+#[derive(Debug)]
+pub struct Forward<'a, T> {
+    /// The inputs, then the parameters in the operation's order; behind them what fused operations read, in their
+    /// order: a norm's parameters, then the other addend.
+    pub args: &'a [Arg<'a, T>],
+    /// The result: every number is to be written. It holds leftovers on entry, or the first argument if
+    /// [`Forward::in_place`].
+    pub out: &'a mut [T],
+    /// What the way back needs beside arguments and result: [`CpuKernel::saved`] numbers.
+    pub saved: &'a mut [T],
+    /// Whether the first argument is in `out`.
+    pub in_place: bool,
+    /// Random numbers that belong to this node and step.
+    pub random: &'a Stream,
+}
+
+/// What gradients are computed from.
+#[derive(Debug)]
+pub struct Backward<'a, T> {
+    /// As in the forward pass. What [`CpuKernel::needs`] left out has dimensions, but no values.
+    pub args: &'a [Arg<'a, T>],
+    /// The result, or nothing if [`CpuKernel::needs`] left it out.
+    pub out: &'a [T],
+    /// What the forward pass saved.
+    pub saved: &'a [T],
+    /// The loss's gradient of the result.
+    pub grad: &'a [T],
+    /// The random numbers that the forward pass had.
+    pub random: &'a Stream,
 }
 
 /// Which gradients are the same tensor, and so computed once or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shares {
+pub enum Shares {
     /// None.
     Nothing,
     /// Those of all arguments: [`CpuKernel::gradients`] is asked for the first alone.
     Arguments,
-    /// All arguments have the output's.
+    /// All arguments have the result's.
     Output,
 }
 
-/// An operation on slices, with its gradients.
-pub(crate) trait CpuKernel: Debug + Send + Sync + 'static {
+/// What a kernel's gradients read of the forward pass: all else is let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    args: u64,
+    out: bool,
+}
+
+impl Needs {
+    /// All arguments and the result.
+    pub const ALL: Self = Self { args: u64::MAX, out: true };
+    /// Nothing but sizes.
+    pub const NOTHING: Self = Self { args: 0, out: false };
+    /// The result alone.
+    pub const OUT: Self = Self { args: 0, out: true };
+
+    /// The values of argument `index` too, if `needed`.
+    pub const fn arg(mut self, index: usize, needed: bool) -> Self {
+        if needed {
+            self.args |= 1 << (if index < 64 { index } else { 63 });
+        }
+        self
+    }
+
+    /// The result too, if `needed`.
+    pub const fn result(mut self, needed: bool) -> Self {
+        self.out |= needed;
+        self
+    }
+
+    /// Whether it names the result.
+    pub const fn has_result(&self) -> bool {
+        self.out
+    }
+
+    /// Whether it names argument `index`.
+    pub const fn has(&self, index: usize) -> bool {
+        self.args & (1 << (if index < 64 { index } else { 63 })) != 0
+    }
+}
+
+/// An operation on slices, with its gradients, for f32 and f64.
+///
+/// A kernel holds no state: the same one runs at every step, in several threads at once.
+pub trait CpuKernel: Debug + Send + Sync + 'static {
     /// What errors call it.
     fn name(&self) -> &'static str;
 
-    /// The output's dimensions for arguments of these.
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError>;
+    /// Computes the result. Its shape is what [`crate::Operation::output`] says.
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError>;
 
-    /// Computes the output: every number of `out`, which holds leftovers on entry.
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError>;
+    /// Computes the gradients of those arguments whose place in `grads` is filled, with leftovers, on entry: every
+    /// number of them.
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn gradients<T: Element>(
+        &self,
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
+    ) -> Result<(), KernelError>;
+
+    /// How many numbers it saves for the way back, whatever the batch, for inputs of these shapes.
+    fn saved(&self, _inputs: &[Shape]) -> usize {
+        0
+    }
+
+    /// About how many numbers it works in for a while, in memory of its own, for a batch of inputs of these shapes;
+    /// forward or, if `back`, in its gradients.
+    fn working(&self, _inputs: &[Shape], _batch: usize, _back: bool) -> usize {
+        0
+    }
+
+    /// What the gradients of the arguments that are `wanted` read.
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::ALL
+    }
 
     /// How the arguments' gradients relate.
     fn shares(&self) -> Shares {
         Shares::Nothing
     }
 
-    /// Computes the gradients of those arguments whose place in `grads` is filled, with leftovers, on entry: every
-    /// number of them.
-    fn gradients<T: Element>(
-        &self,
-        args: &[Arg<'_, T>],
-        out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
-    ) -> Result<(), KernelError>;
+    /// Whether argument `index` has a gradient: one that is read for its size alone has none.
+    fn has_gradient(&self, _index: usize) -> bool {
+        true
+    }
+
+    /// Whether it can write its result over its first argument.
+    fn works_in_place(&self) -> bool {
+        false
+    }
 }
 
-/// A [`CpuKernel`] on tensors, of any of the two types.
-pub(crate) trait Kernel: Debug + Send + Sync {
-    /// What errors call it.
+/// A [`CpuKernel`] of any kind: what an operation gives.
+pub trait Kernel: Debug + Send + Sync {
+    /// See [`CpuKernel::name`].
     fn name(&self) -> &'static str;
-
-    /// The output's values and shape.
-    fn forward(&self, args: &[&Tensor], buffers: Option<&Buffers>) -> Result<(CpuStorage, Shape)>;
-
-    /// How the arguments' gradients relate.
+    /// See [`CpuKernel::saved`].
+    fn saved(&self, inputs: &[Shape]) -> usize;
+    /// See [`CpuKernel::working`].
+    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> usize;
+    /// See [`CpuKernel::needs`].
+    fn needs(&self, wanted: &[bool]) -> Needs;
+    /// See [`CpuKernel::shares`].
     fn shares(&self) -> Shares;
-
-    /// The gradients of the arguments that are `wanted`.
-    fn backward(&self, step: &WayBack<'_>, wanted: &[bool]) -> Result<Vec<Option<Tensor>>>;
-}
-
-/// What a gradient is computed from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WayBack<'a> {
-    pub(crate) args: &'a [&'a Tensor],
-    pub(crate) out: &'a Tensor,
-    /// The loss's gradient of `out`.
-    pub(crate) grad: &'a Tensor,
-    /// Where results may take their memory.
-    pub(crate) buffers: Option<&'a Buffers>,
+    /// See [`CpuKernel::has_gradient`].
+    fn has_gradient(&self, index: usize) -> bool;
+    /// See [`CpuKernel::works_in_place`].
+    fn works_in_place(&self) -> bool;
+    /// [`CpuKernel::compute`] in f32.
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn compute_f32(&self, run: Forward<'_, f32>) -> Result<(), KernelError>;
+    /// [`CpuKernel::compute`] in f64.
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn compute_f64(&self, run: Forward<'_, f64>) -> Result<(), KernelError>;
+    /// [`CpuKernel::gradients`] in f32.
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn gradients_f32(
+        &self,
+        back: Backward<'_, f32>,
+        grads: &mut [Option<&mut [f32]>],
+    ) -> Result<(), KernelError>;
+    /// [`CpuKernel::gradients`] in f64.
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn gradients_f64(
+        &self,
+        back: Backward<'_, f64>,
+        grads: &mut [Option<&mut [f64]>],
+    ) -> Result<(), KernelError>;
 }
 
 impl<K: CpuKernel> Kernel for K {
@@ -107,231 +218,131 @@ impl<K: CpuKernel> Kernel for K {
         CpuKernel::name(self)
     }
 
-    fn forward(&self, args: &[&Tensor], buffers: Option<&Buffers>) -> Result<(CpuStorage, Shape)> {
-        match args.first().map(|arg| arg.dtype()) {
-            Some(DType::F64) => forward::<K, f64>(self, args, buffers),
-            _ => forward::<K, f32>(self, args, buffers),
-        }
+    fn saved(&self, inputs: &[Shape]) -> usize {
+        CpuKernel::saved(self, inputs)
+    }
+
+    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> usize {
+        CpuKernel::working(self, inputs, batch, back)
+    }
+
+    fn needs(&self, wanted: &[bool]) -> Needs {
+        CpuKernel::needs(self, wanted)
     }
 
     fn shares(&self) -> Shares {
         CpuKernel::shares(self)
     }
 
-    fn backward(&self, step: &WayBack<'_>, wanted: &[bool]) -> Result<Vec<Option<Tensor>>> {
-        match step.out.dtype() {
-            DType::F64 => backward::<K, f64>(self, step, wanted),
-            _ => backward::<K, f32>(self, step, wanted),
-        }
-    }
-}
-
-fn refused(error: KernelError) -> Error {
-    Error::Msg(error.to_string())
-}
-
-/// Whether kernels can take these tensors: on the CPU, all f32 or all f64.
-pub(crate) fn takes(args: &[Tensor]) -> bool {
-    let dtype = args.first().map(Tensor::dtype);
-    matches!(dtype, Some(DType::F32 | DType::F64))
-        && args.iter().all(|arg| arg.device().is_cpu() && Some(arg.dtype()) == dtype)
-}
-
-/// Hands the contiguous values of tensors to `work`.
-fn with_values<T: WithDType + Element, R>(
-    tensors: &[&Tensor],
-    work: impl FnOnce(&[Arg<'_, T>]) -> Result<R>,
-) -> Result<R> {
-    let tensors = tensors.iter().map(|tensor| tensor.contiguous()).collect::<Result<Vec<_>>>()?;
-    let guards: Vec<_> = tensors.iter().map(Tensor::storage_and_layout).collect();
-    let mut args = Vec::with_capacity(tensors.len());
-    for (tensor, (storage, layout)) in tensors.iter().zip(&guards) {
-        let Storage::Cpu(storage) = &**storage else {
-            candle_core::bail!("a CPU kernel was given a tensor on another device");
-        };
-        let values: &[T] = storage.as_slice()?;
-        let start = layout.start_offset();
-        let data = values.get(start..start + tensor.elem_count());
-        let data = data.ok_or_else(|| Error::Msg("a tensor is shorter than its shape".into()))?;
-        args.push(Arg { dims: tensor.dims(), data });
-    }
-    work(&args)
-}
-
-/// A buffer to write to.
-fn buffer<T: WithDType + Element>(buffers: Option<&Buffers>, len: usize) -> Vec<T> {
-    buffers.map_or_else(|| buffers::fresh(len), |buffers| buffers.take(len))
-}
-
-fn forward<K: CpuKernel, T: WithDType + Element>(
-    kernel: &K,
-    args: &[&Tensor],
-    buffers: Option<&Buffers>,
-) -> Result<(CpuStorage, Shape)> {
-    with_values::<T, _>(args, |args| {
-        let dims: Vec<&[usize]> = args.iter().map(|arg| arg.dims).collect();
-        let dims = kernel.dims(&dims).map_err(refused)?;
-        let mut out = buffer(buffers, dims.iter().product());
-        kernel.compute(args, &mut out).map_err(refused)?;
-        Ok((T::to_cpu_storage_owned(out), dims.into()))
-    })
-}
-
-/// Runs a kernel outside of candle's tape.
-pub(crate) fn untaped(kernel: &dyn Kernel, args: &[&Tensor], buffers: Option<&Buffers>) -> Result<Tensor> {
-    match kernel.forward(args, buffers)? {
-        (CpuStorage::F64(values), shape) => Tensor::from_vec(values, shape, &Device::Cpu),
-        (CpuStorage::F32(values), shape) => Tensor::from_vec(values, shape, &Device::Cpu),
-        _ => candle_core::bail!("{} gave neither f32 nor f64", kernel.name()),
-    }
-}
-
-fn backward<K: CpuKernel, T: WithDType + Element>(
-    kernel: &K,
-    step: &WayBack<'_>,
-    wanted: &[bool],
-) -> Result<Vec<Option<Tensor>>> {
-    let mut all = step.args.to_vec();
-    all.extend([step.out, step.grad]);
-    let grads = with_values::<T, _>(&all, |all| {
-        let [args @ .., out, grad] = all else {
-            candle_core::bail!("a kernel ran backward without its result");
-        };
-        let room = |(arg, wanted): (&Arg<'_, T>, &bool)| wanted.then(|| buffer(step.buffers, arg.data.len()));
-        let mut grads: Vec<Option<Vec<T>>> = args.iter().zip(wanted).map(room).collect();
-        kernel.gradients(args, out.data, grad.data, &mut grads).map_err(refused)?;
-        Ok(grads)
-    })?;
-    let tensor = |(grad, arg): (Option<Vec<T>>, &&Tensor)| {
-        grad.map(|grad| Tensor::from_vec(grad, arg.dims(), &Device::Cpu)).transpose()
-    };
-    grads.into_iter().zip(step.args).map(tensor).collect()
-}
-
-/// Runs a kernel of one to three arguments on candle's tape. f16 and bf16 go through f32.
-pub(crate) fn taped(kernel: Arc<dyn Kernel>, args: &[Tensor]) -> Result<Tensor> {
-    let dtype = args.first().map_or(DType::F32, Tensor::dtype);
-    if matches!(dtype, DType::F16 | DType::BF16) {
-        let wide = args.iter().map(|arg| arg.to_dtype(DType::F32)).collect::<Result<Vec<_>>>()?;
-        return taped(kernel, &wide)?.to_dtype(dtype);
-    }
-    let all: Vec<&Tensor> = args.iter().collect();
-    if !args.iter().any(Tensor::track_op) {
-        return untaped(kernel.as_ref(), &all, None);
-    }
-    let result = kernel.forward(&all, None)?;
-    let taped = Taped { kernel, result: Mutex::new(Some(result)) };
-    match args {
-        [a] => a.apply_op1(taped),
-        [a, b] => a.apply_op2(b, taped),
-        [a, b, c] => a.apply_op3(b, c, taped),
-        _ => candle_core::bail!(
-            "candle's tape takes operations of one to three tensors, not of {}",
-            args.len()
-        ),
-    }
-}
-
-/// A kernel that has run, on its way onto the tape.
-struct Taped {
-    kernel: Arc<dyn Kernel>,
-    result: Mutex<Option<(CpuStorage, Shape)>>,
-}
-
-impl Taped {
-    fn result(&self) -> Result<(CpuStorage, Shape)> {
-        let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
-        result.ok_or_else(|| Error::Msg(format!("{} was put on the tape twice", self.kernel.name())))
+    fn has_gradient(&self, index: usize) -> bool {
+        CpuKernel::has_gradient(self, index)
     }
 
-    fn gradients<const N: usize>(
+    fn works_in_place(&self) -> bool {
+        CpuKernel::works_in_place(self)
+    }
+
+    fn compute_f32(&self, run: Forward<'_, f32>) -> Result<(), KernelError> {
+        self.compute(run)
+    }
+
+    fn compute_f64(&self, run: Forward<'_, f64>) -> Result<(), KernelError> {
+        self.compute(run)
+    }
+
+    fn gradients_f32(
         &self,
-        args: [&Tensor; N],
-        out: &Tensor,
-        grad: &Tensor,
-    ) -> Result<[Option<Tensor>; N]> {
-        let wanted = args.map(Tensor::track_op);
-        let first = |grads: Vec<Option<Tensor>>| grads.into_iter().flatten().next();
-        let step = WayBack { args: &args, out, grad, buffers: None };
-        let same = match self.kernel.shares() {
-            Shares::Nothing => None,
-            Shares::Output => Some(grad.clone()),
-            Shares::Arguments => {
-                let mut only = vec![false; N];
-                only[..1].fill(true);
-                first(self.kernel.backward(&step, &only)?)
-            }
-        };
-        let grads = match same {
-            Some(same) => wanted.iter().map(|wanted| wanted.then(|| same.clone())).collect(),
-            None => self.kernel.backward(&step, &wanted)?,
-        };
-        grads.try_into().map_err(|_| Error::Msg(format!("{} lost a gradient", self.kernel.name())))
+        back: Backward<'_, f32>,
+        grads: &mut [Option<&mut [f32]>],
+    ) -> Result<(), KernelError> {
+        self.gradients(back, grads)
+    }
+
+    fn gradients_f64(
+        &self,
+        back: Backward<'_, f64>,
+        grads: &mut [Option<&mut [f64]>],
+    ) -> Result<(), KernelError> {
+        self.gradients(back, grads)
     }
 }
 
-impl CustomOp1 for Taped {
-    fn name(&self) -> &'static str {
-        self.kernel.name()
+/// A kernel for an operation to give.
+pub(crate) fn shared(kernel: impl CpuKernel) -> Option<Arc<dyn Kernel>> {
+    Some(Arc::new(kernel))
+}
+
+/// The operations behind one that nothing else reads it through, in this order: its kernel may take them in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Following<'a> {
+    /// A norm by running statistics. Its scale, shift, mean and variance are arguments behind the operation's own.
+    pub norm: Option<&'a BatchNorm2d>,
+    /// The addition of another tensor of the same shape: the last argument.
+    pub sum: bool,
+    /// An activation.
+    pub activation: Option<Activation>,
+    /// Whether gradients will be asked for.
+    pub way_back: bool,
+}
+
+/// The two number types, by the one kernel that runs on both.
+pub(crate) trait Real: Element + WithDType {
+    fn compute(kernel: &dyn Kernel, run: Forward<'_, Self>) -> Result<(), KernelError>;
+
+    fn gradients(
+        kernel: &dyn Kernel,
+        back: Backward<'_, Self>,
+        grads: &mut [Option<&mut [Self]>],
+    ) -> Result<(), KernelError>;
+}
+
+impl Real for f32 {
+    fn compute(kernel: &dyn Kernel, run: Forward<'_, f32>) -> Result<(), KernelError> {
+        kernel.compute_f32(run)
     }
 
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.result()
-    }
-
-    fn bwd(&self, a: &Tensor, out: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let [a] = self.gradients([a], out, grad)?;
-        Ok(a)
+    fn gradients(
+        kernel: &dyn Kernel,
+        back: Backward<'_, f32>,
+        grads: &mut [Option<&mut [f32]>],
+    ) -> Result<(), KernelError> {
+        kernel.gradients_f32(back, grads)
     }
 }
 
-impl CustomOp2 for Taped {
-    fn name(&self) -> &'static str {
-        self.kernel.name()
+impl Real for f64 {
+    fn compute(kernel: &dyn Kernel, run: Forward<'_, f64>) -> Result<(), KernelError> {
+        kernel.compute_f64(run)
     }
 
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.result()
-    }
-
-    fn bwd(
-        &self,
-        a: &Tensor,
-        b: &Tensor,
-        out: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let [a, b] = self.gradients([a, b], out, grad)?;
-        Ok((a, b))
+    fn gradients(
+        kernel: &dyn Kernel,
+        back: Backward<'_, f64>,
+        grads: &mut [Option<&mut [f64]>],
+    ) -> Result<(), KernelError> {
+        kernel.gradients_f64(back, grads)
     }
 }
 
-impl CustomOp3 for Taped {
-    fn name(&self) -> &'static str {
-        self.kernel.name()
-    }
+/// About how many numbers are worked on at a time where a result goes over its argument: they stay in the nearest cache.
+pub(crate) const PIECE: usize = 4096;
 
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        self.result()
-    }
-
-    fn bwd(
-        &self,
-        a: &Tensor,
-        b: &Tensor,
-        c: &Tensor,
-        out: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [a, b, c] = self.gradients([a, b, c], out, grad)?;
-        Ok((a, b, c))
-    }
+/// Writes a result over its first argument, planes of `plane` numbers by planes, at most `group` whole multiples of
+/// which belong together: `each` is given the first plane's place, what was there, and where the result goes.
+pub(crate) fn over<T: Element>(
+    values: &mut [T],
+    plane: usize,
+    group: usize,
+    each: impl Fn(usize, &[T], &mut [T]) -> Result<(), KernelError> + Sync,
+) -> Result<(), KernelError> {
+    let fits = |planes: &usize| group.is_multiple_of(*planes) && planes * plane <= PIECE;
+    let planes = (1..=group).rev().find(fits).unwrap_or(1);
+    values.par_chunks_mut(planes * plane.max(1)).enumerate().try_for_each_init(
+        Vec::new,
+        |before: &mut Vec<T>, (piece, values)| {
+            before.clear();
+            before.extend_from_slice(values);
+            each(piece * planes, before, values)
+        },
+    )
 }

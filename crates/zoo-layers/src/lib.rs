@@ -28,7 +28,6 @@
 //! from candle's generator. An operation is one file in `ops`, and the set is the enum [`Op`]: a new variant
 //! makes the compiler name every reader that must learn of it.
 
-mod buffers;
 mod error;
 mod fit;
 mod geometry;
@@ -36,12 +35,18 @@ mod graph;
 mod head;
 mod init;
 mod kernel;
+mod load;
 mod loss;
 mod net;
+mod nodes;
 mod ops;
 mod pass;
+mod plan;
+mod run;
 mod scope;
 mod shape;
+mod statistics;
+mod tape;
 mod transform;
 mod variants;
 
@@ -50,15 +55,18 @@ pub use geometry::{Padding, Rounding};
 pub use graph::{Graph, Layer, Node, Output, Param, When};
 pub use head::Head;
 pub use init::{Fan, Init};
+pub use kernel::{Arg, Backward, CpuKernel, Element, Following, Forward, Kernel, KernelError, Needs, Shares};
 pub use loss::CrossEntropy;
 pub use net::{Net, Outputs};
+pub use nodes::NodeSet;
 pub use ops::{
     Activation, AdaptiveAvgPool2d, Add, Align, AvgPool2d, BatchNorm2d, Call, ChannelAffine,
     ChannelScaleShift, Concat, Conv2d, ConvTranspose2d, Crop, Divisor, Dropout, Flatten, Input, Linear,
     LocalResponseNorm, MaxPool2d, Mode, Op, Operation, PadChannels, ParamSpec, Rbf, Role, ScaleChannels,
     SelectChannels, Softmax, Subsample, Upsample,
 };
-pub use pass::Pass;
+pub use pass::{Gradients, Pass};
+pub use plan::{Frozen, Plan, Route, Step};
 pub use scope::Scope;
 pub use shape::Shape;
 pub use transform::Carry;

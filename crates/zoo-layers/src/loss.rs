@@ -7,7 +7,9 @@ use zoo_kernels::{Element, KernelError, loss};
 
 use crate::{
     Error, Result,
-    kernel::{self, Arg, CpuKernel},
+    kernel::{self, Backward, CpuKernel, Forward},
+    rng::Stream,
+    tape,
 };
 
 /// The mean over all positions of −Σ q log p, where p is the softmax of a position's logits and q puts
@@ -63,10 +65,9 @@ impl CrossEntropy {
         }
         if logits.device().is_cpu() {
             let labels = labels.to_vec();
-            return Ok(kernel::taped(
-                Arc::new(Kernel { loss: *self, labels }),
-                std::slice::from_ref(logits),
-            )?);
+            let kernel: Arc<dyn kernel::Kernel> = Arc::new(Kernel { loss: *self, labels });
+            let (loss, _) = tape::run(&kernel, std::slice::from_ref(logits), (&[], 0), &Stream::from_key(0))?;
+            return Ok(loss);
         }
         Ok(self.composed(logits, labels, classes)?)
     }
@@ -117,26 +118,20 @@ impl CpuKernel for Kernel {
         "cross_entropy"
     }
 
-    fn dims(&self, _args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        Ok(Vec::new())
-    }
-
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        out.fill(self.spec().forward(args[0].shape(), args[0].data, &self.labels)?);
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
+        out.fill(self.spec().forward(args[0].dims, args[0].data, &self.labels)?);
         Ok(())
     }
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
+        let Backward { args, grad, .. } = back;
         match &mut grads[0] {
-            Some(logits) => {
-                self.spec().backward(args[0].shape(), args[0].data, &self.labels, grad[0], logits)
-            }
+            Some(logits) => self.spec().backward(args[0].dims, args[0].data, &self.labels, grad[0], logits),
             None => Ok(()),
         }
     }

@@ -1,161 +1,92 @@
 //! A graph with weights: it runs on candle tensors, with candle's autograd, on any candle device.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use candle_core::{DType, Device, Tensor, Var, backprop::GradStore};
-use candle_nn::{ModuleT, VarBuilder};
+use candle_core::{Tensor, Var, backprop::GradStore};
+use candle_nn::ModuleT;
 
 use crate::{
-    Call, Error, Graph, Mode, Node, Op, Param, Result, Role, Shape,
-    buffers::Buffers,
-    kernel::{self, Kernel},
-    ops::{Activation, BatchNorm2d, BatchStatistics, NormKernel},
+    Error, Frozen, Graph, Mode, Node, Param, Plan, Result, Role, Route, Shape,
     rng::Stream,
+    run::{Pool, Run, tensors},
+    tape,
 };
+
+/// How many plans a network keeps: one of training, one of answering, and some for other sizes or parts.
+const PLANS: usize = 8;
 
 /// A network that answers and learns.
 ///
 /// It is a `candle_nn::ModuleT` whose forward gives the main output; [`Net::outputs`] gives all of them. It is
 /// not a `candle_nn::Module`: that would hide whether batch norm and dropout learn.
+///
+/// # On candle's tape, or not
+/// [`Net::forward`], [`Net::outputs`] and [`Net::run`] are on candle's tape as candle's own layers are: where weights
+/// were given as variables ([`Graph::init`], a `VarMap`), where the given values are on it, and always in training.
+/// Weights that were given as plain tensors ([`Graph::load_tensors`], a file's `VarBuilder`) are constants in
+/// evaluation. [`Net::answer`] is never on the tape, and [`crate::Pass`] has a way back of its own. Without the tape
+/// the network computes into memory that it keeps for its next run.
 #[derive(Debug)]
 pub struct Net {
     graph: Graph,
-    /// For each node its parameters, in the operation's order. Buffers are `Var`s underneath.
-    params: Vec<Vec<Tensor>>,
+    /// For each node its parameters, in the operation's order.
+    weights: Vec<Vec<Weight>>,
+    frozen: Frozen,
     random: Stream,
     steps: AtomicU64,
-    /// What training steps compute into.
-    buffers: Arc<Buffers>,
+    pool: Pool,
+    /// The plans that were last used, the latest last.
+    plans: Mutex<Vec<(Key, Arc<Plan>)>>,
+}
+
+/// A parameter, twice on the same memory.
+#[derive(Debug)]
+struct Weight {
+    /// As a variable.
+    variable: Tensor,
+    /// Off the tape.
+    constant: Tensor,
+    /// Whether it was given as a variable.
+    was_variable: bool,
+}
+
+/// What a plan was made for.
+#[derive(Debug, PartialEq, Eq)]
+struct Key {
+    route: Route,
+    shapes: Vec<Shape>,
+    taped: bool,
 }
 
 /// The named outputs of one forward pass.
 pub type Outputs = BTreeMap<String, Tensor>;
 
-impl Graph {
-    /// Takes the parameters from a candle `VarBuilder`, by their full names. Of a `VarMap`'s builder, they are
-    /// its variables: trained by candle's optimizers, saved with it.
-    ///
-    /// # Errors
-    /// A tensor that is missing or has another shape. Unexpected ones can't be seen through a `VarBuilder`:
-    /// [`Graph::load_tensors`] sees them.
-    pub fn load(&self, weights: VarBuilder<'_>) -> Result<Net> {
-        Net::assemble(self, 0, |param| {
-            let (path, name) = param.name.rsplit_once('.').unwrap_or(("", &param.name));
-            let at = match path.is_empty() {
-                true => weights.clone(),
-                false => weights.pp(path),
-            };
-            at.get_with_hints(param.shape.as_slice(), name, candle_hint(param)).map_err(Error::from)
-        })
-    }
-
-    /// Takes a named set of tensors that must be exactly the graph's parameters, converted to f32 on `device`.
-    /// `num_batches_tracked`, which PyTorch counts and nobody reads, is dropped.
-    ///
-    /// # Errors
-    /// [`Error::Weights`] names what is missing, unexpected or misshapen.
-    pub fn load_tensors(&self, tensors: &HashMap<String, Tensor>, device: &Device) -> Result<Net> {
-        let shapes = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.dims()));
-        self.check_weights(shapes)?;
-        Net::assemble(self, 0, |param| {
-            let tensor = tensors.get(&param.name).ok_or_else(|| Error::Weights {
-                graph: self.name.clone(),
-                report: format!("`{}` is missing", param.name),
-            })?;
-            Ok(Var::from_tensor(&tensor.to_device(device)?.to_dtype(DType::F32)?)?.into_inner())
-        })
-    }
-
-    /// Compares names and shapes with the graph's parameters, both ways.
-    ///
-    /// # Errors
-    /// [`Error::Weights`] names what is missing, unexpected or misshapen.
-    pub fn check_weights<'a>(&self, tensors: impl Iterator<Item = (&'a str, &'a [usize])>) -> Result<()> {
-        let found: BTreeMap<&str, &[usize]> =
-            tensors.filter(|(name, _)| !name.ends_with("num_batches_tracked")).collect();
-        let wanted: BTreeMap<&str, &[usize]> =
-            self.params().map(|param| (param.name.as_str(), param.shape.as_slice())).collect();
-        let mut faults = Vec::new();
-        let missing: BTreeSet<_> = wanted.keys().filter(|name| !found.contains_key(**name)).collect();
-        let unexpected: BTreeSet<_> = found.keys().filter(|name| !wanted.contains_key(**name)).collect();
-        for (what, names) in [("missing", missing), ("unexpected", unexpected)] {
-            if !names.is_empty() {
-                faults.push(format!("{} {what} ({})", names.len(), some_of(names.iter().map(|n| **n))));
-            }
-        }
-        let misshapen = wanted.iter().filter_map(|(name, shape)| match found.get(name) {
-            Some(other) if other != shape => Some(format!("`{name}` is {other:?}, not {shape:?}")),
-            _ => None,
-        });
-        let misshapen: Vec<String> = misshapen.collect();
-        if !misshapen.is_empty() {
-            let shown = misshapen.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-            faults.push(format!("{} misshapen ({shown})", misshapen.len()));
-        }
-        match faults.is_empty() {
-            true => Ok(()),
-            false => Err(Error::Weights { graph: self.name.clone(), report: faults.join("; ") }),
-        }
-    }
-
-    /// Fresh weights, f32 on the CPU: each a function of `seed` and its own name.
-    ///
-    /// # Errors
-    /// candle's.
-    pub fn init(&self, seed: u64) -> Result<Net> {
-        self.init_on(seed, DType::F32, &Device::Cpu)
-    }
-
-    /// Fresh weights of another type or on another device: the same numbers, rounded.
-    ///
-    /// # Errors
-    /// candle's.
-    pub fn init_on(&self, seed: u64, dtype: DType, device: &Device) -> Result<Net> {
-        Net::assemble(self, seed, |param| {
-            let stream = Stream::new(seed, &param.name);
-            let tensor = param.init.sample(&param.shape, stream, dtype, device)?;
-            Ok(Var::from_tensor(&tensor)?.into_inner())
-        })
-    }
-}
-
-/// The first few names, as a list.
-fn some_of<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> String {
-    let more = names.len().saturating_sub(4);
-    let mut shown: Vec<String> = names.take(4).map(|name| format!("`{name}`")).collect();
-    if more > 0 {
-        shown.push(format!("and {more} more"));
-    }
-    shown.join(", ")
-}
-
-/// What a `VarMap` should make of a parameter it lacks. candle can't be seeded, and knows fewer distributions:
-/// [`Graph::init`] is exact.
-fn candle_hint(param: &Param) -> candle_nn::Init {
-    match param.init {
-        crate::Init::Constant(value) => candle_nn::Init::Const(value),
-        crate::Init::Normal { std } | crate::Init::TruncatedNormal { std } => {
-            candle_nn::Init::Randn { mean: 0.0, stdev: std }
-        }
-        crate::Init::Uniform { bound } => candle_nn::Init::Uniform { lo: -bound, up: bound },
-        _ => candle_nn::init::DEFAULT_KAIMING_NORMAL,
-    }
-}
-
 impl Net {
-    fn assemble(graph: &Graph, seed: u64, mut get: impl FnMut(&Param) -> Result<Tensor>) -> Result<Self> {
-        let mut params = Vec::with_capacity(graph.layers.len());
+    pub(crate) fn assemble(
+        graph: &Graph,
+        seed: u64,
+        mut get: impl FnMut(&Param) -> Result<Tensor>,
+    ) -> Result<Self> {
+        let mut weights = Vec::with_capacity(graph.layers.len());
         for layer in &graph.layers {
-            params.push(layer.params.iter().map(&mut get).collect::<Result<Vec<_>>>()?);
+            let weight = |param| Weight::new(&get(param)?);
+            weights.push(layer.params.iter().map(weight).collect::<Result<Vec<_>>>()?);
         }
-        let random = Stream::new(seed, "dropout");
-        Ok(Self { graph: graph.clone(), params, random, steps: AtomicU64::new(0), buffers: Arc::default() })
+        Ok(Self {
+            graph: graph.clone(),
+            weights,
+            frozen: Frozen::nothing(),
+            random: Stream::new(seed, "dropout"),
+            steps: AtomicU64::new(0),
+            pool: Pool::default(),
+            plans: Mutex::default(),
+        })
     }
 
     /// What the network is.
@@ -165,27 +96,57 @@ impl Net {
 
     /// All parameters and buffers by name, in execution order.
     pub fn tensors(&self) -> impl Iterator<Item = (&Param, &Tensor)> {
-        let layers = self.graph.layers.iter().zip(&self.params);
-        layers.flat_map(|(layer, tensors)| layer.params.iter().zip(tensors))
+        let layers = self.graph.layers.iter().zip(&self.weights);
+        layers.flat_map(|(layer, weights)| {
+            layer.params.iter().zip(weights.iter().map(|weight| &weight.variable))
+        })
     }
 
-    /// The learned parameters as candle variables, for an optimizer. Empty if they were loaded from a
-    /// `VarBuilder` that holds plain tensors.
+    /// The learned parameters as candle variables, for an optimizer; what is frozen isn't among them.
     ///
     /// # Errors
     /// candle's.
     pub fn trainable(&self) -> Result<Vec<(&Param, Var)>> {
-        self.tensors()
-            .filter(|(param, tensor)| param.role == Role::Trainable && tensor.is_variable())
-            .map(|(param, tensor)| Ok((param, Var::from_tensor(tensor)?)))
+        let layers = self
+            .graph
+            .nodes()
+            .zip(&self.weights)
+            .filter(|((node, _), _)| !self.frozen.params.contains(*node));
+        let params = layers.flat_map(|((_, layer), weights)| layer.params.iter().zip(weights));
+        params
+            .filter(|(param, _)| param.role == Role::Trainable)
+            .map(|(param, weight)| Ok((param, Var::from_tensor(&weight.variable)?)))
             .collect()
     }
 
-    /// The seed and the number of the next training step decide dropout's masks: a run that is taken up again
-    /// sets both.
-    pub fn set_random(&mut self, seed: u64, step: u64) {
-        self.random = Stream::new(seed, "dropout");
-        self.steps.store(step, Ordering::Relaxed);
+    /// Says what does not learn from here on, in place of what did not before.
+    ///
+    /// Nothing is computed or kept for gradients behind the last layer that learns.
+    ///
+    /// ```
+    /// use zoo_layers::{Conv2d, Frozen, Graph, Linear, Shape};
+    ///
+    /// let graph = Graph::build("tiny", Shape::map(1, 8, 8), |net, picture| {
+    ///     let x = net.conv_norm_act(picture, Conv2d::k3(4), "stem.conv", "stem.bn")?;
+    ///     let x = net.global_avg_pool(x)?;
+    ///     let logits = net.linear(x, Linear::new(3), "fc")?;
+    ///     net.output("logits", logits)
+    /// })?;
+    /// let mut net = graph.init(1)?;
+    /// net.freeze(Frozen::nothing().params(&graph, &["stem"])?.statistics(&graph, &["stem.bn"])?);
+    /// let learned: Vec<_> = net.trainable()?.into_iter().map(|(param, _)| &param.name).collect();
+    /// assert_eq!(learned, ["fc.weight", "fc.bias"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn freeze(&mut self, frozen: Frozen) {
+        self.frozen = frozen;
+        self.plans.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        self.pool.clear();
+    }
+
+    /// What does not learn.
+    pub fn frozen(&self) -> &Frozen {
+        &self.frozen
     }
 
     /// The main output for `pictures` `(n, c, h, w)`.
@@ -193,9 +154,20 @@ impl Net {
     /// # Errors
     /// Pictures that don't fit, and candle's errors with the node's name.
     pub fn forward(&self, pictures: &Tensor, mode: Mode) -> Result<Tensor> {
-        let output = self.graph.main_output().node;
-        let mut values = self.run(pictures, mode, &[output])?;
-        values.remove(&output).ok_or_else(|| Error::NoOutput { graph: self.graph.name.clone() })
+        self.one(&Route::new(mode, [Graph::PICTURE], [self.graph.main_output().node]), pictures, true)
+    }
+
+    /// The main output in evaluation, never on candle's tape: what a program that only asks should call.
+    ///
+    /// # Errors
+    /// As [`Net::forward`].
+    pub fn answer(&self, pictures: &Tensor) -> Result<Tensor> {
+        self.one(&Route::new(Mode::Eval, [Graph::PICTURE], [self.graph.main_output().node]), pictures, false)
+    }
+
+    fn one(&self, route: &Route, pictures: &Tensor, tape: bool) -> Result<Tensor> {
+        let values = self.values(route, &[pictures], tape)?;
+        values.into_iter().next().ok_or_else(|| Error::NoOutput { graph: self.graph.name.clone() })
     }
 
     /// All outputs that `mode` computes, by name: the auxiliary ones too in training.
@@ -203,58 +175,133 @@ impl Net {
     /// # Errors
     /// As [`Net::forward`].
     pub fn outputs(&self, pictures: &Tensor, mode: Mode) -> Result<Outputs> {
-        let outputs: Vec<_> = self.graph.outputs_in(mode).collect();
-        let nodes: Vec<Node> = outputs.iter().map(|output| output.node).collect();
-        let values = self.run(pictures, mode, &nodes)?;
-        Ok(outputs.iter().map(|output| (output.name.clone(), values[&output.node].clone())).collect())
+        let values = self.values(&Route::outputs(&self.graph, mode), &[pictures], true)?;
+        Ok(self.graph.outputs_in(mode).map(|output| output.name.clone()).zip(values).collect())
     }
 
-    /// The values of the given nodes, and of no others: what they don't need isn't computed, and what isn't
-    /// needed any more is let go.
+    /// The values of `targets` from those of `given` nodes, in their order, and of no others: what they don't need
+    /// isn't computed, and what isn't needed any more is let go.
+    ///
+    /// ```
+    /// use candle_core::{DType, Device, Tensor};
+    /// use zoo_layers::{Conv2d, Graph, Linear, Mode, Shape};
+    ///
+    /// let graph = Graph::build("tiny", Shape::map(1, 8, 8), |net, picture| {
+    ///     let x = net.conv_norm_act(picture, Conv2d::k3(4), "conv1", "bn1")?;
+    ///     let x = net.global_avg_pool(x)?;
+    ///     let logits = net.linear(x, Linear::new(3), "fc")?;
+    ///     net.output("logits", logits)
+    /// })?;
+    /// let (net, pictures) = (graph.init(1)?, Tensor::ones((2, 1, 8, 8), DType::F32, &Device::Cpu)?);
+    /// let (map, logits) = (graph.find("relu")?, graph.find("logits")?);
+    /// let maps = net.run(&[(Graph::PICTURE, &pictures)], &[map], Mode::Eval)?;
+    /// let answers = net.run(&[(map, &maps[0])], &[logits], Mode::Eval)?;
+    /// assert_eq!(answers[0].to_vec2::<f32>()?, net.answer(&pictures)?.to_vec2::<f32>()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`Net::forward`].
-    pub fn run(&self, pictures: &Tensor, mode: Mode, targets: &[Node]) -> Result<HashMap<Node, Tensor>> {
-        self.check_input(pictures, targets)?;
-        let needed = self.graph.ancestors(targets.iter().copied());
-        let targets: HashSet<Node> = targets.iter().copied().collect();
-        let mut last_reader = HashMap::new();
-        for (node, layer) in self.graph.nodes().filter(|(node, _)| needed.contains(node)) {
-            last_reader.extend(layer.inputs.iter().map(|input| (*input, node)));
+    /// As [`Net::forward`]; [`Error::Unreached`] if a target needs something that isn't given.
+    pub fn run(&self, given: &[(Node, &Tensor)], targets: &[Node], mode: Mode) -> Result<Vec<Tensor>> {
+        let route = Route::new(mode, given.iter().map(|(node, _)| *node), targets.iter().copied());
+        let given: Vec<&Tensor> = given.iter().map(|(_, tensor)| *tensor).collect();
+        self.values(&route, &given, true)
+    }
+
+    fn values(&self, route: &Route, given: &[&Tensor], tape: bool) -> Result<Vec<Tensor>> {
+        let shapes = self.shapes(route, given)?;
+        let taped = tape && (given.iter().any(|given| given.track_op()) || self.has_variables(route.mode()));
+        let given: Vec<Tensor> =
+            given.iter().map(|given| if taped { (*given).clone() } else { given.detach() }).collect();
+        let random = self.next_random(route.mode());
+        if taped || !self.takes(&given) {
+            let plan = self.plan(route, &shapes, true)?;
+            return Ok(tensors::run(self, &plan, &given, taped, &random)?.targets);
         }
-        let random = self.next_random(mode);
-        let mut values: HashMap<Node, Tensor> = HashMap::new();
-        for (node, layer) in self.graph.nodes().filter(|(node, _)| needed.contains(node)) {
-            if values.contains_key(&node) {
-                continue; // It ran as one operation with the node before.
-            }
-            let fused = match self.graph.fused_activation(node) {
-                Some(reader) if needed.contains(&reader) && !targets.contains(&node) => Some(reader),
-                _ => None,
-            };
-            let inputs: Vec<Tensor> = match layer.op {
-                Op::Input(_) => vec![pictures.clone()],
-                _ => layer.inputs.iter().map(|input| values[input].clone()).collect(),
-            };
-            let call = Call {
-                inputs: &inputs,
-                params: &self.params[node.0],
-                mode,
-                random: random.fork(node.0 as u64),
-            };
-            let value = self
-                .step(node, fused, call)
-                .map_err(|source| Error::Run { node: layer.name.clone(), source })?;
-            values.insert(fused.unwrap_or(node), value);
-            drop(inputs);
-            for input in &layer.inputs {
-                if last_reader.get(input) == Some(&node) && !targets.contains(input) {
-                    values.remove(input);
+        let plan = self.plan(route, &shapes, false)?;
+        match given.first().map(Tensor::dtype) {
+            Some(candle_core::DType::F64) => self.answers::<f64>(plan, &given, random),
+            _ => self.answers::<f32>(plan, &given, random),
+        }
+    }
+
+    fn answers<T: crate::run::Shelved>(
+        &self,
+        plan: Arc<Plan>,
+        given: &[Tensor],
+        random: Stream,
+    ) -> Result<Vec<Tensor>> {
+        let mut run = Run::<T>::forward(self, plan, given, random)?;
+        let targets = run.targets();
+        run.end(self);
+        targets
+    }
+
+    /// Whether the kernels can take these values and the weights.
+    pub(crate) fn takes(&self, given: &[Tensor]) -> bool {
+        tape::takes(given.iter().chain(self.weights.iter().flatten().map(|weight| &weight.constant)))
+    }
+
+    fn has_variables(&self, mode: Mode) -> bool {
+        let mut weights = self.weights.iter().flatten();
+        weights.any(|weight| mode == Mode::Train || weight.was_variable)
+    }
+
+    /// The plan for a route and sources of these shapes: made once.
+    ///
+    /// # Errors
+    /// As [`Plan::at`].
+    pub(crate) fn plan(&self, route: &Route, shapes: &[Shape], taped: bool) -> Result<Arc<Plan>> {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = |key: &Key| key.taped == taped && key.shapes == shapes && key.route == *route;
+        if let Some(place) = plans.iter().position(|(key, _)| is_same(key)) {
+            let found = plans.remove(place);
+            let plan = Arc::clone(&found.1);
+            plans.push(found);
+            return Ok(plan);
+        }
+        let plan = Arc::new(Plan::build(&self.graph, route, &self.frozen, shapes, taped)?);
+        if plans.len() == PLANS {
+            plans.remove(0);
+        }
+        plans.push((Key { route: route.clone(), shapes: shapes.to_vec(), taped }, Arc::clone(&plan)));
+        Ok(plan)
+    }
+
+    /// The shapes of given values for one picture; all must have one batch.
+    pub(crate) fn shapes(&self, route: &Route, given: &[&Tensor]) -> Result<Vec<Shape>> {
+        let batch = given.first().and_then(|given| given.dims().first().copied());
+        let mut shapes = Vec::with_capacity(given.len());
+        for (node, given) in route.sources().iter().zip(given) {
+            let nominal = self.graph.known(*node)?.output;
+            shapes.push(match (nominal, given.dims()) {
+                (Shape::Map { channels, .. }, &[n, c, h, w])
+                    if c == channels && h * w > 0 && n > 0 && batch == Some(n) =>
+                {
+                    Shape::map(c, h, w)
                 }
+                (Shape::Vector { features }, &[n, f]) if f == features && n > 0 && batch == Some(n) => {
+                    nominal
+                }
+                (_, got) => return Err(self.misfit(*node, nominal, got)),
+            });
+        }
+        Ok(shapes)
+    }
+
+    fn misfit(&self, node: Node, nominal: Shape, got: &[usize]) -> Error {
+        let (graph, got) = (self.graph.name.clone(), got.to_vec());
+        let expected = match nominal {
+            Shape::Map { channels, .. } => format!("{channels}, height, width"),
+            Shape::Vector { features } => features.to_string(),
+        };
+        match node == Graph::PICTURE {
+            true => Error::Input { graph, expected, got },
+            false => {
+                let expected = format!("({expected})");
+                Error::Given { graph, node: self.graph.get(node).name.clone(), expected, got }
             }
         }
-        values.retain(|node, _| targets.contains(node));
-        Ok(values)
     }
 
     /// The random numbers of one forward pass: another sequence at each training step.
@@ -265,9 +312,9 @@ impl Net {
         }
     }
 
-    /// Memory for training steps.
-    pub(crate) fn buffers(&self) -> &Arc<Buffers> {
-        &self.buffers
+    /// Memory for runs.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// Takes a step's gradients apart when the optimizer is done with them: the next step computes into their
@@ -278,111 +325,46 @@ impl Net {
     pub fn recycle(&self, mut gradients: GradStore) -> Result<()> {
         for (_, variable) in self.trainable()? {
             if let Some(gradient) = gradients.remove(&variable) {
-                self.buffers.reclaim(&gradient);
+                self.pool.reclaim(&gradient);
             }
         }
         Ok(())
     }
 
-    /// The parameters of a node, in its operation's order.
-    pub(crate) fn params_of(&self, node: Node) -> &[Tensor] {
-        &self.params[node.0]
+    fn weight(&self, node: Node, place: usize) -> candle_core::Result<&Weight> {
+        let weight = self.weights.get(node.0).and_then(|weights| weights.get(place));
+        weight.ok_or_else(|| candle_core::Error::msg("a plan names a parameter that the network lacks"))
     }
 
-    /// One node, together with the activation that only it feeds.
-    fn step(&self, node: Node, fused: Option<Node>, call: Call<'_>) -> candle_core::Result<Tensor> {
-        let activation = fused.and_then(|reader| match self.graph.get(reader).op {
-            Op::Activation(activation) => Some(activation),
-            _ => None,
-        });
-        match (&self.graph.get(node).op, call.mode) {
-            (Op::BatchNorm2d(norm), Mode::Train) => self.norm_step(node, norm, call, activation),
-            (Op::BatchNorm2d(norm), Mode::Eval) => {
-                norm.eval(crate::ops::first(call.inputs)?, call.params, activation)
-            }
-            (op, mode) => {
-                let args = [call.inputs, call.params].concat();
-                match op.kernel(mode, activation, &call.random) {
-                    Some(kernel) if args.len() <= 3 && kernel::takes(&args) => kernel::taped(kernel, &args),
-                    _ => {
-                        let value = op.operation().forward(call)?;
-                        activation.map_or(Ok(value.clone()), |activation| activation.apply(&value))
-                    }
-                }
-            }
-        }
+    /// A node's parameter off the tape.
+    pub(crate) fn param(&self, node: Node, place: usize) -> candle_core::Result<&Tensor> {
+        Ok(&self.weight(node, place)?.constant)
     }
 
-    /// Batch norm in training: the running statistics move towards the batch's.
-    fn norm_step(
-        &self,
-        node: Node,
-        norm: &BatchNorm2d,
-        call: Call<'_>,
-        activation: Option<Activation>,
-    ) -> candle_core::Result<Tensor> {
-        let x = crate::ops::first(call.inputs)?;
-        let args: Vec<Tensor> = call.inputs.iter().chain(call.params.iter().take(2)).cloned().collect();
-        let kernel = NormKernel::new(norm, activation).filter(|_| kernel::takes(&args)).map(Arc::new);
-        let (value, batch) = match kernel {
-            Some(kernel) => {
-                let value = kernel::taped(Arc::clone(&kernel) as Arc<dyn Kernel>, &args)?;
-                (value, kernel.batch(x.elem_count() / x.dim(1)?.max(1), x)?)
-            }
-            None => norm.train(x, call.params, activation)?,
+    /// A node's parameter as a variable.
+    pub(crate) fn variable(&self, node: Node, place: usize) -> candle_core::Result<&Tensor> {
+        Ok(&self.weight(node, place)?.variable)
+    }
+
+    /// A node's parameter for candle's tape: a variable if it learns.
+    pub(crate) fn on_tape(&self, node: Node, place: usize, mode: Mode) -> candle_core::Result<&Tensor> {
+        let weight = self.weight(node, place)?;
+        let param = self.graph.get(node).params.get(place);
+        let learns = param.is_some_and(|param| param.role == Role::Trainable)
+            && !self.frozen.params.contains(node)
+            && (mode == Mode::Train || weight.was_variable);
+        Ok(if learns { &weight.variable } else { &weight.constant })
+    }
+}
+
+impl Weight {
+    fn new(given: &Tensor) -> Result<Self> {
+        let was_variable = given.is_variable();
+        let variable = match was_variable {
+            true => given.clone(),
+            false => Var::from_tensor(&given.detach().contiguous()?)?.into_inner(),
         };
-        self.move_statistics(node, norm, &batch)?;
-        Ok(value)
-    }
-
-    /// The running statistics move towards a batch's.
-    pub(crate) fn move_statistics(
-        &self,
-        node: Node,
-        norm: &BatchNorm2d,
-        batch: &BatchStatistics,
-    ) -> candle_core::Result<()> {
-        let layer = self.graph.get(node);
-        for (param, running) in layer.params.iter().zip(&self.params[node.0]) {
-            let seen = match param.name.rsplit('.').next() {
-                Some("running_mean") => &batch.mean,
-                Some("running_var") => &batch.variance,
-                _ => continue,
-            };
-            let moved = ((running.detach() * (1.0 - norm.momentum))? + (seen * norm.momentum)?)?;
-            if !running.is_variable() {
-                candle_core::bail!(
-                    "its running statistics are constants; load it with variables to train it"
-                );
-            }
-            Var::from_tensor(running)?.set(&moved)?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn check_input(&self, pictures: &Tensor, targets: &[Node]) -> Result<()> {
-        let nominal = self.graph.input();
-        let fits = match (nominal, pictures.dims()) {
-            (Shape::Map { channels, .. }, &[n, c, h, w]) => c == channels && n * h * w > 0,
-            (Shape::Vector { features }, &[n, f]) => f == features && n > 0,
-            _ => false,
-        };
-        if !fits {
-            let expected = match nominal {
-                Shape::Map { channels, .. } => format!("{channels}, height, width"),
-                Shape::Vector { features } => features.to_string(),
-            };
-            let graph = self.graph.name.clone();
-            return Err(Error::Input { graph, expected, got: pictures.dims().to_vec() });
-        }
-        if let &[_, _, h, w] = pictures.dims()
-            && nominal.size() != [h, w]
-        {
-            let names: BTreeSet<&str> =
-                targets.iter().map(|target| self.graph.get(*target).name.as_str()).collect();
-            self.graph.cut(&names.into_iter().collect::<Vec<_>>())?.at_size(h, w)?;
-        }
-        Ok(())
+        Ok(Self { constant: variable.detach(), variable, was_variable })
     }
 }
 

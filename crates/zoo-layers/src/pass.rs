@@ -1,25 +1,20 @@
-//! A training step that the network drives itself, without candle's tape.
+//! A forward pass with a way back that the network drives itself, without candle's tape.
 //!
 //! candle's tape keeps every result until the loss is dropped, and adds each gradient to a tensor of zeros. A
 //! [`Pass`] keeps only what some gradient needs, lets it go as soon as it is used, writes each gradient once, and
-//! uses its memory again in the next step. The loss is the caller's, in candle's own operations, on the outputs as leaves.
+//! uses its memory again in the next step: all as its [`crate::Plan`] says. The loss is the caller's, in candle's own
+//! operations, on the outputs as leaves.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::HashMap;
 
-use candle_core::{Tensor, Var, backprop::GradStore};
+use candle_core::{DType, Tensor, Var, backprop::GradStore};
 
 use crate::{
-    Activation, Error, Graph, Mode, Net, Node, Op, Outputs, Result, Role,
-    buffers::{Buffers, Value},
-    kernel::{self, Kernel, Shares, WayBack},
-    ops::{AddKernel, NormKernel},
-    rng::Stream,
+    Error, Graph, Net, Node, Outputs, Result, Route,
+    run::{Run, tensors},
 };
 
-/// One forward pass in training, on its way back.
+/// A forward pass, on its way back.
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};
@@ -42,45 +37,59 @@ use crate::{
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// With a [`Route`] of one's own a pass starts and stops anywhere, in evaluation too, and gives the gradients of any
+/// nodes:
+///
+/// ```
+/// # use candle_core::{DType, Device, Tensor};
+/// # use zoo_layers::{Conv2d, Graph, Linear, Mode, Route, Shape};
+/// # let graph = Graph::build("tiny", Shape::map(1, 8, 8), |net, picture| {
+/// #     let x = net.conv_norm_act(picture, Conv2d::k3(4), "conv1", "bn1")?;
+/// #     let x = net.global_avg_pool(x)?;
+/// #     let logits = net.linear(x, Linear::new(3), "fc")?;
+/// #     net.output("logits", logits)
+/// # })?;
+/// # let net = graph.init(1)?;
+/// # let pictures = Tensor::ones((2, 1, 8, 8), DType::F32, &Device::Cpu)?;
+/// let map = graph.find("relu")?;
+/// let route = Route::outputs(&graph, Mode::Eval).with_gradients_of([map, Graph::PICTURE]);
+/// let pass = net.pass(&route, &[&pictures])?;
+/// let score = pass.outputs()["logits"].narrow(1, 2, 1)?.sum_all()?; // of class 2, as Grad-CAM wants it
+/// let gradients = pass.gradients(&score.backward()?)?;
+/// assert_eq!(gradients.nodes[&map].dims(), [2, 4, 8, 8]);
+/// assert_eq!(gradients.nodes[&Graph::PICTURE].dims(), pictures.dims());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Pass<'n> {
     net: &'n Net,
-    /// The outputs as variables: leaves of the loss's tape.
+    route: Route,
+    /// The targets' values as variables: leaves of the loss's tape.
+    leaves: Vec<Tensor>,
     outputs: Outputs,
     kept: Kept,
+}
+
+/// The gradients that a [`Pass`] gives.
+#[derive(Debug)]
+pub struct Gradients {
+    /// Of the learned parameters.
+    pub params: GradStore,
+    /// Of the nodes that the route names, where the loss depends on them.
+    pub nodes: HashMap<Node, Tensor>,
 }
 
 /// What the way back needs.
 #[derive(Debug)]
 enum Kept {
-    /// What ran, in order.
-    Records(Vec<Record>),
-    /// The outputs on candle's tape, where an operation has no kernel of its own or the device is another.
-    Tape(Outputs),
-}
-
-/// One operation that ran.
-#[derive(Debug)]
-struct Record {
-    /// The node whose value it gave.
-    node: Node,
-    /// Where its arguments came from.
-    sources: Vec<Source>,
-    args: Vec<Arc<Value>>,
-    out: Arc<Value>,
-    /// Nothing where the output is the input read otherwise.
-    kernel: Option<Arc<dyn Kernel>>,
-}
-
-/// What ran, in order, and the values that are left: the outputs.
-type Recorded = (Vec<Record>, Values);
-
-type Values = HashMap<Node, Arc<Value>>;
-
-#[derive(Clone, Debug)]
-enum Source {
-    Node(Node),
-    Param(Tensor),
+    F32(Box<Run<f32>>),
+    F64(Box<Run<f64>>),
+    /// The targets on candle's tape, where the device or the type is another, and what stands for named nodes.
+    Tape {
+        targets: Vec<Tensor>,
+        probes: Vec<Tensor>,
+    },
 }
 
 impl Net {
@@ -89,174 +98,81 @@ impl Net {
     /// # Errors
     /// As [`Net::forward`].
     pub fn train_pass(&self, pictures: &Tensor) -> Result<Pass<'_>> {
-        let targets: Vec<Node> = self.graph().outputs().iter().map(|output| output.node).collect();
-        self.check_input(pictures, &targets)?;
-        let leaf = |tensor: &Tensor| -> Result<Tensor> { Ok(Var::from_tensor(tensor)?.into_inner()) };
-        self.buffers().next_step(pictures.dims());
-        match self.record(pictures)? {
-            Some((records, values)) => {
-                let mut outputs = Outputs::new();
-                for output in self.graph().outputs() {
-                    outputs.insert(output.name.clone(), leaf(values[&output.node].tensor())?);
-                }
-                Ok(Pass { net: self, outputs, kept: Kept::Records(records) })
-            }
-            None => {
-                let taped = self.outputs(pictures, Mode::Train)?;
-                let mut outputs = Outputs::new();
-                for (name, tensor) in &taped {
-                    outputs.insert(name.clone(), leaf(&tensor.detach())?);
-                }
-                Ok(Pass { net: self, outputs, kept: Kept::Tape(taped) })
-            }
-        }
+        self.pass(&Route::training(self.graph()), &[pictures])
     }
 
-    /// Runs the network without candle's tape and keeps what the way back needs; nothing if some operation can't
-    /// run so.
-    fn record(&self, pictures: &Tensor) -> Result<Option<Recorded>> {
-        let graph = self.graph();
-        let active = graph.active(Mode::Train);
-        if !kernel::takes(std::slice::from_ref(pictures)) || !all_have_kernels(graph, &active) {
-            return Ok(None);
+    /// A forward pass along `route`, from values of its sources in their order, and the way back.
+    ///
+    /// # Errors
+    /// As [`Net::run`]; [`Error::OffRoute`] for the gradient of a node that the targets don't depend on.
+    pub fn pass(&self, route: &Route, given: &[&Tensor]) -> Result<Pass<'_>> {
+        if given.len() != route.sources().len() {
+            return Err(Error::Sources {
+                graph: self.graph().name().into(),
+                expected: route.sources().len(),
+                got: given.len(),
+            });
         }
-        let random = self.next_random(Mode::Train);
-        let outputs: HashSet<Node> = graph.outputs().iter().map(|output| output.node).collect();
-        let mut last_reader = HashMap::new();
-        for (node, layer) in graph.nodes().filter(|(node, _)| active.contains(node)) {
-            last_reader.extend(layer.inputs.iter().map(|input| (*input, node)));
-        }
-        let mut records = Vec::new();
-        let mut values = Values::new();
-        let mut done = HashSet::new(); // With a node before, as one operation.
-        for (node, layer) in graph.nodes().filter(|(node, _)| active.contains(node)) {
-            if let Op::Input(_) = layer.op {
-                values.insert(node, Value::theirs(pictures.detach()));
-                continue;
+        let shapes = self.shapes(route, given)?;
+        let given: Vec<Tensor> = given.iter().map(|given| given.detach()).collect();
+        let random = self.next_random(route.mode());
+        let on_slices = self.takes(&given);
+        let plan = self.plan(route, &shapes, !on_slices)?;
+        let (values, kept) = match given.first().map(Tensor::dtype) {
+            _ if !on_slices => {
+                let tensors::Ran { targets, probes } = tensors::run(self, &plan, &given, true, &random)?;
+                (targets.clone(), Kept::Tape { targets, probes })
             }
-            if !done.contains(&node) {
-                let step = Fused::new(graph, node, &values);
-                let record = self
-                    .run_recorded(&step, &values, &random.fork(node.index() as u64))
-                    .map_err(|source| Error::Run { node: layer.name.clone(), source })?;
-                values.insert(step.gives, Arc::clone(&record.out));
-                done.extend(step.with);
-                records.push(record);
+            Some(DType::F64) => {
+                let run = Run::forward(self, plan, &given, random)?;
+                (run.targets()?, Kept::F64(Box::new(run)))
             }
-            for input in &layer.inputs {
-                if last_reader.get(input) == Some(&node) && !outputs.contains(input) {
-                    values.remove(input);
-                }
+            _ => {
+                let run = Run::forward(self, plan, &given, random)?;
+                (run.targets()?, Kept::F32(Box::new(run)))
             }
-        }
-        Ok(Some((records, values)))
-    }
-
-    fn run_recorded(&self, step: &Fused, values: &Values, random: &Stream) -> candle_core::Result<Record> {
-        let layer = self.graph().get(step.node);
-        let node = step.gives;
-        let mut sources: Vec<Source> = layer.inputs.iter().map(|input| Source::Node(*input)).collect();
-        let mut args: Vec<Arc<Value>> = layer.inputs.iter().map(|input| Arc::clone(&values[input])).collect();
-        if let Op::Flatten(_) = layer.op {
-            let (pictures, all) = (args[0].tensor().dim(0)?, args[0].tensor().elem_count());
-            let out = Value::view(&args[0], &[pictures, all / pictures.max(1)])?;
-            return Ok(Record { node, sources, args, out, kernel: None });
-        }
-        let learned = self.params_of(step.node).iter().zip(&layer.params);
-        for (tensor, _) in learned.filter(|(_, param)| param.role == Role::Trainable) {
-            sources.push(Source::Param(tensor.clone()));
-            args.push(Value::theirs(tensor.detach()));
-        }
-        if let Some(residual) = step.residual {
-            sources.push(Source::Node(residual));
-            args.push(Arc::clone(&values[&residual]));
-        }
-        if let Op::BatchNorm2d(norm) = &layer.op
-            && let Some(kernel) = NormKernel::new(norm, step.activation)
-        {
-            let kernel = Arc::new(kernel);
-            let out = run(kernel.as_ref(), &args, self.buffers())?;
-            let values = out.tensor();
-            let batch = kernel.batch(values.elem_count() / values.dim(1)?.max(1), values)?;
-            self.move_statistics(step.node, norm, &batch)?;
-            return Ok(Record { node, sources, args, out, kernel: Some(kernel) });
-        }
-        let kernel = layer.op.kernel(Mode::Train, step.activation, random);
-        let kernel = kernel.ok_or_else(|| candle_core::Error::msg("it has no kernel"))?;
-        let out = run(kernel.as_ref(), &args, self.buffers())?;
-        Ok(Record { node, sources, args, out, kernel: Some(kernel) })
-    }
-}
-
-/// A node and what runs with it as one operation.
-struct Fused {
-    node: Node,
-    /// What is added to its result.
-    residual: Option<Node>,
-    activation: Option<Activation>,
-    /// The node whose value comes of it all.
-    gives: Node,
-    /// The nodes that needn't run any more.
-    with: Vec<Node>,
-}
-
-impl Fused {
-    fn new(graph: &Graph, node: Node, values: &Values) -> Self {
-        let following = |of: Node| {
-            let reader = graph.fused_activation(of)?;
-            Some((reader, activation(graph, reader)?))
         };
-        // A sum can run as soon as both addends are there: with the norm that comes last.
-        let sum = graph.fused_sum(node).filter(|(sum, other)| {
-            let activation = following(*sum).map(|(_, activation)| activation);
-            values.contains_key(other) && AddKernel::new(activation).is_some()
-        });
-        let mut step = Self { node, residual: None, activation: None, gives: node, with: Vec::new() };
-        if let Some((sum, other)) = sum {
-            step.residual = Some(other);
-            step.then(sum);
+        let mut leaves: Vec<Tensor> = Vec::with_capacity(values.len());
+        for (place, value) in values.iter().enumerate() {
+            let same = route.targets()[..place].iter().position(|target| *target == route.targets()[place]);
+            leaves.push(match same {
+                Some(same) => leaves[same].clone(),
+                None => Var::from_tensor(&value.detach())?.into_inner(),
+            });
         }
-        if let Some((reader, activation)) = following(step.gives) {
-            step.activation = Some(activation);
-            step.then(reader);
-        }
-        step
-    }
-
-    fn then(&mut self, node: Node) {
-        self.with.push(node);
-        self.gives = node;
+        let outputs = named(self.graph(), route, &leaves);
+        Ok(Pass { net: self, route: route.clone(), leaves, outputs, kept })
     }
 }
 
-fn run(kernel: &dyn Kernel, args: &[Arc<Value>], buffers: &Arc<Buffers>) -> candle_core::Result<Arc<Value>> {
-    let args: Vec<&Tensor> = args.iter().map(|arg| arg.tensor()).collect();
-    Ok(Value::ours(kernel::untaped(kernel, &args, Some(buffers))?, buffers))
-}
-
-fn activation(graph: &Graph, node: Node) -> Option<Activation> {
-    match graph.get(node).op {
-        Op::Activation(activation) => Some(activation),
-        _ => None,
-    }
-}
-
-/// Whether every active node can run without candle's tape.
-fn all_have_kernels(graph: &Graph, active: &HashSet<Node>) -> bool {
-    let nothing = Stream::from_key(0);
-    graph.nodes().filter(|(node, _)| active.contains(node)).all(|(node, layer)| match layer.op {
-        Op::Input(_) | Op::Flatten(_) => true,
-        ref op => {
-            let following = graph.fused_activation(node).and_then(|reader| activation(graph, reader));
-            op.kernel(Mode::Train, following, &nothing).is_some()
+/// The targets by their outputs' names, or their own.
+fn named(graph: &Graph, route: &Route, leaves: &[Tensor]) -> Outputs {
+    let mut outputs = Outputs::new();
+    for (target, leaf) in route.targets().iter().zip(leaves) {
+        let names = graph.outputs().iter().filter(|output| output.node == *target);
+        let mut names: Vec<String> = names.map(|output| output.name.clone()).collect();
+        if names.is_empty() {
+            names.push(graph.get(*target).name.clone());
         }
-    })
+        outputs.extend(names.into_iter().map(|name| (name, leaf.clone())));
+    }
+    outputs
 }
 
 impl Pass<'_> {
-    /// The outputs by name, auxiliary ones included, as leaves to compute a loss from.
+    /// The outputs by name, auxiliary ones included, as leaves to compute a loss from. A target that is no output goes
+    /// by its node's name.
     pub fn outputs(&self) -> &Outputs {
         &self.outputs
+    }
+
+    /// The bytes of memory that the pass took: what its plan says ([`crate::Plan::taken`]), as far as it went by kernels.
+    pub fn taken_bytes(&self) -> u64 {
+        match &self.kept {
+            Kept::F32(run) => run.taken() as u64 * 4,
+            Kept::F64(run) => run.taken() as u64 * 8,
+            Kept::Tape { .. } => 0,
+        }
     }
 
     /// The gradients of all learned parameters, from the loss's gradients of the outputs.
@@ -264,117 +180,60 @@ impl Pass<'_> {
     /// # Errors
     /// candle's, with the node's name.
     pub fn backward(self, loss: &GradStore) -> Result<GradStore> {
-        let records = match self.kept {
-            Kept::Tape(taped) => return tape_backward(&taped, &self.outputs, loss),
-            Kept::Records(records) => records,
+        Ok(self.gradients(loss)?.params)
+    }
+
+    /// The gradients of all learned parameters, and of the nodes that the route names.
+    ///
+    /// # Errors
+    /// candle's, with the node's name.
+    pub fn gradients(self, loss: &GradStore) -> Result<Gradients> {
+        Ok(self.measured(loss)?.0)
+    }
+
+    /// The same, and the bytes that the whole pass took, both ways.
+    ///
+    /// # Errors
+    /// candle's, with the node's name.
+    pub fn measured(mut self, loss: &GradStore) -> Result<(Gradients, u64)> {
+        let mut seeds: Vec<Option<Tensor>> = self.leaves.iter().map(|leaf| loss.get(leaf).cloned()).collect();
+        for (place, target) in self.route.targets().iter().enumerate() {
+            if self.route.targets()[..place].contains(target) {
+                seeds[place] = None; // The first has all of it.
+            }
+        }
+        let net = self.net;
+        let (params, nodes) = match &mut self.kept {
+            Kept::F32(run) => run.backward(net, seeds)?,
+            Kept::F64(run) => run.backward(net, seeds)?,
+            Kept::Tape { targets, probes } => tape_backward(targets, probes, &seeds)?,
         };
-        let (graph, buffers) = (self.net.graph(), self.net.buffers());
-        let mut gradients = Values::new();
-        for output in graph.outputs() {
-            if let Some(gradient) = loss.get(&self.outputs[&output.name]) {
-                accumulate(&mut gradients, output.node, Value::theirs(gradient.clone()), buffers)?;
-            }
-        }
-        drop(self.outputs);
-        let learning = learning(graph, &records);
-        let mut found = GradStore::default();
-        for record in records.into_iter().rev() {
-            let Some(gradient) = gradients.remove(&record.node) else { continue };
-            let wanted: Vec<bool> = record
-                .sources
-                .iter()
-                .map(|source| match source {
-                    Source::Node(node) => learning.contains(node),
-                    Source::Param(tensor) => tensor.is_variable(),
-                })
-                .collect();
-            let arguments = record.gradients(gradient, &wanted, buffers);
-            let name = &graph.get(record.node).name;
-            let arguments = arguments.map_err(|source| Error::Run { node: name.clone(), source })?;
-            for (source, gradient) in record.sources.into_iter().zip(arguments) {
-                match (source, gradient) {
-                    (Source::Node(node), Some(gradient)) if learning.contains(&node) => {
-                        accumulate(&mut gradients, node, gradient, buffers)?;
-                    }
-                    (Source::Param(tensor), Some(gradient)) => {
-                        found.insert(&tensor, gradient.give_away()?);
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Ok(found)
+        let nodes = self.route.gradients_of.iter().zip(nodes);
+        let nodes = nodes.filter_map(|(node, gradient)| Some((*node, gradient?))).collect();
+        let taken = self.taken_bytes();
+        Ok((Gradients { params, nodes }, taken))
     }
 }
 
-impl Record {
-    /// The gradients of the arguments that are `wanted`, from the output's.
-    fn gradients(
-        &self,
-        gradient: Arc<Value>,
-        wanted: &[bool],
-        buffers: &Arc<Buffers>,
-    ) -> candle_core::Result<Vec<Option<Arc<Value>>>> {
-        let same = |gradient: &Arc<Value>| {
-            wanted.iter().map(|wanted| wanted.then(|| Arc::clone(gradient))).collect::<Vec<_>>()
-        };
-        let Some(kernel) = &self.kernel else {
-            return Ok(same(&Value::view(&gradient, self.args[0].tensor().dims())?));
-        };
-        let args: Vec<&Tensor> = self.args.iter().map(|arg| arg.tensor()).collect();
-        let (out, grad) = (self.out.tensor(), gradient.tensor());
-        let step = WayBack { args: &args, out, grad, buffers: Some(buffers) };
-        let compute = |wanted: &[bool]| -> candle_core::Result<Vec<Option<Arc<Value>>>> {
-            let gradients = kernel.backward(&step, wanted)?;
-            Ok(gradients.into_iter().map(|one| one.map(|one| Value::ours(one, buffers))).collect())
-        };
-        match kernel.shares() {
-            Shares::Nothing => compute(wanted),
-            Shares::Output => Ok(same(&gradient)),
-            Shares::Arguments => {
-                let mut only = vec![false; wanted.len()];
-                only[..1].fill(true);
-                Ok(compute(&only)?.into_iter().flatten().next().map_or_else(Vec::new, |one| same(&one)))
-            }
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        match &mut self.kept {
+            Kept::F32(run) => run.end(self.net),
+            Kept::F64(run) => run.end(self.net),
+            Kept::Tape { .. } => {}
         }
     }
-}
-
-/// The nodes whose value depends on something that is learned.
-fn learning(graph: &Graph, records: &[Record]) -> HashSet<Node> {
-    let mut learning = HashSet::new();
-    for record in records {
-        let learns = record.sources.iter().any(|source| match source {
-            Source::Node(node) => learning.contains(node),
-            Source::Param(tensor) => tensor.is_variable(),
-        });
-        if learns {
-            learning.insert(record.node);
-        }
-    }
-    debug_assert!(learning.len() <= graph.layers().len());
-    learning
-}
-
-fn accumulate(
-    gradients: &mut Values,
-    node: Node,
-    gradient: Arc<Value>,
-    buffers: &Arc<Buffers>,
-) -> Result<()> {
-    let sum = match gradients.remove(&node) {
-        Some(before) => run(&AddKernel::SUM, &[before, gradient], buffers)?,
-        None => gradient,
-    };
-    gradients.insert(node, sum);
-    Ok(())
 }
 
 /// The same by candle's tape: the gradient of `Σ output · gradient` is the chain rule's.
-fn tape_backward(taped: &Outputs, leaves: &Outputs, loss: &GradStore) -> Result<GradStore> {
+fn tape_backward(
+    targets: &[Tensor],
+    probes: &[Tensor],
+    seeds: &[Option<Tensor>],
+) -> Result<(GradStore, Vec<Option<Tensor>>)> {
     let mut sum: Option<Tensor> = None;
-    for (name, output) in taped {
-        if let Some(gradient) = loss.get(&leaves[name]) {
+    for (output, gradient) in targets.iter().zip(seeds) {
+        if let Some(gradient) = gradient {
             let term = (output * gradient)?.sum_all()?;
             sum = Some(match sum {
                 Some(sum) => (sum + term)?,
@@ -382,8 +241,10 @@ fn tape_backward(taped: &Outputs, leaves: &Outputs, loss: &GradStore) -> Result<
             });
         }
     }
-    match sum {
-        Some(sum) => Ok(sum.backward()?),
-        None => Ok(GradStore::default()),
-    }
+    let mut found = match sum {
+        Some(sum) => sum.backward()?,
+        None => GradStore::default(),
+    };
+    let nodes = probes.iter().map(|probe| found.remove(probe)).collect();
+    Ok((found, nodes))
 }

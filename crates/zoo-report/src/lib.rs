@@ -11,7 +11,7 @@
 //!     let logits = net.linear(x, Linear::new(10), "fc")?;
 //!     net.output("logits", logits)
 //! })?;
-//! let summary = Summary::of(&graph, &Options::default());
+//! let summary = Summary::of(&graph, &Options::default())?;
 //! assert_eq!(summary.params.total, 8 * 27 + 2 * 8 + 8 * 10 + 10);
 //! assert_eq!(summary.macs, 8 * 27 * 32 * 32 + 8 * 10);
 //! # Ok::<(), zoo_layers::Error>(())

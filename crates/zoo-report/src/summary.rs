@@ -1,7 +1,7 @@
 //! All figures of one network.
 
 use serde::Serialize;
-use zoo_layers::{Graph, Mode, Role};
+use zoo_layers::{Graph, Mode, Result, Role};
 
 use crate::{Memory, Optimizer};
 
@@ -75,7 +75,10 @@ pub struct Summary {
 
 impl Summary {
     /// Reads all figures from the graph.
-    pub fn of(graph: &Graph, options: &Options) -> Self {
+    ///
+    /// # Errors
+    /// A graph that can't be planned.
+    pub fn of(graph: &Graph, options: &Options) -> Result<Self> {
         let answering = graph.active(Mode::Eval);
         let layers = graph.nodes().filter(|(_, layer)| !layer.inputs.is_empty());
         let layers: Vec<LayerRow> = layers
@@ -86,23 +89,23 @@ impl Summary {
                 output: layer.output.with_batch(options.batch),
                 params: layer.elements(Role::Trainable) as u64,
                 macs: layer.macs,
-                auxiliary: !answering.contains(&node),
+                auxiliary: !answering.contains(node),
             })
             .collect();
         let sum = |auxiliary: bool, figure: fn(&LayerRow) -> u64| -> u64 {
             layers.iter().filter(|row| row.auxiliary == auxiliary).map(figure).fold(0, u64::saturating_add)
         };
         let total = sum(false, |row| row.params);
-        let buffers = graph.nodes().filter(|(node, _)| answering.contains(node));
+        let buffers = graph.nodes().filter(|(node, _)| answering.contains(*node));
         let buffers = buffers.map(|(_, layer)| layer.elements(Role::Buffer) as u64).sum();
-        Self {
+        Ok(Self {
             model: graph.name().into(),
             input: graph.input().with_batch(options.batch),
             params: Params { total, trainable: total, buffers, auxiliary: sum(true, |row| row.params) },
             macs: sum(false, |row| row.macs),
             macs_auxiliary: sum(true, |row| row.macs),
-            memory: Memory::of(graph, options.batch as u64, options.optimizer),
+            memory: Memory::of(graph, options.batch as u64, options.optimizer)?,
             layers,
-        }
+        })
     }
 }

@@ -40,9 +40,10 @@ impl Table {
         Self { columns, rows: Vec::new(), shrinks }
     }
 
-    /// Adds a row; missing cells are empty.
+    /// Adds a row; missing cells are empty. Control characters are written as escapes (`\n`, `\u{1b}`): a cell is a
+    /// part of one line, and no terminal shall obey it.
     pub fn push(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
-        let mut row: Vec<String> = cells.into_iter().map(Into::into).collect();
+        let mut row: Vec<String> = cells.into_iter().map(|cell| visible(cell.into())).collect();
         row.resize(self.columns.len(), String::new());
         self.rows.push(row);
     }
@@ -110,10 +111,31 @@ impl Table {
         };
         text += &line(self.columns.iter().map(rule).collect());
         for row in &self.rows {
-            text += &line(row.iter().map(|cell| cell.replace('|', "\\|")).collect());
+            text += &line(row.iter().map(|cell| marked_down(cell)).collect());
         }
         text
     }
+}
+
+fn visible(cell: String) -> String {
+    match cell.contains(char::is_control) {
+        true => cell
+            .chars()
+            .flat_map(|letter| {
+                let (escaped, plain) = match letter.is_control() {
+                    true => (Some(letter.escape_default()), None),
+                    false => (None, Some(letter)),
+                };
+                escaped.into_iter().flatten().chain(plain)
+            })
+            .collect(),
+        false => cell,
+    }
+}
+
+/// What ends a cell or begins a tag in Markdown, made to stand for itself.
+fn marked_down(cell: &str) -> String {
+    cell.replace('\\', "\\\\").replace('|', "\\|").replace('<', "\\<")
 }
 
 fn length(cell: &str) -> usize {
@@ -172,6 +194,19 @@ mod tests {
         assert_eq!(thousands(128), "128");
         assert_eq!(count(4_089_184_256), "4.089 G");
         assert_eq!(bytes(3_613_600), "3.6 MB");
+    }
+
+    #[test]
+    fn a_cell_breaks_no_table() {
+        let mut table = Table::new(&[("name", Align::Left), ("class", Align::Left)], 1);
+        table.push(["a\nb\u{1b}[2J\u{9b}1m", "c|d \\ <b>, \"e\""]);
+        assert_eq!(
+            table.markdown().lines().last().unwrap(),
+            r#"| a\\nb\\u{1b}[2J\\u{9b}1m | c\|d \\ \<b>, "e" |"#
+        );
+        assert_eq!(table.csv().lines().last().unwrap(), r#"a\nb\u{1b}[2J\u{9b}1m,"c|d \ <b>, ""e""""#);
+        assert_eq!(table.text(None).lines().count(), 3);
+        assert!(!table.text(None).contains(|letter: char| letter.is_control() && letter != '\n'));
     }
 
     #[test]

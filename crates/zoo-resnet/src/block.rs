@@ -2,7 +2,7 @@
 
 use zoo_layers::{Conv2d, Node, PadChannels, Result, Scope, Subsample};
 
-use crate::{Block, StrideIn};
+use crate::{Block, NewChannels, StrideIn};
 
 /// One unit's options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +94,13 @@ fn shortcut(net: &mut Scope<'_>, x: Node, unit: Unit) -> Result<Node> {
 
 /// A unit of the CIFAR networks: two 3×3 of `width` channels, and a shortcut without parameters: option A of
 /// section 3.3 takes every `stride`-th pixel and fills the new channels with zeros.
-pub(crate) fn cifar_unit(net: &mut Scope<'_>, x: Node, width: usize, stride: usize) -> Result<Node> {
+pub(crate) fn cifar_unit(
+    net: &mut Scope<'_>,
+    x: Node,
+    width: usize,
+    stride: usize,
+    new_channels: NewChannels,
+) -> Result<Node> {
     let residual = net.conv_norm_act(x, Conv2d::k3(width).kaiming().stride(stride), "conv1", "bn1")?;
     let residual = net.conv_norm(residual, Conv2d::k3(width).kaiming(), "conv2", "bn2")?;
     let mut shortcut = x;
@@ -103,7 +109,8 @@ pub(crate) fn cifar_unit(net: &mut Scope<'_>, x: Node, width: usize, stride: usi
     }
     let new = width.saturating_sub(net.shape(x).channels());
     if new > 0 {
-        let zeros = PadChannels { before: 0, after: new };
+        let before = if new_channels == NewChannels::BothSides { new / 2 } else { 0 };
+        let zeros = PadChannels { before, after: new - before };
         shortcut = net.add_unnamed(zeros, &[shortcut], "pad")?;
     }
     let sum = net.add(residual, shortcut)?;

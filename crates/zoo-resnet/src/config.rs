@@ -135,6 +135,16 @@ impl ResNet {
         Self { name: "wide_resnet101_2", width_per_group: 128, ..Self::RESNET101 };
 }
 
+/// Where the new channels of a shortcut without parameters lie, which the paper does not say (option A).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewChannels {
+    /// Behind the old ones, as in the Torch code that Facebook published.
+    Behind,
+    /// Half of them before the old ones and half behind, as in akamaster/pytorch_resnet_cifar10: its weights fit the
+    /// other network and answer something else.
+    BothSides,
+}
+
 /// A CIFAR ResNet: three stages of 16, 32 and 64 channels, `6n + 2` layers (He et al. 2015, section 4.2).
 #[derive(Clone, Debug, PartialEq)]
 pub struct CifarResNet {
@@ -144,13 +154,21 @@ pub struct CifarResNet {
     pub input: Shape,
     /// Units in each stage: the paper's n.
     pub units: usize,
+    /// Where a shortcut's new channels lie.
+    pub new_channels: NewChannels,
     /// What stands at the end.
     pub head: Head,
 }
 
 impl CifarResNet {
     const fn of_depth(name: &'static str, depth: usize) -> Self {
-        Self { name, input: Shape::map(3, 32, 32), units: (depth - 2) / 6, head: Head::Classes(10) }
+        Self {
+            name,
+            input: Shape::map(3, 32, 32),
+            units: (depth - 2) / 6,
+            new_channels: NewChannels::Behind,
+            head: Head::Classes(10),
+        }
     }
 
     /// 20 layers, n = 3.

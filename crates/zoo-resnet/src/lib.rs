@@ -49,7 +49,8 @@
 //!   more arithmetic and gains half a point. [`resnet50_v1`] has it in the first 1×1, as the paper.
 //! * A shortcut whose shape changes is a projection (option B) in the ImageNet networks and has no parameters
 //!   (option A) in the CIFAR ones, as the paper's. The paper does not say where option A's zeros lie: here they
-//!   are the last channels, as in the Torch code that Facebook published beside it.
+//!   are the last channels, as in the Torch code that Facebook published beside it; [`NewChannels::BothSides`] has
+//!   them on both sides, as a much-copied port to PyTorch.
 //! * Convolutions are drawn with variance 2 / fan-out, not fan-in (torchvision).
 //!
 //! # Parameter names
@@ -71,7 +72,7 @@ mod config;
 mod network;
 
 pub use block::{Recalibrate, Unit, unit};
-pub use config::{Block, CifarResNet, ResNet, Stem, StemPool, StrideIn};
+pub use config::{Block, CifarResNet, NewChannels, ResNet, Stem, StemPool, StrideIn};
 pub use network::{Stages, stages, stem};
 pub use zoo_layers::Head;
 

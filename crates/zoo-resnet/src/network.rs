@@ -145,7 +145,7 @@ impl CifarResNet {
                 let mut scope = net.enter(format!("layer{}", stage + 1));
                 for index in 0..self.units {
                     let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-                    x = cifar_unit(&mut scope.enter(index), x, width, stride)?; // (n, width, 32 / 2^stage, …)
+                    x = cifar_unit(&mut scope.enter(index), x, width, stride, self.new_channels)?; // (n, width, 32 / 2^stage, …)
                 }
             }
             net.head(x, self.head, 0.0, Linear::new, "fc")

@@ -10,8 +10,16 @@ use zoo_layers::{Activation, AdaptiveAvgPool2d, Conv2d, Node, Result, Scope};
 /// # Errors
 /// A reduction that leaves no channel; `x` is not a map.
 pub fn squeeze_excite(net: &mut Scope<'_>, x: Node, reduction: usize) -> Result<Node> {
+    squeeze_to(net, x, reduction, 0)
+}
+
+/// The same with at least so many squeezed channels.
+pub(crate) fn squeeze_to(net: &mut Scope<'_>, x: Node, reduction: usize, least: usize) -> Result<Node> {
     let channels = net.shape(x).channels();
-    let squeezed = channels.checked_div(reduction).unwrap_or(0);
+    let squeezed = match channels.checked_div(reduction) {
+        Some(squeezed) if squeezed > 0 => squeezed.max(least),
+        _ => 0,
+    };
     let mut net = net.enter("se");
     if squeezed == 0 {
         let reason = format!(

@@ -39,6 +39,9 @@ pub struct SeNet {
     pub residual: Residual,
     /// Channels for each channel of the squeezed vector: the paper's r.
     pub reduction: usize,
+    /// The squeezed vector has at least so many channels: 1. timm's modern networks have 8, which matters where
+    /// 64 channels are squeezed: in the first stage of SE-ResNet-18 and -34.
+    pub least_squeezed: usize,
     /// Dropout in front of the classifier: 0.2 in SENet-154, else 0, which is none.
     pub dropout: f64,
     /// Picture pixels for one pixel of the last stage: 32, or 16 or 8 with strides traded for dilation. With
@@ -63,6 +66,7 @@ impl SeNet {
             projection: 1,
             residual: Residual::Signed,
             reduction: 16,
+            least_squeezed: 1,
             dropout: 0.0,
             output_stride: 32,
             head: Head::Classes(1000),

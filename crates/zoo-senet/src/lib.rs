@@ -71,7 +71,8 @@
 //!   a complaint and answer something else: pick the variant that the weights were made for.
 //! * The authors published no SE-ResNet-18 and -34. `legacy_seresnet18` and `legacy_seresnet34` are timm's first
 //!   port, which has one more ReLU, between a unit's last norm and the squeeze; the plain ones do without it.
-//!   timm rounds their squeezed widths up to multiples of 8 today; here they are the paper's c / 16.
+//!   timm rounds their squeezed widths up to multiples of 8 today, which makes 8 of 4 channels in the first stage;
+//!   here they are the paper's c / 16, and timm's with [`SeNet::least_squeezed`], which `zoo` tells from a file.
 //! * The two layers of the excitation are 1×1 convolutions with bias (the checkpoints'), the same numbers as the
 //!   paper's fully connected ones.
 //! * Convolutions are drawn with variance 2 / fan-out.

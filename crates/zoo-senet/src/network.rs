@@ -3,7 +3,7 @@
 use zoo_layers::{Graph, Linear, Node, Result, Scope};
 use zoo_resnet::{Stages, Unit, stages, stem};
 
-use crate::{Residual, SeNet, squeeze_excite};
+use crate::{Residual, SeNet, block::squeeze_to};
 
 impl SeNet {
     /// The network as a graph.
@@ -27,10 +27,10 @@ impl SeNet {
         let plan =
             Stages { units: self.units, stem_stride: self.stem.stride(), output_stride: self.output_stride };
         let recalibrate = |net: &mut Scope<'_>, x: Node| match self.residual {
-            Residual::Signed => squeeze_excite(net, x, self.reduction),
+            Residual::Signed => squeeze_to(net, x, self.reduction, self.least_squeezed),
             Residual::Rectified => {
                 let x = net.relu(x)?;
-                squeeze_excite(net, x, self.reduction)
+                squeeze_to(net, x, self.reduction, self.least_squeezed)
             }
         };
         stages(net, x, plan, Some(&recalibrate), |width| self.unit(width))

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use zoo_data::Digits;
-use zoo_layers::{Graph, Mode, Net, Shape, rng::Stream};
+use zoo_layers::{Graph, Net, Shape, rng::Stream};
 
 use crate::digits::{CLASSES, Preprocessing};
 use crate::loss::{cross_entropy, value};
@@ -211,7 +211,7 @@ pub fn evaluate(net: &Net, digits: &Digits, preprocessing: &Preprocessing) -> Re
     let mut correct = 0;
     for batch in indices.chunks(TEST_BATCH) {
         let pictures: Vec<&[u8]> = batch.iter().map(|&index| digits.image(index)).collect();
-        let logits = net.forward(&preprocessing.tensor(&pictures, &device)?, Mode::Eval)?;
+        let logits = net.answer(&preprocessing.tensor(&pictures, &device)?)?;
         let answers: Vec<u32> = Tensor::argmax(&logits, 1)?.to_vec1()?;
         correct += batch
             .iter()

@@ -11,6 +11,16 @@ pub enum Norm {
     Batch,
 }
 
+/// What reads the last map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Classifier {
+    /// Two hidden linear layers and the classifier, as in the paper.
+    Hidden,
+    /// The mean over the map and one linear layer, `classifier`: what is usually trained on a network that learned on
+    /// other pictures.
+    Mean,
+}
+
 /// A VGG.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vgg {
@@ -22,7 +32,9 @@ pub struct Vgg {
     pub convs: [usize; 5],
     /// What stands between a convolution and its ReLU.
     pub norm: Norm,
-    /// What stands at the end; [`Head::Pooled`] is the second hidden layer, 4096 features.
+    /// What reads the last map.
+    pub classifier: Classifier,
+    /// What stands at the end; [`Head::Pooled`] is the second hidden layer, 4096 features, or the mean, 512.
     pub head: Head,
 }
 
@@ -32,7 +44,7 @@ impl Vgg {
 
     const fn configuration(name: &'static str, convs: [usize; 5]) -> Self {
         let (input, head) = (Shape::map(3, 224, 224), Head::Classes(1000));
-        Self { name, input, convs, norm: Norm::None, head }
+        Self { name, input, convs, norm: Norm::None, classifier: Classifier::Hidden, head }
     }
 
     const fn batch_norm(name: &'static str, plain: &Self) -> Self {

@@ -66,7 +66,7 @@
 mod config;
 mod network;
 
-pub use config::{Norm, Vgg};
+pub use config::{Classifier, Norm, Vgg};
 pub use zoo_layers::Head;
 
 zoo_layers::variants! {

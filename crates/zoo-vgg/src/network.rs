@@ -4,7 +4,7 @@ use zoo_layers::{
     Activation, BatchNorm2d, Conv2d, Dropout, Fan, Graph, Head, Init, Linear, MaxPool2d, Node, Result, Scope,
 };
 
-use crate::{Norm, Vgg};
+use crate::{Classifier, Norm, Vgg};
 
 /// Units of the two hidden linear layers (table 1, FC-4096).
 const HIDDEN: usize = 4096;
@@ -17,6 +17,9 @@ impl Vgg {
     pub fn graph(&self) -> Result<Graph> {
         Graph::build(self.name, self.input, |net, picture| {
             let map = self.backbone(net, picture)?; // (n, 512, 7, 7)
+            if self.classifier == Classifier::Mean {
+                return net.head(map, self.head, 0.0, Linear::new, "classifier");
+            }
             let x = match self.head {
                 Head::None => map,
                 Head::Pooled | Head::Classes(_) => hidden(net, map)?, // (n, 4096)

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use crate::error::{Fault, IoContext, Result};
-use crate::{Dtype, Error, KeyMap, Tensor, hdf5, pth, safetensors, zip};
+use crate::{Dtype, Error, KeyMap, Tensor, foreign, hdf5, pth, safetensors, zip};
 
 /// A format of weights that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,9 @@ pub struct TensorFile {
     entries: Vec<Entry>,
     index: HashMap<String, usize>,
     metadata: BTreeMap<String, String>,
+    notes: Vec<String>,
+    /// For reading values: what passes through the map stays in memory as long as the file is open.
+    file: Option<File>,
 }
 
 /// What a reader found in a file: its tensors in file order and its metadata.
@@ -64,10 +67,14 @@ pub struct TensorFile {
 pub(crate) struct Contents {
     pub(crate) entries: Vec<Entry>,
     pub(crate) metadata: BTreeMap<String, String>,
+    /// What was chosen where there was a choice, as sentences without a subject.
+    pub(crate) notes: Vec<String>,
+    /// Whether the key that was asked for has been followed.
+    pub(crate) key_used: bool,
 }
 
 /// One tensor of a file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) dtype: Dtype,
@@ -76,7 +83,7 @@ pub(crate) struct Entry {
 }
 
 /// Where a tensor's bytes are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Data {
     /// In the file, row by row.
     InFile(Range<usize>),
@@ -101,6 +108,15 @@ impl TensorFile {
     /// # Errors
     /// [`Error::Io`], [`Error::UnknownFormat`], [`Error::Malformed`], [`Error::Refused`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_key(path, None)
+    }
+
+    /// The same, where a file holds the weights of several networks, or one network's in several states: those under
+    /// `key`, the key of a dict (`state_dict_ema`) or what their names begin with (`teacher.backbone`).
+    ///
+    /// # Errors
+    /// As [`TensorFile::open`]; [`Error::Refused`] for a key that the file has not.
+    pub fn open_key(path: impl AsRef<Path>, key: Option<&str>) -> Result<Self> {
         let path = path.as_ref();
         let file = File::open(path).at("open", path)?;
         let about = file.metadata().at("open", path)?;
@@ -113,7 +129,8 @@ impl TensorFile {
         }
         // An empty map is an error on some systems, and an empty file no weights on any.
         let bytes = if about.len() == 0 { Bytes::Borrowed(&[]) } else { Bytes::Mapped(map(&file, path)?) };
-        Self::read(path.to_path_buf(), bytes)
+        let opened = Self::read(path.to_path_buf(), bytes, key)?;
+        Ok(Self { file: Some(file), ..opened })
     }
 
     /// Reads weights that lie inside the program; `name` stands for the path in errors.
@@ -121,7 +138,7 @@ impl TensorFile {
     /// # Errors
     /// As [`TensorFile::open`].
     pub fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self> {
-        Self::read(PathBuf::from(name), Bytes::Borrowed(bytes))
+        Self::read(PathBuf::from(name), Bytes::Borrowed(bytes), None)
     }
 
     /// Reads weights from memory; `name` stands for the path in errors.
@@ -129,14 +146,132 @@ impl TensorFile {
     /// # Errors
     /// As [`TensorFile::open`].
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self> {
-        Self::read(PathBuf::from(name), Bytes::Owned(bytes))
+        Self::read(PathBuf::from(name), Bytes::Owned(bytes), None)
     }
 
-    fn read(path: PathBuf, bytes: Bytes) -> Result<Self> {
-        let (format, contents) = parse(&bytes).ok_or_else(|| Error::UnknownFormat { path: path.clone() })?;
-        let Contents { entries, metadata } = contents.map_err(|fault| fault.of(&path, format))?;
+    fn read(path: PathBuf, bytes: Bytes, key: Option<&str>) -> Result<Self> {
+        if let Some(why) = foreign::named(&bytes) {
+            return Err(Error::Refused { path, why });
+        }
+        let (format, contents) =
+            parse(&bytes, key).ok_or_else(|| Error::UnknownFormat { path: path.clone() })?;
+        let Contents { entries, metadata, notes, key_used } =
+            contents.map_err(|fault| fault.of(&path, format))?;
         let index = index(&entries).map_err(|fault| fault.of(&path, format))?;
-        Ok(Self { path, format, bytes, entries, index, metadata })
+        let file = Self { path, format, bytes, entries, index, metadata, notes, file: None };
+        match key {
+            Some(key) if !key_used => file.under_key(key),
+            _ => Ok(file),
+        }
+    }
+
+    fn under_key(self, key: &str) -> Result<Self> {
+        let prefix = format!("{}.", key.trim_end_matches('.'));
+        if self.entries.iter().any(|entry| entry.name.starts_with(&prefix)) {
+            return Ok(self.under(&prefix, |_| false));
+        }
+        let mut scopes: Vec<&str> =
+            self.entries.iter().filter_map(|entry| Some(entry.name.split_once('.')?.0)).collect();
+        scopes.dedup();
+        scopes.truncate(8);
+        Err(Error::Refused {
+            path: self.path.clone(),
+            why: format!("it has nothing under the key `{key}`; its names begin with {}", scopes.join(", ")),
+        })
+    }
+
+    /// The tensors whose names begin with `prefix`, without it, and of the others those that `keep` names as they
+    /// are. What is left out, [`TensorFile::notes`] says.
+    #[must_use]
+    pub fn under(mut self, prefix: &str, keep: impl Fn(&str) -> bool) -> Self {
+        let inside: Vec<bool> = self.entries.iter().map(|entry| entry.name.starts_with(prefix)).collect();
+        self.notes.push(format!("takes `{}` off the names", prefix.escape_debug()));
+        let mut places = inside.iter();
+        self = self.keeping(|name| places.next() == Some(&true) || keep(name));
+        for entry in &mut self.entries {
+            if let Some(rest) = entry.name.strip_prefix(prefix) {
+                entry.name = rest.to_string();
+            }
+        }
+        self.reindexed()
+    }
+
+    /// The tensors whose names `keep` takes. What is left out, [`TensorFile::notes`] says.
+    #[must_use]
+    pub fn keeping(mut self, mut keep: impl FnMut(&str) -> bool) -> Self {
+        let mut left_out = Vec::new();
+        self.entries.retain(|entry| {
+            let kept = keep(&entry.name);
+            if !kept {
+                left_out.push(entry.name.clone());
+            }
+            kept
+        });
+        if !left_out.is_empty() {
+            let shown = left_out.iter().take(4).map(|name| name.escape_debug().to_string());
+            let more = left_out.len().saturating_sub(4);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            self.notes.push(format!("leaves out {}{more}", shown.collect::<Vec<_>>().join(", ")));
+        }
+        self.reindexed()
+    }
+
+    /// The same file, a dense layer's weight of two axes seen as a convolution's of four where `wanted` has it so:
+    /// a convolution over one pixel is a dense layer, and older files keep it as one.
+    #[must_use]
+    pub fn with_shapes(mut self, wanted: impl Fn(&str) -> Option<Vec<usize>>) -> Self {
+        let mut seen = Vec::new();
+        for entry in &mut self.entries {
+            let fits =
+                |wanted: &Vec<usize>| matches!(wanted[..], [_, _, 1, 1]) && wanted[..2] == entry.shape[..];
+            if let Some(wanted) = wanted(&entry.name).filter(fits) {
+                if let Data::Strided { shape, strides, .. } = &mut entry.data {
+                    shape.extend([1, 1]);
+                    strides.extend([1, 1]);
+                }
+                entry.shape = wanted;
+                seen.push(entry.name.clone());
+            }
+        }
+        if let Some(first) = seen.first() {
+            self.notes
+                .push(format!("takes {} weights of two axes for 1x1 convolutions ({first}, …)", seen.len()));
+        }
+        self
+    }
+
+    /// The same file with names exchanged by `rename`; two that would become one keep their own.
+    #[must_use]
+    pub fn renamed(mut self, rename: impl Fn(&str) -> Option<String>) -> Self {
+        for i in 0..self.entries.len() {
+            if let Some(new) = rename(&self.entries[i].name).filter(|new| !self.index.contains_key(new)) {
+                self.notes.push(format!("takes `{}` for `{new}`", self.entries[i].name.escape_debug()));
+                self.entries[i].name = new;
+                self = self.reindexed();
+            }
+        }
+        self
+    }
+
+    fn reindexed(mut self) -> Self {
+        // Of two that come to have one name the first is found; the load report names the other.
+        self.index = HashMap::with_capacity(self.entries.len());
+        for (i, entry) in self.entries.iter().enumerate() {
+            self.index.entry(entry.name.clone()).or_insert(i);
+        }
+        self
+    }
+
+    /// The same with something more to be said of it.
+    #[must_use]
+    pub fn noted(mut self, note: Option<String>) -> Self {
+        self.notes.extend(note);
+        self
+    }
+
+    /// What was chosen where there was a choice, and what was left out: sentences without a subject.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The same file under an architecture's names.
@@ -174,6 +309,11 @@ impl TensorFile {
         self.entries.is_empty()
     }
 
+    /// A tensor's shape by name.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.index.get(name).map(|&i| self.entries[i].shape.as_slice())
+    }
+
     /// Names and shapes in file order, for [`LoadReport::compare`](crate::LoadReport::compare).
     pub fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
         self.entries.iter().map(|entry| (entry.name.as_str(), entry.shape.as_slice()))
@@ -187,6 +327,38 @@ impl TensorFile {
     /// A tensor by name.
     pub fn get(&self, name: &str) -> Option<Tensor<'_>> {
         self.index.get(name).map(|&i| self.view(&self.entries[i]))
+    }
+
+    /// A tensor's values as f32, as [`Tensor::to_f32`] gives them, read from the disk piece by piece: what is read
+    /// through the map would stay in memory beside the values.
+    ///
+    /// # Errors
+    /// [`Error::NotFloat`]; [`Error::Io`] if the file can't be read any more.
+    pub fn values(&self, name: &str) -> Result<Option<Vec<f32>>> {
+        let Some(&i) = self.index.get(name) else { return Ok(None) };
+        let entry = &self.entries[i];
+        match (&self.file, &entry.data) {
+            (Some(file), Data::InFile(range)) if cfg!(unix) => {
+                self.read_values(file, entry.dtype, range).map(Some)
+            }
+            _ => self.view(entry).to_f32().map(Some),
+        }
+    }
+
+    fn read_values(&self, file: &File, dtype: Dtype, range: &Range<usize>) -> Result<Vec<f32>> {
+        // A multiple of every element's size.
+        const PIECE: usize = 1 << 20;
+        let mut values = Vec::with_capacity(range.len() / dtype.size());
+        let mut buffer = vec![0; PIECE.min(range.len())];
+        for start in range.clone().step_by(PIECE) {
+            let piece = &mut buffer[..PIECE.min(range.end - start)];
+            read_at(file, piece, start).at("read", &self.path)?;
+            dtype.decode_into(piece, &mut values)?;
+        }
+        if range.is_empty() {
+            dtype.decode_into(&[], &mut values)?;
+        }
+        Ok(values)
     }
 
     fn view<'a>(&'a self, entry: &'a Entry) -> Tensor<'a> {
@@ -208,7 +380,7 @@ impl std::ops::Deref for Bytes {
 }
 
 /// Tells the format from the content and reads it; `None` if it is none that is known.
-fn parse(bytes: &[u8]) -> Option<(Format, std::result::Result<Contents, Fault>)> {
+fn parse(bytes: &[u8], key: Option<&str>) -> Option<(Format, std::result::Result<Contents, Fault>)> {
     // A safetensors file starts with the length of a JSON object, then that object.
     if let [_, _, _, _, _, _, _, _, b'{', ..] = bytes {
         return Some((Format::Safetensors, safetensors::read(bytes)));
@@ -219,15 +391,21 @@ fn parse(bytes: &[u8]) -> Option<(Format, std::result::Result<Contents, Fault>)>
             Err(fault) => return Some((Format::Pth, Err(fault))),
         };
         if let Some(weights) = members.get(hdf5::KERAS_MEMBER) {
-            return Some((Format::Keras, hdf5::read(bytes, weights.clone())));
+            let config = members.get(hdf5::KERAS_CONFIG).map(|range| &bytes[range.clone()]);
+            let contents = hdf5::read(bytes, weights.clone()).map(|mut contents| {
+                let activation = config.and_then(hdf5::activation);
+                contents.metadata.extend(activation.map(|name| (hdf5::ACTIVATION.into(), name)));
+                contents
+            });
+            return Some((Format::Keras, contents));
         }
-        return Some((Format::Pth, pth::read_zip(bytes, &members)));
+        return Some((Format::Pth, pth::read_zip(bytes, &members, key)));
     }
     if bytes.starts_with(hdf5::format::MAGIC) {
         return Some((Format::Keras, hdf5::read(bytes, 0..bytes.len())));
     }
     if pth::is_legacy(bytes) {
-        return Some((Format::Pth, pth::read_legacy(bytes)));
+        return Some((Format::Pth, pth::read_legacy(bytes, key)));
     }
     None
 }
@@ -272,6 +450,16 @@ fn gather(bytes: &[u8], shape: &[usize], strides: &[usize], size: usize) -> Vec<
         }
     }
     rows
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, piece: &mut [u8], at: usize) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, piece, at as u64)
+}
+
+#[cfg(not(unix))]
+fn read_at(_: &File, _: &mut [u8], _: usize) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 #[expect(unsafe_code)]

@@ -8,7 +8,8 @@
 //! * [`TensorFile`] opens safetensors, PyTorch's `.pth` of both kinds, and Keras' `.h5` and `.keras`.
 //! * [`KeyMap`] leads from a file's names, and its order of values, to the architecture's.
 //! * [`LoadReport`] compares a network's names and shapes with a file's, both ways.
-//! * [`save`] writes safetensors: whole or not at all, the same bytes for the same input.
+//! * [`save`] writes safetensors: whole or not at all, the same bytes for the same input. [`Destination`] is how
+//!   every result gets where its caller wants it.
 //!
 //! # Where files land
 //!
@@ -30,10 +31,12 @@
 mod error;
 mod fetch;
 mod file;
+mod foreign;
 mod hdf5;
 mod keys;
 mod listing;
 mod manifest;
+mod output;
 mod pth;
 mod report;
 mod safetensors;
@@ -49,6 +52,7 @@ pub use manifest::{
     Accuracy, Channels, Classes, Digest, Interpolation, Manifest, ManifestError, Place, Preprocess, Source,
     Weights,
 };
+pub use output::Destination;
 pub use report::{LoadReport, Misshapen};
 pub use safetensors::save;
 pub use tensor::{Dtype, Tensor};

@@ -91,6 +91,18 @@ pub enum Digest {
     Md5(String),
 }
 
+impl std::fmt::Display for Digest {
+    /// `SHA-256 0676ba61…`: enough to be looked up.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (kind, digits) = match self {
+            Self::Sha256(digits) => ("SHA-256", digits),
+            Self::Md5(digits) => ("MD5", digits),
+        };
+        let more = if digits.len() > 8 { "…" } else { "" };
+        write!(f, "{kind} {digits:.8}{more}")
+    }
+}
+
 /// From a decoded picture to a network's input.
 ///
 /// As JSON it is what a file that this project writes says of itself.

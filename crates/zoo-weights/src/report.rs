@@ -25,6 +25,8 @@ pub struct LoadReport {
     pub misshapen: Vec<Misshapen>,
     /// In the network, and asked to be initialised anew, whatever the file has.
     pub newly_initialised: Vec<String>,
+    /// What was chosen where the file left a choice, and what of it was left out: sentences without a subject.
+    pub notes: Vec<String>,
 }
 
 /// A tensor whose shape differs between network and file.
@@ -109,7 +111,7 @@ impl LoadReport {
             ("misshapen", &misshapen),
             ("newly initialised", &self.newly_initialised),
         ];
-        let mut text = String::new();
+        let mut text: String = self.notes.iter().map(|note| format!("{note}\n")).collect();
         for (kind, names) in kinds.into_iter().filter(|(_, names)| !names.is_empty()) {
             let shown = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
             let more = match names.len().saturating_sub(most) {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::error::{Fault, IoContext, Result};
 use crate::file::{Contents, Data, Entry};
-use crate::{Dtype, Error, Format, Tensor};
+use crate::{Destination, Dtype, Error, Format, Tensor};
 
 /// The header's length comes first, as a little-endian u64.
 const LENGTH_BYTES: usize = 8;
@@ -34,12 +34,11 @@ pub(crate) fn read(bytes: &[u8]) -> std::result::Result<Contents, Fault> {
         entries.push(Entry { shape: info.shape.clone(), name, dtype, data });
     }
     let metadata = described.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
-    Ok(Contents { entries, metadata })
+    Ok(Contents { entries, metadata, ..Contents::default() })
 }
 
-/// Writes tensors to a safetensors file, in the order given, and replaces `path` as a whole: the bytes go
-/// to a file beside it, are flushed to the disk, and take the name in one step. Whoever reads `path`
-/// meanwhile sees the old file or the new one.
+/// Writes tensors to a safetensors file, in the order given, whole or not at all: [`Destination`] says how, and what
+/// becomes of paths that are no regular files.
 ///
 /// `metadata` is one key and the value whose JSON, with sorted keys, is kept under it. One key, because the
 /// format's own reader and writer keep metadata in a hash map: with two, the order would differ from run to
@@ -55,20 +54,8 @@ pub fn save<N: AsRef<str>>(
 ) -> Result<()> {
     let path = path.as_ref();
     let header = header(path, tensors, metadata)?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".zoo-").suffix(".part");
-    // A temporary file is its owner's alone; one that is to stay gets what the umask allows.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut part = builder.tempfile_in(folder).at("write in", folder)?;
-    write(part.as_file_mut(), &header, tensors).at("write", path)?;
-    part.as_file().sync_all().at("write", path)?;
-    part.persist(path).map_err(|error| error.error).at("write", path)?;
-    sync_folder(folder).at("write in", folder)
+    let destination = Destination::of(path).at("write", path)?;
+    destination.write(|out| write(out, &header, tensors)).at("write", path)
 }
 
 fn write<N: AsRef<str>>(file: &mut impl Write, header: &[u8], tensors: &[(N, Tensor<'_>)]) -> io::Result<()> {
@@ -79,11 +66,6 @@ fn write<N: AsRef<str>>(file: &mut impl Write, header: &[u8], tensors: &[(N, Ten
         out.write_all(&tensor.bytes)?;
     }
     out.flush()
-}
-
-/// A rename lasts once its folder is on the disk.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { std::fs::File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 fn header<N: AsRef<str>>(

@@ -97,14 +97,22 @@ impl<'a> Tensor<'a> {
     /// # Errors
     /// [`Error::NotFloat`] for integers and booleans.
     pub fn to_f32(&self) -> Result<Vec<f32>> {
+        let mut values = Vec::with_capacity(self.bytes.len() / self.dtype.size());
+        self.dtype.decode_into(&self.bytes, &mut values)?;
+        Ok(values)
+    }
+
+    /// How many values are no numbers, or infinite; none of integers.
+    pub fn not_finite(&self) -> usize {
         let bytes = self.bytes.as_ref();
-        Ok(match self.dtype {
-            Dtype::F16 => decode(bytes, |raw| f16::from_le_bytes(raw).to_f32()),
-            Dtype::Bf16 => decode(bytes, |raw| bf16::from_le_bytes(raw).to_f32()),
-            Dtype::F32 => decode(bytes, f32::from_le_bytes),
-            Dtype::F64 => decode(bytes, |raw| f64::from_le_bytes(raw) as f32),
-            dtype => return Err(Error::NotFloat { dtype }),
-        })
+        match self.dtype {
+            Dtype::F16 => count(bytes, |raw| f16::from_le_bytes(raw).is_finite()),
+            Dtype::Bf16 => count(bytes, |raw| bf16::from_le_bytes(raw).is_finite()),
+            Dtype::F32 => count(bytes, |raw| f32::from_le_bytes(raw).is_finite()),
+            // What is infinite as an f32 is of no use here.
+            Dtype::F64 => count(bytes, |raw| (f64::from_le_bytes(raw) as f32).is_finite()),
+            _ => 0,
+        }
     }
 
     /// The same values as f16, bf16 or f32, rounded to the nearest.
@@ -147,9 +155,28 @@ impl<'a> Tensor<'a> {
     }
 }
 
-fn decode<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+impl Dtype {
+    /// Appends the values of elements as f32: exact for f16, bf16 and f32, rounded for f64.
+    pub(crate) fn decode_into(self, bytes: &[u8], values: &mut Vec<f32>) -> Result<()> {
+        match self {
+            Self::F16 => decode(bytes, values, |raw| f16::from_le_bytes(raw).to_f32()),
+            Self::Bf16 => decode(bytes, values, |raw| bf16::from_le_bytes(raw).to_f32()),
+            Self::F32 => decode(bytes, values, f32::from_le_bytes),
+            Self::F64 => decode(bytes, values, |raw| f64::from_le_bytes(raw) as f32),
+            dtype => return Err(Error::NotFloat { dtype }),
+        }
+        Ok(())
+    }
+}
+
+fn decode<const N: usize>(bytes: &[u8], values: &mut Vec<f32>, value: impl Fn([u8; N]) -> f32) {
     let (elements, _) = bytes.as_chunks::<N>();
-    elements.iter().map(|&raw| value(raw)).collect()
+    values.extend(elements.iter().map(|&raw| value(raw)));
+}
+
+fn count<const N: usize>(bytes: &[u8], is_finite: impl Fn([u8; N]) -> bool) -> usize {
+    let (elements, _) = bytes.as_chunks::<N>();
+    elements.iter().filter(|&&raw| !is_finite(raw)).count()
 }
 
 #[cfg(test)]

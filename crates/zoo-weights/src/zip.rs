@@ -71,6 +71,10 @@ fn member(bytes: &[u8], at: usize) -> Result<(&str, Range<usize>, usize), Fault>
     let extra = tail.get(name_len..name_len + extra_len).ok_or_else(cut)?;
     let name = str::from_utf8(name).map_err(|_| Fault::malformed("a member's name is not UTF-8"))?;
     if method != 0 || flags & 1 != 0 {
+        // TorchScript compresses its program.
+        if name.contains("/code/") {
+            return Err(Fault::Refused(crate::pth::TORCHSCRIPT.into()));
+        }
         let how = if flags & 1 != 0 { "encrypted" } else { "compressed" };
         return Err(Fault::Refused(format!(
             "its member `{}` is {how}, which no program that writes weights does; unpack it and store it plain",

@@ -7,7 +7,7 @@ use serde_json::Value;
 use zoo_layers::{Graph, Shape};
 use zoo_weights::TensorFile;
 
-use crate::{Architecture, Error, Result};
+use crate::{Architecture, Error, Options, Result};
 
 /// The one key of our files' metadata.
 pub(crate) const KEY: &str = "zoo";
@@ -18,28 +18,21 @@ const MOST_SIDE: usize = 1 << 14;
 /// Nor does one tell apart more.
 const MOST_CLASSES: usize = 1 << 20;
 
+/// No camera has more.
+const MOST_CHANNELS: usize = 1 << 12;
+
 /// The part of the metadata that is needed to answer; what else stands there is for other readers.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Card {
     /// Name of the architecture.
     pub(crate) architecture: String,
-    /// Name of each class.
+    /// Name of each class. Two names for a network with one output say that it decides between them.
     pub(crate) classes: Vec<String>,
     /// In what the network differs from the architecture.
     #[serde(default)]
     pub(crate) options: Options,
     /// What is done to a picture first.
     pub(crate) preprocessing: Preprocessing,
-}
-
-/// In what a network differs from its architecture. What is not known here would be computed wrongly, and is an
-/// error.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Options {
-    /// How many classes it tells apart; the architecture's own number if it isn't said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) num_classes: Option<usize>,
 }
 
 /// What is done to a picture first.
@@ -50,6 +43,16 @@ pub(crate) enum Preprocessing {
     Digit(Digit),
     /// A photograph: scaled, cropped, normalised.
     Photo(zoo_weights::Preprocess),
+    /// Nothing that is known: the network takes tensors that somebody prepared.
+    Prepared(Prepared),
+}
+
+/// Input for which no preparation of pictures is known, of four channels for example.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Prepared {
+    /// Channels, height and width of the network's input.
+    pub(crate) input: [usize; 3],
 }
 
 /// How a handwritten digit is laid out.
@@ -66,14 +69,15 @@ pub(crate) struct Digit {
     pub(crate) std: f64,
 }
 
-/// Photographs have a mean for each channel. (An untagged enum would tell what is wrong with neither kind.)
+/// Photographs have a mean for each channel, what is prepared has none. (An untagged enum would tell what is wrong with neither kind.)
 impl TryFrom<Value> for Preprocessing {
     type Error = serde_json::Error;
 
     fn try_from(value: Value) -> Result<Self, serde_json::Error> {
-        match value.get("mean").is_some_and(Value::is_array) {
-            true => serde_json::from_value(value).map(Self::Photo),
-            false => serde_json::from_value(value).map(Self::Digit),
+        match value.get("mean").map(Value::is_array) {
+            Some(true) => serde_json::from_value(value).map(Self::Photo),
+            Some(false) => serde_json::from_value(value).map(Self::Digit),
+            None => serde_json::from_value(value).map(Self::Prepared),
         }
     }
 }
@@ -103,12 +107,14 @@ impl Card {
     /// The network that the file is for.
     pub(crate) fn graph(&self, architecture: &Architecture, path: &Path) -> Result<Graph> {
         let odd = |why: String| Error::OddCard { file: path.to_path_buf(), why };
-        let graph = architecture.graph()?;
-        let graph = match self.options.num_classes {
-            Some(classes) if classes > MOST_CLASSES => return Err(odd(format!("{classes} classes"))),
-            Some(classes) if classes != outputs(&graph) => graph.with_num_classes(classes)?,
-            _ => graph,
-        };
+        let Options { num_classes, in_channels, .. } = self.options;
+        if let Some(classes) = num_classes.filter(|&classes| classes > MOST_CLASSES) {
+            return Err(odd(format!("{classes} classes")));
+        }
+        if let Some(channels) = in_channels.filter(|&channels| channels > MOST_CHANNELS) {
+            return Err(odd(format!("pictures of {channels} channels")));
+        }
+        let graph = architecture.graph_for(&self.options).map_err(|error| odd(error.to_string()))?;
         self.preprocessing.check(&graph).map_err(odd)?;
         Ok(graph)
     }
@@ -159,6 +165,14 @@ impl Preprocessing {
                     )),
                 }
             }
+            Self::Prepared(Prepared { input: [channels, height, width] }) => {
+                match Shape::map(*channels, *height, *width) == wanted {
+                    true => Ok(()),
+                    false => {
+                        Err(format!("input of {channels}x{height}x{width}, where the network takes {wanted}"))
+                    }
+                }
+            }
             Self::Digit(digit) => Err(format!("a digit as {:?}, which is not one channel", digit.input)),
         }
     }
@@ -167,4 +181,9 @@ impl Preprocessing {
 /// How many classes a network tells apart.
 pub(crate) fn outputs(graph: &Graph) -> usize {
     graph.get(graph.main_output().node).output.channels()
+}
+
+/// Whether so many names can stand for so many outputs: one for each, or two between which a single output decides.
+pub(crate) fn names_fit(names: usize, outputs: usize) -> bool {
+    names == outputs || (names, outputs) == (2, 1)
 }

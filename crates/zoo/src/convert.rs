@@ -8,9 +8,11 @@ use zoo_layers::Graph;
 use zoo_weights::{Dtype, LoadReport, Manifest, Tensor, TensorFile};
 
 use crate::{
-    Architecture, Error, Prepare, Result,
-    card::{Card, KEY, Options, outputs},
-    loading::{self, Anew, Described},
+    Architecture, Error, Options, Prepare, Result,
+    card::{Card, KEY, names_fit, outputs},
+    fitting::{Fitted, fit, is_headless},
+    geometry::auxiliary,
+    loading::{self, Anew, is_in},
 };
 
 /// What is wanted of a conversion.
@@ -38,6 +40,10 @@ pub struct Conversion {
     pub anew: Vec<String>,
     /// What they are drawn from.
     pub seed: u64,
+    /// Which of several networks in the file is meant, or which state of one: a dict's key, or what names begin with.
+    pub key: Option<String>,
+    /// In what the network differs from its architecture, where the file can't tell.
+    pub options: Options,
 }
 
 /// What was converted.
@@ -47,10 +53,15 @@ pub struct Converted {
     pub model: &'static str,
     /// The tag it was published under, if that is known.
     pub tag: Option<String>,
-    /// How many classes it tells apart.
-    pub classes: usize,
-    /// What was loaded, and what drawn.
+    /// How many classes it tells apart; none without a classifier.
+    pub classes: Option<usize>,
+    /// In what it differs from its architecture.
+    pub options: Options,
+    /// What was loaded, what drawn, and what was chosen.
     pub report: LoadReport,
+    /// What names and shapes don't tell, and was assumed of a file that nobody published: other conventions would fit
+    /// too, and compute something else.
+    pub assumed: Vec<String>,
 }
 
 impl Conversion {
@@ -62,28 +73,50 @@ impl Conversion {
     /// written to.
     pub fn run(&self, from: &Path, to: &Path) -> Result<Converted> {
         check_names(from, to)?;
-        let file = TensorFile::open(from)?;
+        let file = TensorFile::open_key(from, self.key.as_deref())?;
         let card = Card::read(&file)?;
         let (architecture, tag) = self.chosen(card.as_ref(), from)?;
-        let plain = match &card {
-            Some(card) => card.graph(architecture, from)?,
-            None => architecture.graph()?,
+        let Source { file, mut options, prepare, tag, foreign } = match card {
+            Some(card) => {
+                card.graph(architecture, from)?;
+                let options = card.options.clone();
+                Source { file, options, prepare: Prepare::card(card), tag: None, foreign: false }
+            }
+            None => self.source(architecture, tag, file)?,
         };
-        let described = match (&card, tag) {
-            (Some(_), _) => None,
-            (None, tag) => Some(described(architecture, tag, &plain, &file)?),
-        };
-        let file = match &described {
-            Some(known) => file.with_keys(known.keys)?,
-            None => file,
-        };
-        let graph = self.graph(plain, &file)?;
+        let mut graph = self.graph(architecture, &mut options, &file)?;
         let anew = Anew::new(&graph, &self.anew, self.seed)?;
-        let report = loading::strict(loading::compare(&graph, &graph, &file, &anew), &graph, &file)?;
-        let tag = described.as_ref().and_then(|known| known.tag.clone());
-        let metadata = self.metadata(architecture, &graph, &file, described, card)?;
+        let mut report = loading::compare(&graph, &graph, &file, &anew);
+        // Weights without a classifier are a network of their own: one that gives features.
+        if self.anew.is_empty() && is_headless(&graph, &report) {
+            let missing = report.missing.join(", ");
+            options.no_head = true;
+            graph = architecture.graph_for(&options)?;
+            report = loading::compare(&graph, &graph, &file, &anew);
+            report.notes.push(format!(
+                "has no classifier ({missing}), and becomes a network that gives features; --new draws one"
+            ));
+        }
+        if options.no_auxiliary && foreign {
+            report.notes.push("has no auxiliary heads, which only training needs; --new draws them".into());
+        }
+        let report = loading::strict(report, &graph, &file)?;
+        let metadata = self.metadata(architecture, &graph, &file, &options, prepare, tag.clone(), &report)?;
         self.write(&graph, &file, &anew, to, &metadata)?;
-        Ok(Converted { model: architecture.name, tag, classes: outputs(&graph), report })
+        let classes = (!options.no_head).then(|| outputs(&graph));
+        let assumed = if foreign && tag.is_none() { architecture.assumed(&options) } else { Vec::new() };
+        Ok(Converted { model: architecture.name, tag, classes, options, report, assumed })
+    }
+
+    /// What is known of a file that says nothing of itself, but whose tag the caller may have named.
+    fn source(&self, architecture: &Architecture, tag: Option<String>, file: TensorFile) -> Result<Source> {
+        let Fitted { file, options, graph, prepare, tag: known } =
+            fit(architecture, &self.options, file, &self.anew)?;
+        let prepare = match &tag {
+            Some(tag) => Prepare::published(Manifest::published()?.find(tag)?, &graph)?,
+            None => prepare,
+        };
+        Ok(Source { file, options, prepare, tag: tag.or(known), foreign: true })
     }
 
     /// The architecture, and the tag if the caller named one.
@@ -112,20 +145,24 @@ impl Conversion {
         }
     }
 
-    /// The network for as many classes as are wanted, or as the file has.
-    fn graph(&self, plain: Graph, file: &TensorFile) -> Result<Graph> {
-        let own = outputs(&plain);
-        let wanted = match &self.classes {
-            Some(names) if !self.anew.is_empty() => Some(names.len()),
-            _ => classes_of(&plain, file),
-        };
-        let graph = match wanted {
+    /// The network: for as many classes as are named for a new head, with what is to be drawn.
+    fn graph(&self, architecture: &Architecture, options: &mut Options, file: &TensorFile) -> Result<Graph> {
+        if let (Some(names), false) = (&self.classes, self.anew.is_empty()) {
+            let other = Options { num_classes: Some(names.len()), ..options.clone() };
             // A network whose classes can't be changed is compared as it is.
-            Some(classes) if classes != own => plain.with_num_classes(classes).unwrap_or(plain),
-            _ => plain,
-        };
+            if architecture.graph_for(&other).is_ok() {
+                *options = other;
+            }
+        }
+        let full =
+            architecture.graph_for(&Options { no_head: false, no_auxiliary: false, ..options.clone() })?;
+        let drawn = |param: &str| self.anew.iter().any(|layer| is_in(param, layer));
+        options.no_auxiliary &= !auxiliary(&full).iter().any(|param| drawn(param));
+        options.no_head &= !loading::classifier(&full)
+            .is_some_and(|layer| layer.params.iter().any(|param| drawn(&param.name)));
+        let graph = architecture.graph_for(options)?;
         match &self.classes {
-            Some(names) if names.len() != outputs(&graph) => Err(Error::ClassNames {
+            Some(names) if !names_fit(names.len(), outputs(&graph)) => Err(Error::ClassNames {
                 file: file.path().to_path_buf(),
                 names: names.len(),
                 classes: outputs(&graph),
@@ -135,26 +172,28 @@ impl Conversion {
     }
 
     /// What the new file says of itself: what the old one said, else what is known of it.
+    #[expect(clippy::too_many_arguments, reason = "all that a card is made of, once")]
     fn metadata(
         &self,
         architecture: &Architecture,
         graph: &Graph,
         file: &TensorFile,
-        described: Option<Described>,
-        card: Option<Card>,
+        options: &Options,
+        prepare: Prepare,
+        tag: Option<String>,
+        report: &LoadReport,
     ) -> Result<Value> {
         let unwritable = |source| Error::Card { file: file.path().to_path_buf(), source };
-        let tag = described.as_ref().and_then(|known| known.tag.clone());
-        let prepare = match (described, card) {
-            (Some(known), _) => known.prepare,
-            (None, Some(card)) => Prepare::card(card),
-            (None, None) => Prepare::usual(graph)?,
-        };
-        let (preprocessing, mut classes) = prepare.named_for(graph).parts();
+        let prepare = if options.no_head { prepare } else { prepare.named_for(graph) };
+        let (preprocessing, mut classes) = prepare.parts();
+        if options.no_head {
+            classes.clear();
+        }
         if let Some(names) = &self.classes {
             classes.clone_from(names);
         }
-        let options = Options { num_classes: Some(outputs(graph)) };
+        let num_classes = if options.no_head { options.num_classes } else { Some(outputs(graph)) };
+        let options = Options { num_classes, ..options.clone() };
         let card = Card { architecture: architecture.name.into(), classes, options, preprocessing };
         let new = card.value().map_err(unwritable)?;
         // What else an old file said, how it was trained for example, is kept.
@@ -165,6 +204,10 @@ impl Conversion {
         if let (Value::Object(value), Value::Object(new)) = (&mut value, new) {
             value.extend(new);
             value.extend(tag.map(|tag| ("weights".to_string(), Value::String(tag))));
+            if !report.newly_initialised.is_empty() {
+                // Nobody trained these: a reader of the file should know.
+                value.insert("drawn".into(), report.newly_initialised.clone().into());
+            }
         }
         Ok(value)
     }
@@ -199,6 +242,7 @@ impl Conversion {
         }
         let mut tensors = Vec::with_capacity(sources.len());
         for (name, tensor) in &sources {
+            loading::check_finite(file, name, tensor.not_finite(), tensor.shape.iter().product())?;
             let float = matches!(tensor.dtype, Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64);
             let dtype = self.dtype.unwrap_or(if float { tensor.dtype } else { Dtype::F32 });
             tensors.push((*name, tensor.cast(dtype).map_err(|source| unusable(name, source))?));
@@ -207,17 +251,15 @@ impl Conversion {
     }
 }
 
-/// What is known of a file that says nothing of itself, but whose tag the caller may have named.
-fn described(
-    architecture: &Architecture,
+/// A file under its architecture's names, and what is known of it.
+struct Source {
+    file: TensorFile,
+    options: Options,
+    prepare: Prepare,
+    /// The tag it was published under, or whose preprocessing it has.
     tag: Option<String>,
-    graph: &Graph,
-    file: &TensorFile,
-) -> Result<Described> {
-    let known = loading::describe(architecture.name, graph, file)?;
-    let Some(tag) = tag else { return Ok(known) };
-    let prepare = Prepare::published(Manifest::published()?.find(&tag)?, graph)?;
-    Ok(Described { prepare, tag: Some(tag), ..known })
+    /// Whether it says nothing of itself.
+    foreign: bool,
 }
 
 /// That the two files are two, and the new one will be known as a model.
@@ -229,11 +271,4 @@ fn check_names(from: &Path, to: &Path) -> Result<()> {
         (Ok(one), Ok(other)) if one == other => Err(Error::SameFile { file: from.to_path_buf() }),
         _ => Ok(()),
     }
-}
-
-/// How many classes a file's classifier tells apart, if it has the network's.
-fn classes_of(graph: &Graph, file: &TensorFile) -> Option<usize> {
-    let weight = loading::classifier(graph)?.params.first()?;
-    let found = file.get(&weight.name)?;
-    (found.shape.len() == weight.shape.len()).then(|| found.shape.first().copied()).flatten()
 }

@@ -97,9 +97,56 @@ pub enum Error {
         /// Whose were wanted.
         wanted: String,
     },
+    /// A file with more than one network that fits.
+    #[error(
+        "{} holds {} that fit `{model}`: {}; say with `--key` which is meant",
+        file.display(), several.len(), several.join(", ")
+    )]
+    Several {
+        /// The file.
+        file: PathBuf,
+        /// The network.
+        model: String,
+        /// What the names of each begin with.
+        several: Vec<String>,
+    },
+    /// Weights that are no numbers.
+    #[error(
+        "{}: {count} of the {of} values of `{name}` are not finite (NaN or infinite), and so would be every answer: the \
+         training diverged, or the file was spoilt; take an earlier state of it",
+        file.display()
+    )]
+    NotFinite {
+        /// The file.
+        file: PathBuf,
+        /// The first tensor that has such values.
+        name: String,
+        /// How many it has.
+        count: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// Answers that are no numbers.
+    #[error(
+        "`{model}` gives {what} that are not finite (NaN or infinite), though its weights are: is the input?"
+    )]
+    NoNumbers {
+        /// The network.
+        model: String,
+        /// What was asked of it.
+        what: String,
+    },
+    /// A network that has no classifier.
+    #[error(
+        "`{model}` has no classifier here: `zoo features` writes what it answers, or draw one with `--new`"
+    )]
+    Headless {
+        /// The network.
+        model: String,
+    },
     /// A file whose tensors are not the network's.
     #[error(
-        "{} does not fit `{model}`: {report}; give the weights of `{model}`, or name the network whose they are",
+        "{} does not fit `{model}`: {report}; {advice}",
         file.display()
     )]
     Unfit {
@@ -109,6 +156,8 @@ pub enum Error {
         model: String,
         /// What fits and what does not, by name.
         report: Box<LoadReport>,
+        /// What can be done.
+        advice: String,
     },
     /// A tensor whose values can't be used.
     #[error("{}: `{name}`: {source}", file.display())]
@@ -141,7 +190,10 @@ pub enum Error {
         file: PathBuf,
     },
     /// Names of classes that are not one for each output.
-    #[error("{names} names were given for the {classes} classes of {}; give one for each", file.display())]
+    #[error(
+        "{names} names were given for the {classes} {} of {}; give one for each, or two for a single output",
+        if *classes == 1 { "output" } else { "classes" }, file.display()
+    )]
     ClassNames {
         /// The file.
         file: PathBuf,

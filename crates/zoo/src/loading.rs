@@ -1,46 +1,17 @@
-//! What is known of a file of weights, and whether its tensors are a network's.
+//! Whether a file's tensors are a network's, and which are drawn instead.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use candle_core::{DType, Device, Tensor};
 use zoo_layers::{Graph, Layer, Param, rng::Stream};
-use zoo_weights::{KeyMap, LoadReport, Manifest, TensorFile};
+use zoo_weights::{Format, LoadReport, TensorFile};
 
-use crate::{Error, Prepare, Result};
-
-/// What is known of a file that says nothing of itself.
-pub(crate) struct Described {
-    /// From its names to the architecture's.
-    pub(crate) keys: KeyMap,
-    /// How pictures are prepared for it.
-    pub(crate) prepare: Prepare,
-    /// The tag it was published under, if it is known by its place.
-    pub(crate) tag: Option<String>,
-}
-
-/// Looks a file up: in the manifest, by its name; else by its content, as the weights of that architecture with
-/// names like these were published. `graph` is the whole network.
-pub(crate) fn describe(architecture: &str, graph: &Graph, file: &TensorFile) -> Result<Described> {
-    let manifest = Manifest::published()?;
-    let known = manifest.of_file(file.path()).filter(|(weights, _)| weights.model() == architecture);
-    if let Some((weights, source)) = known {
-        let prepare = Prepare::published(weights, graph)?;
-        return Ok(Described { keys: source.keys, prepare, tag: Some(weights.tag.clone()) });
-    }
-    let keys = KeyMap::detect(architecture, file)?;
-    let alike =
-        manifest.of(architecture).find(|weights| weights.sources.iter().any(|source| source.keys == keys));
-    let prepare = match alike.or_else(|| manifest.of(architecture).next()) {
-        Some(weights) => Prepare::published(weights, graph)?,
-        None => Prepare::usual(graph)?,
-    };
-    Ok(Described { keys, prepare, tag: None })
-}
+use crate::{Error, Result};
 
 /// Layers whose parameters are drawn instead of read, by name: `fc`, or the scope `classifier`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Anew {
-    layers: Vec<String>,
+    pub(crate) layers: Vec<String>,
     /// What the values are drawn from.
     seed: u64,
 }
@@ -75,29 +46,37 @@ impl Anew {
     }
 }
 
-fn is_in(param: &str, layer: &str) -> bool {
+pub(crate) fn is_in(param: &str, layer: &str) -> bool {
     param == layer || param.strip_prefix(layer).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// The last layer with parameters of those that answer.
 pub(crate) fn classifier(graph: &Graph) -> Option<&Layer> {
     let answering = graph.ancestors([graph.main_output().node]);
-    let mut layers = graph.nodes().rev().filter(|(node, _)| answering.contains(node)).map(|(_, layer)| layer);
+    let mut layers =
+        graph.nodes().rev().filter(|(node, _)| answering.contains(*node)).map(|(_, layer)| layer);
     layers.find(|layer| !layer.params.is_empty())
 }
 
-/// Compares a file with a network both ways. What the `whole` network has beyond `graph` may be in the file.
+/// Compares a file with a network both ways. If `graph` is a part of the `whole` network, what lies beyond it may be in
+/// the file, the whole's or another's: a head of several layers for example.
 pub(crate) fn compare(graph: &Graph, whole: &Graph, file: &TensorFile, anew: &Anew) -> LoadReport {
     let shapes = |graph: &Graph| -> HashMap<String, Vec<usize>> {
         graph.params().map(|param| (param.name.clone(), param.shape.clone())).collect()
     };
-    let (needed, whole) = (shapes(graph), shapes(whole));
+    let scope = |name: &str| name.split(['.', '/']).next().unwrap_or_default().to_string();
+    let (needed, rest) = (shapes(graph), shapes(whole));
+    let scopes: HashSet<String> = needed.keys().map(|name| scope(name)).collect();
+    let is_part = needed.len() < rest.len();
     let beyond = |name: &str, shape: &[usize]| {
-        !needed.contains_key(name) && whole.get(name).is_some_and(|wanted| wanted == shape)
+        !needed.contains_key(name)
+            && (rest.get(name).is_some_and(|wanted| wanted == shape)
+                || (is_part && !scopes.contains(&scope(name))))
     };
     let wanted = graph.params().map(|param| (param.name.as_str(), param.shape.as_slice()));
     let found = file.shapes().filter(|(name, shape)| !beyond(name, shape));
-    LoadReport::compare(wanted, found, |name| anew.draws(name))
+    let report = LoadReport::compare(wanted, found, |name| anew.draws(name));
+    LoadReport { notes: file.notes().to_vec(), ..report }
 }
 
 /// The report if nothing is missing, left over or of another shape.
@@ -107,7 +86,35 @@ pub(crate) fn strict(report: LoadReport, graph: &Graph, file: &TensorFile) -> Re
         false => Err(Error::Unfit {
             file: file.path().to_path_buf(),
             model: graph.name().into(),
+            advice: advice(&report, graph, file),
             report: Box::new(report),
         }),
+    }
+}
+
+fn advice(report: &LoadReport, graph: &Graph, file: &TensorFile) -> String {
+    let layers: BTreeSet<&str> =
+        report.unexpected.iter().filter_map(|name| Some(name.rsplit_once('/')?.0)).collect();
+    let head = classifier(graph).map_or_else(String::new, |layer| layer.name.clone());
+    if file.format() == Format::Keras
+        && layers.len() > 1
+        && report.missing.iter().all(|name| is_in(name, &head))
+    {
+        let layers = layers.into_iter().collect::<Vec<_>>().join(", ");
+        return format!(
+            "its head has other layers than the one that `{}` has ({layers}); what it makes of a picture before them, \
+             `zoo features {} PICTURE --weights FILE -o OUT` gives, or any node with `--at`",
+            graph.name(),
+            graph.name()
+        );
+    }
+    format!("give the weights of `{}`, or name the network whose they are", graph.name())
+}
+
+/// That a tensor's values are numbers.
+pub(crate) fn check_finite(file: &TensorFile, name: &str, count: usize, of: usize) -> Result<()> {
+    match count {
+        0 => Ok(()),
+        _ => Err(Error::NotFinite { file: file.path().to_path_buf(), name: name.into(), count, of }),
     }
 }

@@ -5,14 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{D, DType, Device, Tensor, Var};
 use zoo_data::Picture;
-use zoo_layers::{Graph, Mode, Net, Shape};
+use zoo_layers::{Graph, Net, Shape};
 use zoo_weights::{LoadReport, TensorFile};
 
 use crate::{
-    Architecture, Error, Prepare, Published, Result, builtin,
+    Architecture, Error, Options, Prepare, Published, Result, builtin,
     card::Card,
+    fitting::fit,
     loading::{self, Anew},
 };
 
@@ -21,8 +22,11 @@ use crate::{
 pub struct Model {
     architecture: &'static Architecture,
     graph: Graph,
+    options: Options,
     /// The file it was named by, if it was.
     file: Option<PathBuf>,
+    /// Which of several networks in a file is meant.
+    key: Option<String>,
     device: Device,
 }
 
@@ -38,12 +42,14 @@ pub fn model(name: &str) -> Result<Model> {
             true => Error::NotAModel { name: name.into() },
             false => error,
         })?;
-        return Ok(Model { architecture, graph: architecture.graph()?, file: None, device: Device::Cpu });
+        let (graph, options) = (architecture.graph()?, Options::default());
+        return Ok(Model { architecture, graph, options, file: None, key: None, device: Device::Cpu });
     }
     let card = Card::required(&TensorFile::open(path)?, path)?;
     let architecture = card.architecture(path)?;
     let graph = card.graph(architecture, path)?;
-    Ok(Model { architecture, graph, file: Some(path.to_path_buf()), device: Device::Cpu })
+    let file = Some(path.to_path_buf());
+    Ok(Model { architecture, graph, options: card.options, file, key: None, device: Device::Cpu })
 }
 
 impl Model {
@@ -63,13 +69,36 @@ impl Model {
         self
     }
 
+    /// The same with other options than the architecture's own, where a file of weights can't tell them.
+    ///
+    /// # Errors
+    /// An option that the network does not have.
+    pub fn with_options(mut self, options: Options) -> Result<Self> {
+        self.graph = self.architecture.graph_for(&options)?;
+        self.options = options;
+        Ok(self)
+    }
+
+    /// The same, where a file of weights holds several networks, or one in several states: the one under this key.
+    pub fn under(mut self, key: Option<String>) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// In what it differs from its architecture.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// The same, but only the part that the named nodes, scopes or outputs need; they become the outputs.
     /// Its files may hold weights of what lies beyond.
     ///
     /// # Errors
     /// A name that the network has not.
     pub fn cut<S: AsRef<str>>(&self, names: &[S]) -> Result<Cut<'_>> {
-        Ok(Cut { model: self, graph: self.graph.cut(names)?, anew: Anew::default() })
+        let graph = self.graph.cut(names)?;
+        let names = Some(names.iter().map(|name| name.as_ref().to_string()).collect());
+        Ok(Cut { model: self, graph, names, anew: Anew::default() })
     }
 
     /// The same, but the parameters of these layers or scopes are drawn from `seed`, whatever a file has: a new
@@ -93,6 +122,9 @@ impl Model {
     /// # Errors
     /// [`Error::NotAClassifier`].
     pub fn check_classifies(&self) -> Result<()> {
+        if self.options.no_head {
+            return Err(Error::Headless { model: self.architecture.name.into() });
+        }
         match self.graph.get(self.graph.main_output().node).output {
             Shape::Vector { .. } => Ok(()),
             output @ Shape::Map { .. } => Err(Error::NotAClassifier {
@@ -133,7 +165,7 @@ impl Model {
     }
 
     fn whole(&self) -> Cut<'_> {
-        Cut { model: self, graph: self.graph.clone(), anew: Anew::default() }
+        Cut { model: self, graph: self.graph.clone(), names: None, anew: Anew::default() }
     }
 }
 
@@ -142,6 +174,8 @@ impl Model {
 pub struct Cut<'m> {
     model: &'m Model,
     graph: Graph,
+    /// The nodes it was cut at, if it was.
+    names: Option<Vec<String>>,
     anew: Anew,
 }
 
@@ -154,7 +188,7 @@ impl Cut<'_> {
         let name = self.model.architecture.name;
         match (&self.model.file, builtin::weights(name)) {
             (Some(path), _) => self.weights(path),
-            (None, Some(bytes)) => self.load(TensorFile::from_static(name, bytes)?, None),
+            (None, Some(bytes)) => self.load_carded(TensorFile::from_static(name, bytes)?),
             (None, None) => {
                 let published = Published::new(true)?;
                 let Some(first) = published.of(name).into_iter().next() else {
@@ -187,7 +221,8 @@ impl Cut<'_> {
             return Err(Error::NotHere { model: name.into(), tag: weights.tag.clone() });
         };
         let file = TensorFile::open(&here.path)?.with_keys(here.keys)?;
-        self.load(file, Some(Prepare::published(weights, &self.model.graph)?))
+        let prepare = Prepare::published(weights, &self.model.graph)?;
+        self.load(&self.graph, &self.model.graph, &file, prepare)
     }
 
     /// As [`Model::weights`].
@@ -195,51 +230,65 @@ impl Cut<'_> {
     /// # Errors
     /// As [`Model::weights`].
     pub fn weights(&self, path: &Path) -> Result<Network> {
-        let file = TensorFile::open(path)?;
+        let file = TensorFile::open_key(path, self.model.key.as_deref())?;
         if Card::read(&file)?.is_some() {
-            return self.load(file, None);
+            return self.load_carded(file);
         }
-        let known = loading::describe(self.model.architecture.name, &self.model.graph, &file)?;
-        self.load(file.with_keys(known.keys)?, Some(known.prepare))
+        let fitted = fit(self.model.architecture, &self.model.options, file, &self.anew.layers)?;
+        let part = self.part(&fitted.graph)?;
+        self.load(&part, &fitted.graph, &fitted.file, fitted.prepare)
     }
 
-    /// Loads a file; `prepare` is for one that says nothing of itself.
-    fn load(&self, file: TensorFile, prepare: Option<Prepare>) -> Result<Network> {
+    /// The part of a whole network that this is.
+    fn part(&self, whole: &Graph) -> Result<Graph> {
+        match &self.names {
+            Some(names) => Ok(whole.cut(names)?),
+            None => Ok(whole.clone()),
+        }
+    }
+
+    /// Loads a file that says what it is.
+    fn load_carded(&self, file: TensorFile) -> Result<Network> {
         let name = self.model.architecture.name;
-        let prepare = match (Card::read(&file)?, prepare) {
-            (Some(card), _) if card.architecture != name => {
-                let (file, theirs) = (file.path().to_path_buf(), card.architecture);
-                return Err(Error::OtherModel { file, theirs, wanted: name.into() });
-            }
-            (Some(card), _) => {
-                card.graph(self.model.architecture, file.path())?;
-                Prepare::card(card)
-            }
-            (None, Some(prepare)) => prepare,
-            (None, None) => Prepare::usual(&self.model.graph)?,
+        let Some(card) = Card::read(&file)? else {
+            return self.load(&self.graph, &self.model.graph, &file, Prepare::usual(&self.model.graph)?);
         };
-        let report = loading::compare(&self.graph, &self.model.graph, &file, &self.anew);
-        let report = loading::strict(report, &self.graph, &file)?;
-        let net = self.graph.load_tensors(&self.tensors(&file)?, &self.model.device)?;
+        if card.architecture != name {
+            let (file, theirs) = (file.path().to_path_buf(), card.architecture);
+            return Err(Error::OtherModel { file, theirs, wanted: name.into() });
+        }
+        let whole = card.graph(self.model.architecture, file.path())?;
+        let part = self.part(&whole)?;
+        self.load(&part, &whole, &file, Prepare::card(card))
+    }
+
+    /// Loads a part of a network from a file under its names.
+    fn load(&self, graph: &Graph, whole: &Graph, file: &TensorFile, prepare: Prepare) -> Result<Network> {
+        let report = loading::compare(graph, whole, file, &self.anew);
+        let report = loading::strict(report, graph, file)?;
+        let net = graph.load_tensors(&self.tensors(graph, file)?, &self.model.device)?;
         let device = self.model.device.clone();
         Ok(Network { net, prepare, device, report, file: file.path().to_path_buf() })
     }
 
-    /// The network's tensors: the file's, and those that are drawn.
-    fn tensors(&self, file: &TensorFile) -> Result<HashMap<String, Tensor>> {
+    /// The network's tensors: the file's, and those that are drawn. They are variables already, since what a network
+    /// loads becomes one, and is copied if it is none.
+    fn tensors(&self, graph: &Graph, file: &TensorFile) -> Result<HashMap<String, Tensor>> {
         let mut tensors = HashMap::new();
-        for param in self.graph.params() {
+        for param in graph.params() {
             let tensor = if self.anew.draws(&param.name) {
                 self.anew.sample(param)?
             } else {
-                // That it is there, and of this shape, the report has told.
-                let Some(tensor) = file.get(&param.name) else { continue };
-                let values = tensor.to_f32().map_err(|source| {
+                let values = file.values(&param.name).map_err(|source| {
                     let (file, name) = (file.path().to_path_buf(), param.name.clone());
                     Error::Tensor { file, name, source }
                 })?;
-                Tensor::from_vec(values, param.shape.as_slice(), &Device::Cpu)
-                    .map_err(zoo_layers::Error::from)?
+                // That it is there, and of this shape, the report has told.
+                let Some(values) = values else { continue };
+                let wrong = values.iter().filter(|value| !value.is_finite()).count();
+                loading::check_finite(file, &param.name, wrong, values.len())?;
+                let variable = Var::from_vec(values, param.shape.as_slice(), &Device::Cpu);
+                variable.map_err(zoo_layers::Error::from)?.into_inner()
             };
             tensors.insert(param.name.clone(), tensor);
         }
@@ -258,10 +307,15 @@ pub struct Network {
 }
 
 /// What a network says of a picture: the likeliest classes, the first first.
+///
+/// A network with one output tells no classes apart by itself. If two are named for it (the first for a low score,
+/// the second for a high one), their probabilities are the sigmoid's; else there is the score and no class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// The likeliest classes.
     pub top: Vec<Guess>,
+    /// What a network with one output gives, as it gives it.
+    pub score: Option<f32>,
 }
 
 /// A class and how likely it is.
@@ -325,15 +379,44 @@ impl Network {
     /// A batch that does not fit the network.
     pub fn answers(&self, pictures: &Tensor, top: usize) -> Result<Vec<Answer>> {
         let pictures = pictures.to_device(&self.device).map_err(zoo_layers::Error::from)?;
-        let logits = self.net.forward(&pictures, Mode::Eval)?;
-        let probabilities = candle_nn::ops::softmax(&logits, D::Minus1).and_then(|p| p.to_vec2::<f32>());
-        let answer = |row: Vec<f32>| {
-            let mut order: Vec<usize> = (0..row.len()).collect();
-            // Of equal ones the first class comes first.
-            order.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
-            let guess = |index| Guess { index, label: self.prepare.class(index), probability: row[index] };
-            Answer { top: order.into_iter().take(top).map(guess).collect() }
+        let logits = self.net.answer(&pictures)?;
+        check_numbers(&logits, self.net.graph().name(), "answers")?;
+        let single = logits.dims().last() == Some(&1);
+        // The softmax of a single number is 1, whatever the number.
+        let values = if single { Ok(logits) } else { candle_nn::ops::softmax(&logits, D::Minus1) };
+        let values = values.and_then(|values| values.to_vec2::<f32>()).map_err(zoo_layers::Error::from)?;
+        let answer = |row: Vec<f32>| match row.as_slice() {
+            [score] if single => Answer { top: self.ranked(&self.sides(*score), top), score: Some(*score) },
+            probabilities => Answer { top: self.ranked(probabilities, top), score: None },
         };
-        Ok(probabilities.map_err(zoo_layers::Error::from)?.into_iter().map(answer).collect())
+        Ok(values.into_iter().map(answer).collect())
+    }
+
+    /// The probabilities of the two classes between which a single output decides; none if it isn't known to.
+    fn sides(&self, score: f32) -> Vec<f32> {
+        let sigmoid = |score: f32| 1.0 / (1.0 + (-score).exp());
+        if self.prepare.is_binary() { vec![sigmoid(-score), sigmoid(score)] } else { Vec::new() }
+    }
+
+    /// The likeliest classes with their names. Of equal ones the first class comes first.
+    fn ranked(&self, probabilities: &[f32], top: usize) -> Vec<Guess> {
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
+        let guess =
+            |index| Guess { index, label: self.prepare.class(index), probability: probabilities[index] };
+        order.into_iter().take(top).map(guess).collect()
+    }
+}
+
+/// That a network's answers are numbers.
+///
+/// # Errors
+/// [`Error::NoNumbers`] for those that are not, and for infinite ones.
+pub fn check_numbers(answers: &Tensor, model: &str, what: &str) -> Result<()> {
+    // A value that is no number makes the sum none, and so do infinite ones times zero.
+    let sum = (answers * 0.0).and_then(|zeros| zeros.sum_all()).and_then(|sum| sum.to_dtype(DType::F32));
+    match sum.and_then(|sum| sum.to_scalar::<f32>()).map_err(zoo_layers::Error::from)? == 0.0 {
+        true => Ok(()),
+        false => Err(Error::NoNumbers { model: model.into(), what: what.into() }),
     }
 }

@@ -10,8 +10,11 @@ use zoo_weights::{Channels, Classes, Interpolation, Weights};
 
 use crate::{
     Error, Result,
-    card::{Card, Digit, Preprocessing, outputs},
+    card::{Card, Digit, Prepared, Preprocessing, names_fit, outputs},
 };
+
+/// The side of pictures that are taken whole.
+const SMALL: usize = 64;
 
 /// How a network wants its pictures, and what it calls its classes.
 #[derive(Clone, Debug)]
@@ -22,14 +25,17 @@ pub struct Prepare {
 
 impl Prepare {
     /// What the field does for a network of these inputs and outputs where nobody says otherwise: one channel
-    /// is a digit; three are a photograph, scaled to 8/7 of the input, its centre cropped, and normalised with
-    /// ImageNet's mean and deviation.
+    /// is a digit if the picture is as small as one; three are a photograph, scaled to 8/7 of the input, its centre
+    /// cropped, and normalised with ImageNet's mean and deviation. Small pictures are taken whole: CIFAR's have the
+    /// input's size. Of others no preparation is known.
     ///
     /// # Errors
-    /// An input that is neither.
+    /// An input that is no picture.
     pub(crate) fn usual(graph: &Graph) -> Result<Self> {
         let how = match graph.input() {
-            Shape::Map { channels: 1, height, width } if height == width && height >= handwriting::SIDE => {
+            Shape::Map { channels: 1, height, width }
+                if height == width && (handwriting::SIDE..=SMALL).contains(&height) =>
+            {
                 let padding = (height - handwriting::SIDE) / 2;
                 let input = [1, height, width];
                 Preprocessing::Digit(Digit { input, padding, mean: 0.1307, std: 0.3081 })
@@ -38,7 +44,7 @@ impl Prepare {
                 let side = |side: usize| u32::try_from(side).ok();
                 Preprocessing::Photo(zoo_weights::Preprocess {
                     input: [3, height, width],
-                    resize: side(height * 8 / 7),
+                    resize: side(if height <= SMALL { height } else { height * 8 / 7 }),
                     crop: side(height),
                     interpolation: Interpolation::Bilinear,
                     scale: 1.0,
@@ -46,6 +52,9 @@ impl Prepare {
                     std: IMAGENET_STD.to_vec(),
                     channels: Channels::Rgb,
                 })
+            }
+            Shape::Map { channels, height, width } => {
+                Preprocessing::Prepared(Prepared { input: [channels, height, width] })
             }
             input => {
                 return Err(Error::NoPreparation { model: graph.name().into(), input: input.to_string() });
@@ -74,15 +83,24 @@ impl Prepare {
             Classes::Voc => classes::voc(),
             Classes::Digits => return Self::usual(graph),
         };
+        if graph.input().channels() != weights.preprocess.input[0] {
+            return Self::usual(graph);
+        }
         let how = Preprocessing::Photo(weights.preprocess.clone());
         Ok(Self { how, classes: names_for(graph, names) })
     }
 
     /// The same with numbers for names where there aren't as many as the network has classes.
     pub(crate) fn named_for(mut self, graph: &Graph) -> Self {
-        if self.classes.len() != outputs(graph) {
+        if !names_fit(self.classes.len(), outputs(graph)) {
             self.classes = names_for(graph, &[]);
         }
+        self
+    }
+
+    /// The same for a network with one output that decides between two classes, named by their numbers.
+    pub(crate) fn binary(mut self) -> Self {
+        self.classes = vec!["0".into(), "1".into()];
         self
     }
 
@@ -96,6 +114,11 @@ impl Prepare {
         self.classes.get(index).cloned().unwrap_or_else(|| index.to_string())
     }
 
+    /// Whether it names the two classes between which a network with one output decides.
+    pub(crate) fn is_binary(&self) -> bool {
+        self.classes.len() == 2
+    }
+
     /// One picture as a tensor (1, c, h, w); `name` is what errors call it.
     ///
     /// # Errors
@@ -106,6 +129,10 @@ impl Prepare {
             Preprocessing::Photo(photo) => {
                 let input = steps(photo).apply(picture)?;
                 (input.values, [3, input.height, input.width])
+            }
+            Preprocessing::Prepared(Prepared { input: [channels, height, width] }) => {
+                let input = format!("{channels}x{height}x{width}");
+                return Err(Error::NoPreparation { model: "the network".into(), input });
             }
         };
         let tensor = Tensor::from_vec(values, (1, channels, height, width), &Device::Cpu);

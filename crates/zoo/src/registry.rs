@@ -1,11 +1,12 @@
 //! The list of architectures: the only one. Everything else about a network is read from its graph.
 
 use zoo_layers::{Graph, Result};
-use zoo_resnet::ResNet;
+use zoo_resnet::{CifarResNet, ResNet};
 use zoo_senet::SeNet;
+use zoo_vgg::Vgg;
 use zoo_xception::Xception;
 
-use crate::{Geometry, geometry::Build};
+use crate::{Geometry, Options, geometry::Build};
 
 /// The paper a family of networks comes from.
 #[derive(Debug)]
@@ -65,6 +66,19 @@ impl Architecture {
     /// None: a test builds every one.
     pub fn graph(&self) -> Result<Graph> {
         self.build.graph()
+    }
+
+    /// The network with these options.
+    ///
+    /// # Errors
+    /// An option that this network does not have, or a value that it can't have.
+    pub fn graph_for(&self, options: &Options) -> crate::Result<Graph> {
+        self.build.graph_for(self.name, options)
+    }
+
+    /// What stays unsaid by the names and shapes of weights, for these options.
+    pub(crate) fn assumed(&self, options: &Options) -> Vec<String> {
+        self.build.assumed(self.name, options)
     }
 
     /// The network with another output stride or stem.
@@ -218,6 +232,14 @@ const fn resnet(family: &'static Family, net: ResNet, accuracy: Option<Accuracy>
     Architecture { name: net.name, family, accuracy, build: Build::ResNet(net) }
 }
 
+const fn cifar(net: CifarResNet, accuracy: Option<Accuracy>) -> Architecture {
+    Architecture { name: net.name, family: &RESNET, accuracy, build: Build::Cifar(net) }
+}
+
+const fn vgg(net: Vgg, accuracy: Option<Accuracy>) -> Architecture {
+    Architecture { name: net.name, family: &VGG, accuracy, build: Build::Vgg(net) }
+}
+
 const fn senet(family: &'static Family, net: SeNet, accuracy: Option<Accuracy>) -> Architecture {
     Architecture { name: net.name, family, accuracy, build: Build::SeNet(net) }
 }
@@ -246,14 +268,14 @@ pub static ARCHITECTURES: &[Architecture] = &[
     line("mnist_convnet", &LENET, zoo_lenet::mnist_convnet, None),
     line("alexnet", &ALEXNET, zoo_alexnet::alexnet, top1(56.522, TORCHVISION)),
     line("alexnet_paper", &ALEXNET, zoo_alexnet::alexnet_paper, top1(59.3, "ImageNet, Krizhevsky et al. 2012, table 2")),
-    line("vgg11", &VGG, zoo_vgg::vgg11, top1(69.020, TORCHVISION)),
-    line("vgg13", &VGG, zoo_vgg::vgg13, top1(69.928, TORCHVISION)),
-    line("vgg16", &VGG, zoo_vgg::vgg16, top1(71.592, TORCHVISION)),
-    line("vgg19", &VGG, zoo_vgg::vgg19, top1(72.376, TORCHVISION)),
-    line("vgg11_bn", &VGG, zoo_vgg::vgg11_bn, top1(70.370, TORCHVISION)),
-    line("vgg13_bn", &VGG, zoo_vgg::vgg13_bn, top1(71.586, TORCHVISION)),
-    line("vgg16_bn", &VGG, zoo_vgg::vgg16_bn, top1(73.360, TORCHVISION)),
-    line("vgg19_bn", &VGG, zoo_vgg::vgg19_bn, top1(74.218, TORCHVISION)),
+    vgg(Vgg::VGG11, top1(69.020, TORCHVISION)),
+    vgg(Vgg::VGG13, top1(69.928, TORCHVISION)),
+    vgg(Vgg::VGG16, top1(71.592, TORCHVISION)),
+    vgg(Vgg::VGG19, top1(72.376, TORCHVISION)),
+    vgg(Vgg::VGG11_BN, top1(70.370, TORCHVISION)),
+    vgg(Vgg::VGG13_BN, top1(71.586, TORCHVISION)),
+    vgg(Vgg::VGG16_BN, top1(73.360, TORCHVISION)),
+    vgg(Vgg::VGG19_BN, top1(74.218, TORCHVISION)),
     line("googlenet", &GOOGLENET, zoo_googlenet::googlenet, top1(69.778, TORCHVISION)),
     line("googlenet_paper", &GOOGLENET, zoo_googlenet::googlenet_paper, top5(89.93, "ImageNet, Szegedy et al. 2014, table 3, one network and crop")),
     line("fcn32s", &FCN, zoo_fcn::fcn32s, mean_iou(63.63, PYTORCH_FCN)),
@@ -269,11 +291,11 @@ pub static ARCHITECTURES: &[Architecture] = &[
     resnet(&RESNET, ResNet::RESNET50_V1, top1(75.3, "ImageNet, KaimingHe/deep-residual-networks, one crop")),
     resnet(&RESNET, ResNet::RESNET101, top1(77.374, TORCHVISION)),
     resnet(&RESNET, ResNet::RESNET152, top1(78.312, TORCHVISION)),
-    line("resnet20_cifar", &RESNET, zoo_resnet::resnet20_cifar, top1(91.25, PAPER_CIFAR)),
-    line("resnet32_cifar", &RESNET, zoo_resnet::resnet32_cifar, top1(92.49, PAPER_CIFAR)),
-    line("resnet44_cifar", &RESNET, zoo_resnet::resnet44_cifar, top1(92.83, PAPER_CIFAR)),
-    line("resnet56_cifar", &RESNET, zoo_resnet::resnet56_cifar, top1(93.03, PAPER_CIFAR)),
-    line("resnet110_cifar", &RESNET, zoo_resnet::resnet110_cifar, top1(93.57, PAPER_CIFAR)),
+    cifar(CifarResNet::RESNET20, top1(91.25, PAPER_CIFAR)),
+    cifar(CifarResNet::RESNET32, top1(92.49, PAPER_CIFAR)),
+    cifar(CifarResNet::RESNET44, top1(92.83, PAPER_CIFAR)),
+    cifar(CifarResNet::RESNET56, top1(93.03, PAPER_CIFAR)),
+    cifar(CifarResNet::RESNET110, top1(93.57, PAPER_CIFAR)),
     resnet(&WIDE_RESNET, ResNet::WIDE_RESNET50_2, top1(78.468, TORCHVISION)),
     resnet(&WIDE_RESNET, ResNet::WIDE_RESNET101_2, top1(78.848, TORCHVISION)),
     resnet(&RESNEXT, ResNet::RESNEXT50_32X4D, top1(77.618, TORCHVISION)),

@@ -28,9 +28,7 @@ struct Bench {
 
 impl Bench {
     fn new(len: usize) -> Self {
-        let bytes: Vec<u8> =
-            (0..len as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
-        let bytes = Arc::new(bytes);
+        let bytes = server::content(len);
         let server = Server::start();
         let hash = sha256(&bytes);
         server

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
 use serde::Serialize;
-use zoo_layers::{Graph, Mode};
+use zoo_layers::Graph;
 use zoo_report::{Align, Format, Memory, Options, Summary, Table, bytes, count, thousands};
 
 use crate::{
@@ -70,7 +70,7 @@ impl Arguments {
             let model = running::model(name)?;
             let graph = self.shaping.graph(&model).with_context(|| name.clone()).or_wrong_call()?;
             let options = Options { batch: self.batch as usize, ..Options::default() };
-            let summary = Summary::of(&graph, &options);
+            let summary = Summary::of(&graph, &options)?;
             entries.push(Entry {
                 facts: Facts::of(model.architecture()),
                 input: graph.input().dims(),
@@ -124,7 +124,7 @@ fn latency(graph: &Graph, batch: usize, device: &Device) -> Result<Duration> {
     let pictures = Tensor::ones(graph.input().with_batch(batch), DType::F32, device)?;
     let answer = || -> Result<Duration> {
         let start = Instant::now();
-        net.forward(&pictures, Mode::Eval)?;
+        net.answer(&pictures)?;
         device.synchronize()?;
         Ok(start.elapsed())
     };
@@ -225,7 +225,7 @@ fn lines(entries: &[Entry]) -> Table {
 }
 
 /// The words of `text` in lines of `width` characters; at least one line, and a longer word has a line of its own.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         match lines.last_mut() {

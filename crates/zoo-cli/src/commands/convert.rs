@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
-use zoo::Conversion;
+use zoo::{Conversion, Options};
+use zoo_data::shown;
 use zoo_weights::Dtype;
 
 use crate::{
     failure::OrWrongCall,
     output,
-    running::{REPORTED, shown, unfit, writable},
+    running::{REPORTED, unfit, writable, written},
 };
 
 /// Convert a file of weights into a model of its own
@@ -32,12 +33,21 @@ pub(crate) struct Arguments {
     /// The architecture, or the tag whose preprocessing holds, where IN does not say
     #[arg(long, value_name = "MODEL|TAG")]
     model: Option<String>,
-    /// A text file with the name of a class on each line
+    /// A text file with the name of a class on each line, in order or with its number before it (0: cat)
     #[arg(long, value_name = "FILE")]
     classes: Option<PathBuf>,
     /// How to store the values; as they are if not given
     #[arg(long, value_enum, value_name = "TYPE")]
     dtype: Option<DtypeName>,
+    /// Which of several networks in IN, or which state of one: a key (state_dict_ema), or what names begin with
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// Picture pixels for one pixel of the last map it was trained with: 8, 16 or 32 (ResNet, SENet, Xception)
+    #[arg(long, value_name = "N")]
+    output_stride: Option<usize>,
+    /// Of a CIFAR ResNet: a shortcut's new channels lie on both sides of the old ones
+    #[arg(long)]
+    centred_shortcut: bool,
     /// Draw the parameters of this layer or scope anew instead of reading them; may be repeated
     #[arg(long, value_name = "LAYER")]
     new: Vec<String>,
@@ -77,8 +87,14 @@ impl Arguments {
             dtype: self.dtype.map(Dtype::from),
             anew: self.new,
             seed: self.seed,
+            key: self.key,
+            options: Options {
+                output_stride: self.output_stride,
+                centred_shortcut: self.centred_shortcut,
+                ..Options::default()
+            },
         };
-        writable(&self.to)?;
+        let destination = writable(&self.to)?;
         let bar = output::spinner(format!("reading {}", shown(&self.from)));
         let outcome = conversion.run(&self.from, &self.to);
         bar.finish_and_clear();
@@ -91,6 +107,7 @@ impl Arguments {
                 | zoo::Error::SameFile { .. }
                 | zoo::Error::Ending { .. }
                 | zoo::Error::NoSuchLayer { .. }
+                | zoo::Error::Geometry { .. }
                 | zoo::Error::ClassNames { .. }),
             ) => return Err(error).or_wrong_call(),
             Err(error) => {
@@ -99,21 +116,45 @@ impl Arguments {
             }
         };
         let of = converted.tag.map_or(String::new(), |tag| format!(" ({tag})"));
-        let report = match self.verbose {
-            true => converted.report.in_full(usize::MAX),
-            false if converted.report.newly_initialised.is_empty() => String::new(),
-            false => {
-                zoo_weights::LoadReport { loaded: Vec::new(), ..converted.report.clone() }.in_full(REPORTED)
-            }
+        let shown_report = match self.verbose {
+            true => converted.report.clone(),
+            false => zoo_weights::LoadReport { loaded: Vec::new(), ..converted.report.clone() },
         };
-        let loaded = converted.report.loaded.len();
-        Ok(format!(
-            "{}{of}, {} classes, {loaded} tensors\n{report}{}\n",
+        let report = shown_report.in_full(if self.verbose { usize::MAX } else { REPORTED });
+        let classes = match converted.classes {
+            Some(classes) => format!("{classes} classes"),
+            None => "no classifier".into(),
+        };
+        let options = options(&converted.options);
+        let assumed = match converted.assumed.as_slice() {
+            [] => String::new(),
+            assumed => format!("assumed: {}\n", assumed.join("; ")),
+        };
+        let printed = format!(
+            "{}{of}, {classes}{options}, {} tensors\n{report}{assumed}{}\n",
             converted.model,
-            converted.classes,
+            converted.report.loaded.len(),
             shown(&self.to)
-        ))
+        );
+        Ok(written(&destination, printed))
     }
+}
+
+/// In what a network differs from its architecture beside the classes, as the end of a list.
+fn options(options: &Options) -> String {
+    let mut told = Vec::new();
+    told.extend(options.in_channels.map(|channels| format!("{channels} input channels")));
+    told.extend(options.output_stride.map(|stride| format!("output stride {stride}")));
+    told.extend(options.least_squeezed.map(|least| format!("at least {least} squeezed channels")));
+    for (is, what) in [
+        (options.small_stem, "small stem"),
+        (options.no_auxiliary, "no auxiliary heads"),
+        (options.centred_shortcut, "centred shortcuts"),
+        (options.mean_classifier, "one linear layer behind the mean"),
+    ] {
+        told.extend(is.then(|| what.to_string()));
+    }
+    told.iter().map(|what| format!(", {what}")).collect()
 }
 
 /// If tensors are missing and nothing else is wrong: the flags that have them drawn.
@@ -137,13 +178,18 @@ fn drawn_instead(error: &zoo::Error) -> String {
     }
 }
 
-/// The lines of a text file; empty ones at its end are none.
+/// The names in a text file. Names that stand for several classes are told, since answers will not tell them apart.
 fn names(path: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(path).with_context(|| {
+    let bytes = std::fs::read(path).with_context(|| {
         format!(
             "the names of classes in {} can't be read; give a text file with one on each line",
             shown(path)
         )
     })?;
-    Ok(text.trim_end().lines().map(|line| line.trim().to_string()).collect())
+    let names = zoo_data::classes::parse(&bytes, &shown(path))?;
+    for (name, classes) in zoo_data::classes::repeated(&names) {
+        let classes: Vec<String> = classes.iter().map(usize::to_string).collect();
+        output::note(&format!("{}: `{name}` is the name of classes {}", shown(path), classes.join(", ")));
+    }
+    Ok(names)
 }

@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use clap::Args;
 use serde_json::json;
 use zoo::{Model, Network};
+use zoo_data::shown;
 use zoo_layers::{Mode, Shape};
 use zoo_weights::TensorFile;
 
@@ -14,7 +15,8 @@ use crate::{
     failure::{InPart, OrWrongCall, sentence},
     output, parallel,
     pictures::{self, Place},
-    running::{RunArguments, shown, writable},
+    running::{RunArguments, writable, written},
+    shaping,
 };
 
 /// Inputs that run through the network at once.
@@ -59,33 +61,32 @@ impl Arguments {
             false => self.names(&model)?,
         };
         let cut = model.cut(&names).or_wrong_call()?;
-        writable(&self.output)?;
+        let destination = writable(&self.output)?;
         let network = self.run.load_cut(&model, &cut)?;
-        let places = places(&self.inputs)?;
+        let places = pictures::places(&self.inputs)?;
         let mut gathered = Gathered::new(&names);
         let mut faults = Vec::new();
         let bar = output::bar(places.len() as u64, "inputs");
-        parallel::in_order(
-            &places,
-            parallel::threads(),
-            |place| prepared(&network, place),
-            |_, outcome| {
-                match outcome {
-                    Ok(input) => gathered.add(&network, input)?,
-                    Err(error) => faults.push(sentence(&error)),
-                }
-                bar.inc(1);
-                Ok(())
-            },
-        )?;
+        let count = places.len();
+        let prepare = |place: &Place| prepared(&network, place);
+        parallel::in_order(places.into_iter(), parallel::threads(), prepare, |done| {
+            match done {
+                Some((_, Ok(input))) => gathered.add(&network, input)?,
+                Some((_, Err(error))) => faults.push(sentence(&error)),
+                None => return Ok(()),
+            }
+            bar.inc(1);
+            Ok(())
+        })?;
         gathered.compute(&network)?;
         bar.finish_and_clear();
         let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
-        let complaint = || pictures::complaint(&faults, places.len(), "inputs");
+        let complaint = || pictures::complaint(&faults, count, "inputs");
         if gathered.inputs.is_empty() {
             return Err(complaint());
         }
         let printed = format!("{}{}\n", gathered.save(&self.output)?, shown(&self.output));
+        let printed = written(&destination, printed);
         match faults.is_empty() {
             true => Ok(printed),
             false => Err(InPart { printed, error: complaint() }.into()),
@@ -98,7 +99,7 @@ impl Arguments {
             if self.at[..i].contains(name) {
                 return Err(anyhow!("`--at {name}` is given twice")).or_wrong_call();
             }
-            model.graph().find(name).or_wrong_call()?;
+            shaping::known(model.graph(), name).or_wrong_call()?;
         }
         Ok(self.at.clone())
     }
@@ -144,6 +145,7 @@ impl<'n> Gathered<'n> {
             let outputs = network.net().outputs(&part, Mode::Eval)?;
             for (name, rows) in &mut self.tensors {
                 let output = outputs.get(*name).with_context(|| format!("`{name}` was not computed"))?;
+                zoo::check_numbers(output, network.net().graph().name(), "features")?;
                 let values = output.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
                 if rows.shape.is_empty() {
                     rows.shape = output.dims().to_vec();
@@ -181,38 +183,26 @@ struct Prepared {
     values: Tensor,
 }
 
-/// Like [`pictures::places`], but tensor files stay what they are.
-fn places(arguments: &[PathBuf]) -> Result<Vec<Place>> {
-    let mut found = Vec::new();
-    for argument in arguments {
-        match is_tensor(argument) {
-            true => found.push(Place::File(argument.clone())),
-            false => found.extend(pictures::places(std::slice::from_ref(argument))?),
-        }
-    }
-    Ok(found)
-}
-
 fn is_tensor(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "npy" || ending == "safetensors")
 }
 
 /// One input: a picture, or a file with one or many that are prepared.
 fn prepared(network: &Network, place: &Place) -> Result<Prepared> {
-    let name = place.name();
+    let (name, path) = (place.name(), place.path());
     match place {
-        Place::File(path) if is_tensor(path) => {
-            let values = tensor(path)?;
+        Place::File(file) if is_tensor(file) => {
+            let values = tensor(file)?;
             check(network, &values, &name)?;
             let names = match values.dim(0)? {
-                1 => vec![name],
-                count => (0..count).map(|row| format!("{name}#{row}")).collect(),
+                1 => vec![path],
+                count => (0..count).map(|row| format!("{path}#{row}")).collect(),
             };
             Ok(Prepared { names, values })
         }
         _ => {
             let values = network.prepare().picture(&place.read()?, &name)?;
-            Ok(Prepared { names: vec![name], values })
+            Ok(Prepared { names: vec![path], values })
         }
     }
 }
@@ -221,7 +211,7 @@ fn prepared(network: &Network, place: &Place) -> Result<Prepared> {
 fn tensor(path: &Path) -> Result<Tensor> {
     if path.extension().is_some_and(|ending| ending == "npy") {
         let tensor = Tensor::read_npy(path).and_then(|tensor| tensor.to_dtype(DType::F32));
-        return tensor.with_context(|| format!("{}: not a NumPy array that can be read", path.display()));
+        return tensor.with_context(|| format!("{}: not a NumPy array that can be read", shown(path)));
     }
     let file = TensorFile::open(path)?;
     let chosen = match file.len() {
@@ -231,7 +221,7 @@ fn tensor(path: &Path) -> Result<Tensor> {
     let Some(tensor) = chosen else {
         bail!(
             "{}: holds {} tensors and none called `input`; leave one, or name it so",
-            path.display(),
+            shown(path),
             file.len()
         );
     };

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
+use zoo_data::shown;
 use zoo_report::{Align, Table};
 use zoo_weights::{FetchError, Fetcher, Listed, Manifest, Settings, Weights};
 
@@ -76,7 +77,7 @@ impl Arguments {
             screen.clear();
             // What is done is told at once: the next may take an hour.
             match outcome {
-                Ok(line) => output::say(&line),
+                Ok(line) => output::say(&line)?,
                 Err(error) => faults.push(sentence(&error)),
             }
         }
@@ -113,9 +114,9 @@ impl Arguments {
         }
         let mut lines = String::new();
         for file in checked {
-            let path = file.path.display();
-            match file.verdict {
-                Ok(by) => lines += &format!("{tag}  {by}  {path}\n"),
+            let path = shown(&file.path);
+            match &file.verdict {
+                Ok(_) => lines += &format!("{tag}  {file}  {path}\n"),
                 Err(why) => bail!("{path} is spoilt: {why}; remove it and fetch `{tag}` again"),
             }
         }
@@ -128,7 +129,7 @@ fn fetch(weights: &Weights, fetcher: &Fetcher, screen: &Screen) -> Result<String
     match fetcher.fetch(weights, &mut |event| screen.event(tag, &event)) {
         Ok(here) => {
             let how = here.verified.map_or_else(|| "was here".into(), |by| by.to_string());
-            Ok(format!("{tag}  {how}  {}\n", here.path.display()))
+            Ok(format!("{tag}  {how}  {}\n", shown(&here.path)))
         }
         Err(error @ FetchError::BuiltIn { .. }) => Ok(format!("{error}\n")),
         Err(error) => Err(error.into()),

@@ -1,11 +1,14 @@
 //! `zoo list`: what there is.
 
+use std::collections::HashSet;
+
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use zoo::ARCHITECTURES;
 use zoo_report::{Align, Format, Options, Summary, Table, count, thousands};
 
+use super::compare::wrapped;
 use crate::{
     arguments::FormatArgument,
     facts::{Facts, dims},
@@ -14,7 +17,8 @@ use crate::{
 
 /// List the architectures
 ///
-/// With the year, parameters, multiply-accumulates for one picture, input size, published accuracy and weights.
+/// With parameters, multiply-accumulates for one picture, input size, published accuracy and weights, family by family.
+/// A tag of weights is the name, a point and what stands in the last column: resnet50.tv_in1k.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  zoo list\n  zoo list 'resnet*'\n  zoo list --format json")]
 pub(crate) struct Arguments {
@@ -46,7 +50,7 @@ impl Arguments {
         let mut lines = Vec::new();
         for architecture in ARCHITECTURES.iter().filter(|line| self.wants(line.name)) {
             let graph = architecture.graph()?;
-            let summary = Summary::of(&graph, &Options::default());
+            let summary = Summary::of(&graph, &Options::default())?;
             let weights = published.of(architecture.name);
             lines.push(Line {
                 facts: Facts::of(architecture),
@@ -56,9 +60,14 @@ impl Arguments {
                 weights: weights.into_iter().map(|w| Weights { tag: w.tag, here: w.here }).collect(),
             });
         }
-        let format = self.format.into();
-        let json = || Ok(serde_json::to_string_pretty(&lines)?);
-        output::table(format, &table(&lines, format), json, || legend(&lines))
+        match self.format.into() {
+            // A page is as wide as a terminal usually is, where there is none.
+            Format::Table => Ok(page(&lines, output::width().unwrap_or(80))),
+            format => {
+                let json = || Ok(serde_json::to_string_pretty(&lines)?);
+                output::table(format, &table(&lines), json, String::new)
+            }
+        }
     }
 
     fn wants(&self, name: &str) -> bool {
@@ -69,8 +78,8 @@ impl Arguments {
     }
 }
 
-/// The table; people get authors, ideas and sources below it instead of in columns.
-fn table(lines: &[Line], format: Format) -> Table {
+/// A line for each architecture, with all that is known of it.
+fn table(lines: &[Line]) -> Table {
     let columns = [
         ("name", Align::Left),
         ("family", Align::Left),
@@ -85,11 +94,10 @@ fn table(lines: &[Line], format: Format) -> Table {
         ("accuracy", Align::Left),
         ("source", Align::Left),
     ];
-    let columns = if format == Format::Table { &columns[..8] } else { &columns };
-    let mut table = Table::new(columns, 7);
+    let mut table = Table::new(&columns, 7);
     for Line { facts, params, macs, input, weights } in lines {
         let weights = weights.iter().map(|w| format!("{}{}", w.tag, if w.here { " (here)" } else { "" }));
-        let mut cells = vec![
+        table.push([
             facts.name.to_string(),
             facts.family.into(),
             facts.year.to_string(),
@@ -98,42 +106,99 @@ fn table(lines: &[Line], format: Format) -> Table {
             dims(input),
             facts.top1.map(|top1| format!("{top1:.2}")).unwrap_or_default(),
             weights.collect::<Vec<_>>().join(", "),
-        ];
-        if format != Format::Table {
-            cells.extend([facts.authors.into(), facts.idea.into()]);
-            cells.push(facts.accuracy.map_or(String::new(), |accuracy| accuracy.text()));
-            cells.push(facts.accuracy.map_or(String::new(), |accuracy| accuracy.source.into()));
-        }
-        table.push(cells);
+            facts.authors.into(),
+            facts.idea.into(),
+            facts.accuracy.map_or(String::new(), |accuracy| accuracy.text()),
+            facts.accuracy.map_or(String::new(), |accuracy| accuracy.source.into()),
+        ]);
     }
     table
 }
 
-/// Each family's year, authors and idea, and where its accuracies are published.
-fn legend(lines: &[Line]) -> String {
+/// What people read, `width` characters wide: families one after the other, each under its year, authors, idea and
+/// the source of its accuracies, so that a line needs none of them. Of a tag there stands what follows the name. In a
+/// narrow terminal columns are left out, the least needed first.
+fn page(lines: &[Line], width: usize) -> String {
+    type Column = (&'static str, Align, fn(&Line) -> String);
+    const COLUMNS: [Column; 5] = [
+        ("name", Align::Left, |line| line.facts.name.into()),
+        ("parameters", Align::Right, |line| thousands(line.params)),
+        ("MACs", Align::Right, |line| count(line.macs)),
+        ("input", Align::Right, |line| dims(&line.input)),
+        ("top-1", Align::Right, |line| line.facts.top1.map(|top1| format!("{top1:.2}")).unwrap_or_default()),
+    ];
     if lines.is_empty() {
         return "nothing matches; `zoo list` without a pattern shows all\n".into();
     }
-    let mut text = String::new();
-    let mut families: Vec<&str> = Vec::new();
-    for Facts { family, year, authors, idea, .. } in lines.iter().map(|line| &line.facts) {
-        if families.contains(family) {
-            continue;
+    let mut families: Vec<&'static str> = lines.iter().map(|line| line.facts.family).collect();
+    let mut seen = HashSet::new();
+    families.retain(|family| seen.insert(*family));
+    let of = |family: &'static str| lines.iter().filter(move |line| line.facts.family == family);
+
+    let taken = |(head, _, cell): &Column| {
+        let longest = lines.iter().map(|line| cell(line).chars().count()).max();
+        longest.unwrap_or(0).max(head.len()) + 2
+    };
+    let tags: Vec<String> = lines.iter().map(Line::weights).collect();
+    let longest = tags.iter().flat_map(|tags| tags.split(' ')).map(|tag| tag.chars().count()).max();
+    let longest = longest.unwrap_or(0).max("weights".len());
+    let mut columns = COLUMNS.to_vec();
+    for dropped in ["input", "MACs", "top-1", "parameters"] {
+        if columns.iter().map(taken).sum::<usize>() + longest > width {
+            columns.retain(|(head, ..)| *head != dropped);
         }
-        families.push(family);
-        text += &format!("\n{family} ({year}), {authors}: {idea}\n");
+    }
+    let room = width.saturating_sub(columns.iter().map(taken).sum()).max(longest);
+    let heads = columns.iter().map(|(head, align, _)| (*head, *align)).chain([("weights", Align::Left)]);
+    let mut table = Table::new(&heads.collect::<Vec<_>>(), columns.len());
+    let mut rows = Vec::new();
+    for family in &families {
+        let mut count = 0;
+        for line in of(family) {
+            for (index, weights) in wrapped(&line.weights(), room).into_iter().enumerate() {
+                let cells =
+                    columns.iter().map(|(.., cell)| if index == 0 { cell(line) } else { String::new() });
+                table.push(cells.chain([weights]));
+                count += 1;
+            }
+        }
+        rows.push(count);
+    }
+
+    let text = table.text(Some(width));
+    let mut printed = text.lines();
+    let mut page: Vec<String> = printed.by_ref().take(2).map(String::from).collect();
+    for (family, rows) in families.iter().zip(rows) {
+        let Some(Facts { year, authors, idea, .. }) = of(family).next().map(|line| &line.facts) else {
+            continue;
+        };
         let mut sources: Vec<&str> = Vec::new();
-        let own = lines.iter().filter(|line| line.facts.family == *family);
-        for accuracy in own.filter_map(|line| line.facts.accuracy) {
+        for accuracy in of(family).filter_map(|line| line.facts.accuracy) {
             if !sources.contains(&accuracy.source) {
                 sources.push(accuracy.source);
             }
         }
+        let mut about = format!("{family} ({year}), {authors}: {idea}");
         if !sources.is_empty() {
-            text += &format!("  accuracy: {}\n", sources.join("; "));
+            about += &format!(". Accuracy: {}", sources.join("; "));
         }
+        page.push(String::new());
+        page.extend(wrapped(&about, width));
+        page.extend(printed.by_ref().take(rows).map(String::from));
     }
-    text
+    page.join("\n") + "\n"
+}
+
+impl Line {
+    /// The tags without the architecture's name.
+    fn weights(&self) -> String {
+        let tags = self.weights.iter().map(|weights| {
+            let name = self.facts.name;
+            let tag = weights.tag.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
+            format!("{}{}", tag.unwrap_or(&weights.tag), if weights.here { " (here)" } else { "" })
+        });
+        tags.collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Whether `pattern`, in which `*` stands for anything, is the whole of `name`.

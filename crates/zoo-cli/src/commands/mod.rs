@@ -1,10 +1,12 @@
 //! One file for each command.
 
 pub(crate) mod compare;
+pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod features;
 pub(crate) mod fetch;
 pub(crate) mod list;
+pub(crate) mod man;
 pub(crate) mod predict;
 pub(crate) mod summary;
 pub(crate) mod train;

@@ -1,53 +1,71 @@
 //! `zoo predict`: what is in a picture.
 
-use std::path::PathBuf;
-
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use candle_core::Tensor;
 use clap::Args;
 use serde::Serialize;
-use zoo::{Guess, Network};
+use zoo::{Answer, Guess, Network};
 use zoo_report::{Align, Format, Table};
 
 use crate::{
-    arguments::FormatArgument,
+    arguments::StreamFormatArgument,
     failure::{InPart, OrWrongCall, sentence},
     output, parallel,
-    pictures::{self, Place},
+    pictures::{self, PictureArguments, Place},
     running::RunArguments,
 };
 
 /// Pictures that run through the network at once.
 const BATCH: usize = 16;
 
+/// Lines that wait for their turn, at most: those of pictures that can't be read stand between the others.
+const WAITING: usize = 64;
+
 /// Say what is in pictures
 ///
-/// Pictures that can't be read are named and the others are done all the same.
+/// Pictures that can't be read are named and the others are done all the same. With --format jsonl there is a line
+/// for each picture as soon as it is known, {"path", "model", "top"} or {"path", "error"}, and no more than a few
+/// pictures are in memory, however many come. A network with one output gives its "score", or the probabilities of
+/// two classes if its file names two.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  zoo predict lenet5 assets/digits/7.png\n  \
                         zoo predict lenet5 assets/digits --format csv\n  \
                         zoo predict resnet50 photos/                    (fetches the weights once)\n  \
-                        cat photo.jpg | zoo predict resnet50 --weights resnet50.pth -")]
+                        cat photo.jpg | zoo predict resnet50 --weights resnet50.pth -\n  \
+                        find photos -type f | zoo predict resnet50 --files-from - --format jsonl")]
 pub(crate) struct Arguments {
     /// Name of an architecture, or a .safetensors file that names its own
     model: String,
-    /// Pictures, folders of pictures, or - for standard input
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<PathBuf>,
+    #[command(flatten)]
+    pictures: PictureArguments,
     /// Classes to show, the likeliest first
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
     #[command(flatten)]
     run: RunArguments,
     #[command(flatten)]
-    format: FormatArgument,
+    format: StreamFormatArgument,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Line {
-    Answer { path: String, model: String, top: Vec<Class> },
-    Failed { path: String, error: String },
+    Answer {
+        path: String,
+        model: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        score: Option<f32>,
+        top: Vec<Class>,
+        /// The path as people read it.
+        #[serde(skip)]
+        name: String,
+    },
+    Failed {
+        path: String,
+        error: String,
+        #[serde(skip)]
+        name: String,
+    },
 }
 
 #[derive(Serialize)]
@@ -68,108 +86,155 @@ impl Arguments {
         let model = self.run.model(&self.model)?;
         model.check_classifies().or_wrong_call()?;
         let network = self.run.load(&model)?;
-        let places = pictures::places(&self.images)?;
-        let bar = output::bar(places.len() as u64, "pictures");
-        let mut lines = Vec::with_capacity(places.len());
-        let mut batch = Batch::default();
-        let prepare = |place: &Place| -> Result<Tensor> {
-            Ok(network.prepare().picture(&place.read()?, &place.name())?)
-        };
-        parallel::in_order(&places, parallel::threads(), prepare, |place, outcome| {
-            let path = place.name();
-            match outcome {
-                Err(error) => lines.push(Line::Failed { path, error: sentence(&error) }),
-                Ok(picture) => {
-                    if !batch.takes(&picture) {
-                        self.answer(&network, &mut batch, &mut lines)?;
-                    }
-                    batch.places.push(lines.len());
-                    batch.pictures.push(picture);
-                    lines.push(Line::Answer { path, model: self.model.clone(), top: Vec::new() });
-                }
+        let (places, count) = self.pictures.places()?;
+        match self.format.at_the_end() {
+            Some(format) => {
+                let mut lines = Vec::new();
+                let bar = output::bar(count.unwrap_or_default() as u64, "pictures");
+                answers(&network, &self.model, self.top, places, |line| {
+                    lines.push(line);
+                    bar.inc(1);
+                    Ok(())
+                })?;
+                bar.finish_and_clear();
+                all_at_once(format, &lines)
             }
-            bar.inc(1);
-            Ok(())
-        })?;
-        self.answer(&network, &mut batch, &mut lines)?;
-        bar.finish_and_clear();
-        let failed = lines.iter().filter(|line| matches!(line, Line::Failed { .. })).count();
-        let printed = self.print(&lines)?;
-        match failed {
-            0 => Ok(printed),
-            _ => Err(InPart { printed, error: complaint(&lines) }.into()),
+            None => line_by_line(|sink| answers(&network, &self.model, self.top, places, sink)),
         }
     }
+}
 
-    /// Runs the pictures that wait, and writes the answers into their lines.
-    fn answer(&self, network: &Network, batch: &mut Batch, lines: &mut [Line]) -> Result<()> {
-        let Batch { places, pictures } = std::mem::take(batch);
-        if pictures.is_empty() {
-            return Ok(());
+/// Gives `sink` a line for each picture, in the pictures' order.
+fn answers(
+    network: &Network,
+    model: &str,
+    top: u16,
+    places: impl Iterator<Item = Place> + Send + 'static,
+    sink: impl FnMut(Line) -> Result<()>,
+) -> Result<()> {
+    let mut waiting =
+        Waiting { network, top: usize::from(top), lines: Vec::new(), pictures: Vec::new(), sink };
+    let prepare =
+        |place: &Place| -> Result<Tensor> { Ok(network.prepare().picture(&place.read()?, &place.name())?) };
+    parallel::in_order(places, parallel::threads(), prepare, |done| match done {
+        Some((place, Ok(picture))) => {
+            let (path, name) = (place.path(), place.name());
+            waiting
+                .add(Line::Answer { path, model: model.into(), score: None, top: Vec::new(), name }, picture)
         }
-        let answers = network.answers(&Tensor::cat(&pictures, 0)?, usize::from(self.top))?;
-        for (place, answer) in places.into_iter().zip(answers) {
-            if let Some(Line::Answer { top, .. }) = lines.get_mut(place) {
+        Some((place, Err(error))) => {
+            waiting.fail(Line::Failed { path: place.path(), error: sentence(&error), name: place.name() })
+        }
+        // Nothing else is ready: what waits for company need not wait longer.
+        None => waiting.answer(),
+    })
+}
+
+/// Pictures that wait for others, to run through the network together, and the lines that wait for them.
+struct Waiting<'n, S> {
+    network: &'n Network,
+    top: usize,
+    lines: Vec<Line>,
+    pictures: Vec<Tensor>,
+    sink: S,
+}
+
+impl<S: FnMut(Line) -> Result<()>> Waiting<'_, S> {
+    fn add(&mut self, line: Line, picture: Tensor) -> Result<()> {
+        if self.pictures.first().is_some_and(|first| first.dims() != picture.dims()) {
+            self.answer()?;
+        }
+        self.lines.push(line);
+        self.pictures.push(picture);
+        if self.pictures.len() == BATCH { self.answer() } else { Ok(()) }
+    }
+
+    fn fail(&mut self, line: Line) -> Result<()> {
+        self.lines.push(line);
+        if self.pictures.is_empty() || self.lines.len() >= WAITING { self.answer() } else { Ok(()) }
+    }
+
+    /// Runs the pictures that wait, and hands over the lines.
+    fn answer(&mut self) -> Result<()> {
+        let pictures = std::mem::take(&mut self.pictures);
+        let answers: Vec<Answer> = match pictures.is_empty() {
+            true => Vec::new(),
+            false => self.network.answers(&Tensor::cat(&pictures, 0)?, self.top)?,
+        };
+        let mut answers = answers.into_iter();
+        for mut line in std::mem::take(&mut self.lines) {
+            if let Line::Answer { top, score, .. } = &mut line
+                && let Some(answer) = answers.next()
+            {
                 *top = answer.top.into_iter().map(Class::from).collect();
+                *score = answer.score;
             }
+            (self.sink)(line)?;
         }
         Ok(())
     }
+}
 
-    fn print(&self, lines: &[Line]) -> Result<String> {
-        let format: Format = self.format.into();
-        let columns = [
+/// Prints each line when it is known.
+fn line_by_line(work: impl FnOnce(&mut dyn FnMut(Line) -> Result<()>) -> Result<()>) -> Result<String> {
+    let (mut failed, mut all) = (0, 0);
+    work(&mut |line| {
+        all += 1;
+        failed += usize::from(matches!(line, Line::Failed { .. }));
+        output::say(&(serde_json::to_string(&line)? + "\n"))
+    })?;
+    match failed {
+        0 => Ok(String::new()),
+        _ => Err(anyhow!("{failed} of {all} pictures could not be read; their lines say why")),
+    }
+}
+
+/// Prints all lines in a table or an array.
+fn all_at_once(format: Format, lines: &[Line]) -> Result<String> {
+    let faults = lines.iter().filter_map(|line| match line {
+        Line::Failed { error, .. } => Some(error.as_str()),
+        Line::Answer { .. } => None,
+    });
+    let faults: Vec<&str> = faults.collect();
+    let json = || Ok(serde_json::to_string_pretty(lines)?);
+    let printed = output::table(format, &table(format, lines), json, String::new)?;
+    match faults.is_empty() {
+        true => Ok(printed),
+        false => Err(InPart { printed, error: pictures::complaint(&faults, lines.len(), "pictures") }.into()),
+    }
+}
+
+/// Where classes are told apart, a row for each; else a row with each picture's score.
+fn table(format: Format, lines: &[Line]) -> Table {
+    let is_score = |line: &Line| matches!(line, Line::Answer { top, score: Some(_), .. } if top.is_empty());
+    let scores = lines.iter().any(is_score);
+    let columns: &[(&str, Align)] = match scores {
+        true => &[("picture", Align::Left), ("score", Align::Right)],
+        false => &[
             ("picture", Align::Left),
             ("rank", Align::Right),
             ("class", Align::Left),
             ("probability", Align::Right),
-        ];
-        let mut table = Table::new(&columns, 2);
-        for line in lines {
-            match line {
-                Line::Answer { path, top, .. } => {
-                    for (rank, class) in top.iter().enumerate() {
-                        // A person reads the path once; a program reads it on every line.
-                        let path = if rank > 0 && format == Format::Table { "" } else { path };
-                        let probability = match format {
-                            Format::Csv => class.probability.to_string(),
-                            _ => format!("{:.2} %", class.probability * 100.0),
-                        };
-                        table.push([path, &(rank + 1).to_string(), &class.label, &probability]);
-                    }
+        ],
+    };
+    let mut table = Table::new(columns, if scores { 0 } else { 2 });
+    for line in lines {
+        match line {
+            Line::Answer { name, score: Some(score), .. } if scores => table.push([name, &score.to_string()]),
+            Line::Answer { name, top, .. } => {
+                for (rank, class) in top.iter().enumerate() {
+                    // A person reads the path once; a program reads it on every line.
+                    let name = if rank > 0 && format == Format::Table { "" } else { name };
+                    let probability = match format {
+                        Format::Csv => class.probability.to_string(),
+                        _ => format!("{:.2} %", class.probability * 100.0),
+                    };
+                    table.push([name, &(rank + 1).to_string(), &class.label, &probability]);
                 }
-                Line::Failed { path, .. } => table.push([path.as_str(), "", "could not be read"]),
             }
+            Line::Failed { name, .. } if scores => table.push([name.as_str(), "could not be read"]),
+            Line::Failed { name, .. } => table.push([name.as_str(), "", "could not be read"]),
         }
-        let json = || Ok(serde_json::to_string_pretty(lines)?);
-        output::table(format, &table, json, String::new)
     }
-}
-
-/// Pictures that wait for others, to run through the network together.
-#[derive(Default)]
-struct Batch {
-    /// Their lines.
-    places: Vec<usize>,
-    pictures: Vec<Tensor>,
-}
-
-impl Batch {
-    /// Whether there is room for one more, of this size.
-    fn takes(&self, picture: &Tensor) -> bool {
-        self.pictures.len() < BATCH
-            && self.pictures.first().is_none_or(|first| first.dims() == picture.dims())
-    }
-}
-
-/// What went wrong, one line for each picture.
-fn complaint(lines: &[Line]) -> anyhow::Error {
-    let faults: Vec<&str> = lines
-        .iter()
-        .filter_map(|line| match line {
-            Line::Failed { error, .. } => Some(error.as_str()),
-            Line::Answer { .. } => None,
-        })
-        .collect();
-    pictures::complaint(&faults, lines.len(), "pictures")
+    table
 }

@@ -58,7 +58,7 @@ impl Arguments {
             OptimizerName::Momentum => Optimizer::Momentum,
             OptimizerName::Adamw => Optimizer::AdamW,
         };
-        let summary = Summary::of(&graph, &Options { batch: self.batch as usize, optimizer });
+        let summary = Summary::of(&graph, &Options { batch: self.batch as usize, optimizer })?;
         let depth = match self.format.into() {
             zoo_report::Format::Csv => usize::MAX,
             _ => self.depth,
@@ -97,6 +97,8 @@ impl Arguments {
                 _ => "gradients, optimizer, kept outputs included",
             };
             lines.push(("  to train".into(), format!("{}, {what}", bytes(memory.training_bytes))));
+            let peak = format!("{} with the gradients of outputs", bytes(memory.training_peak_bytes));
+            lines.push(("  in a step".into(), peak));
         }
         let width = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         lines.iter().fold("\n".into(), |text, (name, value)| {

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use zoo_data::{Digits, Part};
+use zoo_data::{Digits, Part, shown};
 use zoo_train::{Recipe, Run};
 
 use crate::{
     failure::{OrWrongCall, WrongCall},
     output,
-    running::{self, MachineArguments, shown},
+    running::{self, MachineArguments},
 };
 
 /// Train a network on handwritten digits
@@ -58,7 +58,7 @@ impl Arguments {
         }
         recipe.check().or_wrong_call()?;
         let path = self.output.unwrap_or_else(|| PathBuf::from(format!("{name}.safetensors")));
-        running::writable(&path)?;
+        let destination = running::writable(&path)?;
         let (digits, test) = match &self.data {
             Some(folder) => (Digits::read(folder, Part::Train)?, Digits::read(folder, Part::Test)?),
             None => zoo_data::digits::bundled()?,
@@ -82,12 +82,13 @@ impl Arguments {
         bar.finish_and_clear();
         trained.save(&path)?;
         let score = trained.score();
-        Ok(format!(
+        let printed = format!(
             "{name}: {} of {} test digits right, {:.2} %\n{}\n",
             score.correct,
             score.digits,
             score.accuracy() * 100.0,
             shown(&path)
-        ))
+        );
+        Ok(running::written(&destination, printed))
     }
 }

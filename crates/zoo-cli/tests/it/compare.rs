@@ -56,7 +56,38 @@ fn the_list_says_who_thought_what_and_where_the_accuracy_is_published() {
         assert!(line["top1"].is_null() || line["accuracy"]["percent"] == line["top1"], "{line}");
     }
     insta::assert_snapshot!("list_vgg", printed(&["list", "vgg*"]));
+    insta::assert_snapshot!("list_narrow", at_width(&["list", "seresnext"], "50"));
     insta::assert_snapshot!("list_fcn_csv", printed(&["list", "fcn", "--format", "csv"]));
+}
+
+fn at_width(arguments: &[&str], columns: &str) -> String {
+    String::from_utf8(zoo(arguments).env("COLUMNS", columns).output().unwrap().stdout).unwrap()
+}
+
+#[test]
+fn the_list_is_as_wide_as_the_terminal_and_loses_nothing_by_it() {
+    let entries = json(&["list", "--format", "json"]);
+    let entries = entries.as_array().unwrap();
+    for (columns, text) in [
+        (80, printed(&["list"])),
+        (50, at_width(&["list"], "50")),
+        (80, at_width(&["list"], "80")),
+        (132, at_width(&["list"], "132")),
+        (200, at_width(&["list"], "200")),
+    ] {
+        assert!(text.lines().all(|line| line.chars().count() <= columns), "{columns}: {text}");
+        for entry in entries {
+            let name = entry["name"].as_str().unwrap();
+            let mut rows = text.lines().skip_while(|line| line.split_whitespace().next() != Some(name));
+            let first = rows.next().unwrap_or_else(|| panic!("{name} is not at {columns}")).to_string();
+            let rest: Vec<&str> = rows.take_while(|line| line.starts_with("    ")).collect();
+            let row = first + " " + &rest.join(" ");
+            for weights in entry["weights"].as_array().unwrap() {
+                let tag = weights["tag"].as_str().unwrap();
+                assert!(row.contains(&tag[name.len() + 1..]), "{tag} is not at {columns}: {row}");
+            }
+        }
+    }
 }
 
 /// The figures of a summary, and the size of its last layer's output.
@@ -104,7 +135,8 @@ fn what_a_network_can_not_be_is_said_with_what_it_can() {
     wrong(&["summary", "resnet18", "--small-images", "--output-stride", "16"], &["16", "2, 4 or 8"]);
     wrong(&["summary", "resnet50", "--in-channels", "0"], &["`input`", "0x224x224"]);
     wrong(&["summary", "resnet50", "--input", "1x224x224"], &["`conv1`", "--in-channels 1"]);
-    wrong(&["summary", "resnet50", "--at", "layer5"], &["layer5", "`layer4`"]);
+    wrong(&["summary", "resnet50", "--at", "layer5"], &["layer5", "`layer4`", "its output is `logits`"]);
+    wrong(&["summary", "fcn_resnet50", "--at", "out"], &["out", "its outputs are `logits`, `aux`"]);
     wrong(&["summary", "lenet5_paper", "--convolutional"], &["`output`", "RBF"]);
     wrong(&["summary", "vgg19", "--input", "3x31x31"], &["`features.36`", "1x1", "3x32x32"]);
     for most in ["18446744073709551615", "1000000000000"] {

@@ -137,6 +137,42 @@ fn features_hold_one_row_for_each_input_under_the_names_as_typed() {
     assert_eq!(default.shapes().next().unwrap().1, [1, 84]);
 }
 
+/// A prepared picture of so many pixels, and where features of it go.
+fn prepared(folder: &std::path::Path, height: usize, width: usize) -> String {
+    let values: Vec<f32> = (0..3 * height * width).map(|i| (i % 17) as f32 / 17.0 - 0.5).collect();
+    let path = folder.join("x.safetensors");
+    let shape = [1, 3, height, width];
+    let tensors = [("input", zoo_weights::Tensor::from_f32(&shape, &values))];
+    zoo_weights::save(&path, &tensors, None).unwrap();
+    path.to_str().unwrap().into()
+}
+
+#[test]
+fn every_network_calls_its_answer_logits() {
+    for architecture in zoo::ARCHITECTURES {
+        let graph = architecture.graph().unwrap();
+        assert!(graph.find("logits").is_ok() || architecture.name == "three_convs", "{}", architecture.name);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let input = prepared(folder.path(), 40, 32);
+    let (weights, out) = (folder.path().join("w.safetensors"), folder.path().join("f.safetensors"));
+    let net = zoo::model("fcn_resnet50").unwrap().graph().init(3).unwrap();
+    let values: Vec<_> = net
+        .tensors()
+        .map(|(param, tensor)| {
+            (&param.name, &param.shape, tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+        })
+        .collect();
+    let tensors: Vec<_> = values
+        .iter()
+        .map(|(name, shape, values)| (*name, zoo_weights::Tensor::from_f32(shape, values)))
+        .collect();
+    zoo_weights::save(&weights, &tensors, None).unwrap();
+    let (weights, out) = (weights.to_str().unwrap(), out.to_str().unwrap());
+    let call = ["features", "fcn_resnet50", &input, "--weights", weights, "--at", "logits", "-o", out];
+    assert!(printed(&call).starts_with("logits [1, 21, 40, 32]\n"));
+}
+
 #[test]
 fn training_gives_the_same_file_for_the_same_seed_whatever_the_threads() {
     let folder = tempfile::tempdir().unwrap();

@@ -23,20 +23,20 @@ const HUB_PATH: &str =
 const PHOTO: &str = "assets/photos/rocket.jpg";
 
 /// A folder of its own, in which nothing is fetched yet.
-struct Bench {
+pub(crate) struct Bench {
     folder: tempfile::TempDir,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_string()
     }
 
-    fn zoo(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn zoo(&self, arguments: &[&str]) -> Command {
         let mut command = zoo(arguments);
         for name in ["HF_HOME", "TORCH_HOME", "KERAS_HOME"] {
             command.env(name, self.path(name));
@@ -44,18 +44,18 @@ impl Bench {
         command
     }
 
-    fn printed(&self, arguments: &[&str]) -> String {
+    pub(crate) fn printed(&self, arguments: &[&str]) -> String {
         let output = self.zoo(arguments).output().unwrap();
         assert!(output.status.success(), "zoo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn json(&self, arguments: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
         serde_json::from_str(&self.printed(&[arguments, &["--format", "json"]].concat())).unwrap()
     }
 
-    fn refused(&self, arguments: &[&str], code: i32, names: &[&str]) {
+    pub(crate) fn refused(&self, arguments: &[&str], code: i32, names: &[&str]) {
         let (found, said) = failed(&self.zoo(arguments).output().unwrap());
         assert_eq!(found, code, "zoo {arguments:?}: {said}");
         for name in names {
@@ -64,7 +64,7 @@ impl Bench {
     }
 
     /// A file of fresh weights without a word about itself.
-    fn fresh(&self, name: &str, model: &str, classes: usize) -> PathBuf {
+    pub(crate) fn fresh(&self, name: &str, model: &str, classes: usize) -> PathBuf {
         let graph = zoo::model(model).unwrap().graph().with_num_classes(classes).unwrap();
         let net = graph.init(7).unwrap();
         let values: Vec<_> = net
@@ -90,6 +90,7 @@ fn predict_fetches_by_itself_and_fetch_lists_and_verifies() {
     let bytes = Arc::new(fs::read(bench.fresh("served.safetensors", "mobilenet_v2", 1000)).unwrap());
     let hash: String = Sha256::digest(bytes.as_slice()).iter().map(|byte| format!("{byte:02x}")).collect();
     let server = Server::start();
+    let short = hash[..8].to_string();
     let served = Served { bytes: Arc::clone(&bytes), etag: None, hub: Some((hash, "c0ffee".into())) };
     server.put(HUB_PATH, served);
 
@@ -112,7 +113,9 @@ fn predict_fetches_by_itself_and_fetch_lists_and_verifies() {
     assert_eq!((&list[0]["tag"], &list[0]["here"]), (&"mobilenet_v2.tv_in1k".into(), &true.into()));
     assert_eq!(list[0]["sources"][1]["checked_by"], "the hub's hash");
     assert_eq!(list[1]["here"], false);
-    assert!(bench.printed(&["fetch", "--verify"]).contains("has the hub's hash"));
+    assert!(
+        bench.printed(&["fetch", "--verify"]).contains(&format!("has the hub's hash, SHA-256 {}…", &short))
+    );
 
     // A fetched file is known by its place, and is converted without a word.
     let converted = bench.path("converted.safetensors");
@@ -162,7 +165,8 @@ fn a_converted_file_is_a_model_of_its_own() {
 
     let out = bench.path("out.safetensors");
     let said = bench.printed(&["convert", plain, &out, "--model", "mobilenet_v2"]);
-    assert_eq!(said, format!("mobilenet_v2, 1000 classes, 262 tensors\n{out}\n"));
+    let assumed = "assumed: padding as PyTorch's (mobilenet_v2_keras pads as TensorFlow)";
+    assert_eq!(said, format!("mobilenet_v2, 1000 classes, 262 tensors\n{assumed}\n{out}\n"));
     let file = TensorFile::open(&out).unwrap();
     assert_eq!(file.metadata().len(), 1, "one key, since the order of several is not fixed");
     let card = &file.metadata()["zoo"];
@@ -284,11 +288,14 @@ fn a_file_that_does_not_fit_is_refused_by_name_and_nothing_is_written() {
     let body: Vec<_> = file.tensors().filter(|(name, _)| !name.starts_with("classifier.")).collect();
     let encoder = bench.path("encoder.safetensors");
     zoo_weights::save(&encoder, &body, None).unwrap();
-    refused(
-        &[&encoder, &out, "--model", "mobilenet_v2"],
-        1,
-        &["2 missing: classifier.1.weight, classifier.1.bias", "--new classifier.1"],
-    );
+    let call = ["predict", "mobilenet_v2", PHOTO, "--weights", &encoder];
+    bench.refused(&call, 1, &["2 missing: classifier.1.weight, classifier.1.bias"]);
+    // It is converted to one that gives features, with a word.
+    let features = bench.path("features.safetensors");
+    let said = bench.printed(&["convert", &encoder, &features, "--model", "mobilenet_v2"]);
+    assert!(said.starts_with("mobilenet_v2, no classifier, 260 tensors\nhas no classifier"), "{said}");
+    bench.refused(&["predict", &features, PHOTO], 2, &["no classifier", "--new"]);
+    fs::remove_file(&features).unwrap();
     fs::remove_file(&encoder).unwrap();
     let left: Vec<_> = fs::read_dir(bench.folder.path()).unwrap().collect();
     assert_eq!(left.len(), 2, "nothing but the two files: {left:?}");
@@ -322,6 +329,8 @@ fn files_that_lie_are_refused_in_a_sentence() {
         ("long.safetensors", long, "not a valid safetensors"),
         ("empty.safetensors", Vec::new(), "no file of weights"),
         ("zip.pth", b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec(), "zip.pth"),
+        ("page.pth", b"<!DOCTYPE html><html>".to_vec(), "a web page (HTML)"),
+        ("pointer.pth", b"version https://git-lfs.github.com/spec/v1\n".to_vec(), "git lfs pull"),
         ("fake.keras", b"this is no archive".to_vec(), "no file of weights"),
         ("h5.h5", b"\x89HDF\r\n\x1a\n".to_vec(), "not a valid Keras HDF5"),
         ("card.safetensors", with_card(r#"{"architecture":7}"#), "can't be read"),

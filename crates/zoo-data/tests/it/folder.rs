@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use zoo_data::ImageFolder;
 use zoo_data::folder::pictures;
+use zoo_data::{Found, ImageFolder};
 
 fn touch(folder: &Path, names: &[String]) {
     for name in names {
@@ -78,6 +78,34 @@ fn what_is_no_data_set_is_refused() {
     let message = ImageFolder::read(folder.path()).unwrap_err().to_string();
     assert!(message.contains("1 classes") && message.contains("sub-folder"), "{message}");
     assert!(ImageFolder::read(&folder.path().join("missing")).is_err());
+}
+
+#[test]
+#[cfg(unix)]
+fn what_can_not_be_taken_is_named_and_the_rest_is_found() {
+    use std::os::unix::fs::symlink;
+
+    let (folder, data) = drawings();
+    let at = |name: &str| folder.path().join(name);
+    symlink("nowhere", at("cats/gone.png")).unwrap();
+    symlink("nowhere", at("cats/gone.txt")).unwrap();
+    symlink(at("ants/round"), at("ants/round")).unwrap();
+    // A device that answers at once: whoever opened it all the same would not hang, and would be found out.
+    symlink("/dev/null", at("ants/device.png")).unwrap();
+    let again = ImageFolder::read(folder.path()).unwrap();
+    assert_eq!(again.items, data.items);
+    let left_out: Vec<String> = again
+        .left_out
+        .iter()
+        .map(|left_out| left_out.to_string().replace(folder.path().to_str().unwrap(), ""))
+        .collect();
+    let [device, gone] = &left_out[..] else { panic!("{left_out:?}") };
+    assert_eq!(device, "/ants/device.png: is no regular file, and is left out");
+    assert!(gone.starts_with("/cats/gone.png: No such file"), "{gone}");
+    let found = pictures(folder.path()).unwrap();
+    let left_out: Vec<&Found> = found.iter().filter(|found| matches!(found, Found::LeftOut(_))).collect();
+    assert_eq!((found.len(), left_out.len()), (282, 2));
+    assert!(pictures(&at("cats/gone.png")).is_err());
 }
 
 #[test]

@@ -156,3 +156,32 @@ fn sizes_beyond_reason_are_refused() {
         assert!(resize(&ribbon, side, 5, Filter::Nearest).is_err());
     }
 }
+
+/// Every picture cut at every tenth of its length is refused, or what Pillow makes of it; so is every JPEG that is
+/// closed with an end mark there.
+#[test]
+fn a_picture_that_ends_too_soon_is_refused_or_as_pillow_reads_it() {
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    let read = fs::read_to_string(goldens.join("cuts.txt")).unwrap();
+    let (mut wrong, mut cut) = (Vec::new(), 0);
+    for found in zoo_data::folder::pictures(&goldens).unwrap() {
+        let zoo_data::Found::Picture(path) = found else { panic!("{found:?}") };
+        let (name, bytes) = (path.file_name().unwrap().to_str().unwrap(), fs::read(&path).unwrap());
+        for (tenth, what) in (1..10).flat_map(|tenth| [(tenth, "cut"), (tenth, "closed")]) {
+            let mut part = bytes[..bytes.len() * tenth / 10].to_vec();
+            match (what, name.ends_with(".jpg")) {
+                ("closed", false) => continue,
+                ("closed", true) => part.extend([0xff, 0xd9]),
+                _ => {}
+            }
+            cut += 1;
+            let Ok(picture) = Picture::decode(&part, name) else { continue };
+            let line = format!("{what} {name} {tenth} {}", hash(picture.into_rgb().pixels()));
+            if !read.lines().any(|known| known == line) {
+                wrong.push(line);
+            }
+        }
+    }
+    assert!(cut > 700, "only {cut} were cut");
+    assert!(wrong.is_empty(), "{} of {cut} are answered as if whole:\n{}", wrong.len(), wrong.join("\n"));
+}

@@ -9,7 +9,7 @@ use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use proptest::prelude::*;
 use zoo_data::handwriting::prepare;
 use zoo_data::preprocess::Resize;
-use zoo_data::{Channels, Error, Filter, Picture, Preprocess, digits};
+use zoo_data::{Channels, Error, Filter, Found, Picture, Preprocess, digits};
 
 fn manifest(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -17,8 +17,12 @@ fn manifest(path: &str) -> PathBuf {
 
 /// The hard pictures that stand beside the goldens, in every format that is read.
 static SAMPLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let paths = zoo_data::folder::pictures(&manifest("tests/goldens")).unwrap();
-    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+    let found = zoo_data::folder::pictures(&manifest("tests/goldens")).unwrap();
+    let read = |found: &Found| match found {
+        Found::Picture(path) => fs::read(path).unwrap(),
+        Found::LeftOut(left_out) => panic!("{left_out}"),
+    };
+    found.iter().map(read).collect()
 });
 
 fn encode(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
@@ -80,6 +84,37 @@ fn a_header_is_judged_before_memory_is_taken() {
         let message = message(&bytes);
         assert!(message.contains("11000x11") && message.contains("can't hold"), "{message}");
     }
+}
+
+/// A picture beside the goldens, with some bytes written over others.
+fn altered(file: &str, from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut bytes = fs::read(manifest("tests/goldens").join(file)).unwrap();
+    let place = bytes.windows(from.len()).position(|window| window == from).unwrap();
+    bytes[place..place + to.len()].copy_from_slice(to);
+    bytes
+}
+
+#[test]
+fn values_without_a_level_are_refused() {
+    let floats = fs::read(manifest("tests/goldens/float-to-1.tif")).unwrap();
+    let with_last = |value: f32| {
+        let mut bytes = floats.clone();
+        let end = bytes.len();
+        bytes[end - 4..].copy_from_slice(&value.to_le_bytes());
+        bytes
+    };
+    assert!(Picture::decode(&with_last(1.0), "x").is_ok());
+    for value in [-0.5, 256.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let message = message(&with_last(value));
+        assert!(message.contains("can't be decoded as TIFF") && message.contains("0 to 1"), "{message}");
+    }
+    // A colour that the palette has not: its numbers are of 8 bits, and the palette of as many, cut to 3 colours.
+    let short = altered("palette-8bit.tif", &[0x40, 1, 3, 0, 0, 3, 0, 0], &[0x40, 1, 3, 0, 9, 0, 0, 0]);
+    assert!(message(&short).contains("of a palette of 3"), "{}", message(&short));
+    // Numbers with signs.
+    let signed =
+        altered("grey16.tif", &[0x01, 0x53, 0, 3, 0, 0, 0, 1, 0, 1], &[0x01, 0x53, 0, 3, 0, 0, 0, 1, 0, 2]);
+    assert!(message(&signed).contains("with signs"), "{}", message(&signed));
 }
 
 #[test]

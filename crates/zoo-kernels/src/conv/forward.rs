@@ -1,13 +1,19 @@
 //! The forward pass.
 
-use super::depthwise;
 use super::gather::{Gather, Target};
+use super::method::{Method, Pass, pick};
 use super::runs::{Tap, View};
 use super::spec::Conv2d;
-use super::winograd;
+use super::{depthwise, winograd};
 use crate::element::Element;
+use crate::epilogue::Epilogue;
 use crate::error::{Result, Shape, check_len};
+use crate::gemm::left::{Left, Source};
 use crate::isa::Isa;
+use crate::scratch;
+
+/// Pixels from which on weights are packed: with fewer, packing takes longer than it saves.
+const PACK: usize = 512;
 
 /// `out = conv(input, weight) + bias`.
 ///
@@ -24,57 +30,97 @@ pub fn forward<T: Element>(
     bias: Option<&[T]>,
     out: &mut [T],
 ) -> Result<()> {
+    forward_with(spec, shape, input, weight, &Epilogue::bias(bias), out)
+}
+
+/// `out` = what `epilogue` makes of `conv(input, weight)`.
+///
+/// # Errors
+/// As [`forward`].
+pub fn forward_with<T: Element>(
+    spec: &Conv2d,
+    shape: Shape,
+    input: &[T],
+    weight: &[T],
+    epilogue: &Epilogue<'_, T>,
+    out: &mut [T],
+) -> Result<()> {
     let op = "conv2d";
     let output = spec.output_shape(shape)?;
     check_len(op, "input", input.len(), &shape)?;
     check_len(op, "weight", weight.len(), &spec.weight_shape())?;
-    if let Some(bias) = bias {
-        check_len(op, "bias", bias.len(), &[spec.out_channels])?;
-    }
+    epilogue.check(op, spec.out_channels, &output)?;
     check_len(op, "out", out.len(), &output)?;
-    correlate(spec, shape, output, input, weight, bias, out);
+    let layer = Layer { isa: Isa::current(), spec, shape, output };
+    let method = pick(Pass::Forward, spec, shape, output);
+    epilogue.run(out, |epilogue, out| match method {
+        Method::Depthwise => depthwise::forward(&layer, input, weight, epilogue, out),
+        Method::WinogradPanels => winograd::by_panels(&layer, input, weight, epilogue, out),
+        Method::WinogradBlocks => {
+            let mut transformed = scratch::take(winograd::transformed_len(spec));
+            winograd::transform(layer.isa, spec, weight, &mut transformed);
+            winograd::by_blocks(&layer, input, &transformed, epilogue, out);
+        }
+        method if shape[0] * output[2] * output[3] < PACK => {
+            layer.product(method, input, Left::Rows(weight), epilogue, out);
+        }
+        method => {
+            let source = layer.left(weight);
+            let mut packed = scratch::take(source.packed_len(layer.isa));
+            source.pack(layer.isa, &mut packed);
+            layer.product(method, input, Left::Packed(&packed), epilogue, out);
+        }
+    });
     Ok(())
 }
 
-/// The forward pass with everything checked.
-pub(super) fn correlate<T: Element>(
-    spec: &Conv2d,
-    [n, c, h, w]: Shape,
-    [_, _, oh, ow]: Shape,
-    input: &[T],
-    weight: &[T],
-    bias: Option<&[T]>,
-    out: &mut [T],
-) {
-    let (shape, output) = ([n, c, h, w], [n, spec.out_channels, oh, ow]);
-    if depthwise::suits(spec, shape, output) {
-        return depthwise::forward(spec, shape, output, input, weight, bias, out);
+/// A convolution of checked shapes.
+#[derive(Clone, Copy)]
+pub(super) struct Layer<'a> {
+    pub(super) isa: Isa,
+    pub(super) spec: &'a Conv2d,
+    pub(super) shape: Shape,
+    pub(super) output: Shape,
+}
+
+impl Layer<'_> {
+    /// The weight as a product's left side.
+    pub(super) fn left<'w, T: Element>(&self, weight: &'w [T]) -> Source<'w, T> {
+        let (spec, rows) = (self.spec, self.spec.out_channels / self.spec.groups);
+        Source::dense(weight, spec.groups, rows, weight.len() / spec.out_channels)
     }
-    // Asked for one picture: its answer must not depend, to the last bit, on how many others are in the batch.
-    if winograd::suits(spec, [1, c, h, w], [oh, ow]) {
-        return winograd::forward(spec, shape, [oh, ow], input, weight, bias, out);
+
+    /// The forward pass by one of the methods that make a product of it.
+    pub(super) fn product<T: Element>(
+        &self,
+        method: Method,
+        input: &[T],
+        weights: Left<'_, T>,
+        epilogue: &Epilogue<'_, T>,
+        out: &mut [T],
+    ) {
+        let ([n, c, h, w], [_, o, oh, ow]) = (self.shape, self.output);
+        let spec = &self.spec.bounded(self.shape, self.output);
+        let pixels = oh * ow;
+        Gather {
+            isa: self.isa,
+            method,
+            pictures: n,
+            groups: spec.groups,
+            channels: c / spec.groups,
+            source_channel: h * w,
+            source: input,
+            view: &view(spec, self.shape, [oh, ow]),
+            weights,
+            rows: o / spec.groups,
+            epilogue,
+            width: ow,
+            line: ow,
+            offsets: None,
+            target: Target { picture: o * pixels, channel: pixels, row: ow, column: 1, base: 0 },
+        }
+        .run(out);
     }
-    let spec = &spec.bounded(shape, output);
-    let view = view(spec, shape, [oh, ow]);
-    let (rows, pixels) = (spec.out_channels / spec.groups, oh * ow);
-    let target = Target { picture: spec.out_channels * pixels, channel: pixels, row: ow, column: 1, base: 0 };
-    Gather {
-        isa: Isa::current(),
-        pictures: n,
-        groups: spec.groups,
-        channels: c / spec.groups,
-        source_channel: h * w,
-        source: input,
-        view: &view,
-        weights: weight,
-        rows,
-        bias,
-        width: ow,
-        line: ow,
-        offsets: None,
-        target,
-    }
-    .run(out);
 }
 
 /// How the output pixels see the input.

@@ -15,18 +15,19 @@ use rayon::prelude::*;
 
 use super::depthwise;
 use super::forward::view;
+use super::method::{Method, Pass, pick};
 use super::pairs;
 use super::runs::{Runs, Tap, View};
-use super::spec::{Conv2d, Padding};
+use super::spec::Conv2d;
 use super::unfolded::Unfolded;
 use super::winograd;
 use crate::element::Element;
 use crate::error::{Result, Shape, check_len};
-use crate::gemm::micro::{self, Init, Left, Rows, Tile, VECTORS};
+use crate::gemm::micro::{self, Block, Operands, Tiles};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, tasks};
 use crate::scratch;
-use crate::simd::{Lanes, transpose, zero};
+use crate::simd::{Lanes, transpose};
 
 /// Pixels that are turned at once.
 const DEPTH: usize = 256;
@@ -75,27 +76,23 @@ pub(super) fn correlate_weights<T: Element>(
     grad_out: &[T],
     grad_weight: &mut [T],
 ) {
-    if depthwise::suits(spec, shape, output) {
-        return depthwise::grad_weight(spec, shape, output, input, grad_out, grad_weight);
-    }
-    if pairs::suits(spec, shape, output) {
-        return pairs::grad_weight(spec, shape, output, input, grad_out, grad_weight);
-    }
-    if winograd::suits_grad_weight(spec, shape, [output[2], output[3]]) {
-        return winograd::grad_weight(spec, shape, [output[2], output[3]], input, grad_out, grad_weight);
+    let method = pick(Pass::GradWeight, spec, shape, output);
+    match method {
+        Method::Depthwise => {
+            return depthwise::grad_weight(spec, shape, output, input, grad_out, grad_weight);
+        }
+        Method::Pairs => return pairs::grad_weight(spec, shape, output, input, grad_out, grad_weight),
+        method if method.is_winograd() => {
+            return winograd::grad_weight(spec, shape, [output[2], output[3]], input, grad_out, grad_weight);
+        }
+        _ => {}
     }
     let spec = &spec.bounded(shape, output);
     let isa = Isa::current();
     let [n, c, h, w] = shape;
     let [_, o, oh, ow] = output;
     let (channels, outs) = (c / spec.groups, o / spec.groups);
-    let dense = spec.kernel_size == [1, 1] && spec.stride == [1, 1] && spec.padding == Padding::all(0);
-    // Multiply-adds of whole vectors, the turning of the right side, and that of the result.
-    let cost = |rows: usize, columns: usize, turned: usize| {
-        let vectors = columns.div_ceil(isa.lanes::<T>());
-        (n * oh * ow * vectors).saturating_mul(rows + 8).saturating_add(turned)
-    };
-    let turned = !dense || cost(channels, outs, 16 * channels * outs) < cost(outs, channels, 0);
+    let turned = method != Method::GradientInPlace;
     let (view, left, right) = if turned {
         (view(spec, shape, [oh, ow]), (input, channels), (grad_out, outs))
     } else {
@@ -106,7 +103,10 @@ pub(super) fn correlate_weights<T: Element>(
     let rows = left.1 * view.taps.len();
     let product = Product {
         isa,
-        unfolded: Unfolded::new(isa, &view, left.1, left.0),
+        unfolded: match method {
+            Method::Packed => None,
+            _ => Unfolded::new(isa, &view, left.1, left.0),
+        },
         view,
         source: left.0,
         channels: left.1,
@@ -213,9 +213,7 @@ impl<T: Element> Kernel<T> for Part<'_, T> {
     fn run<S: Lanes<Elem = T>>(self) {
         let (all, [begin, end]) = (self.all, self.pixels);
         let stride = self.columns.next_multiple_of(S::N);
-        let vectors = stride / S::N;
-        let panels = vectors.div_ceil(VECTORS);
-        let mut right = scratch::take::<T>(DEPTH * stride);
+        let mut right = scratch::take::<T>(Tiles::new::<T>(all.isa, self.columns, DEPTH).len());
         let mut aside = scratch::take::<T>(if all.turned { self.rows * stride } else { 0 });
         let result = self.result.wrapping_add(self.group * all.rows * all.columns);
         let (c, c_row) = if all.turned {
@@ -223,33 +221,30 @@ impl<T: Element> Kernel<T> for Part<'_, T> {
         } else {
             (result.wrapping_add(self.first_row * all.columns + self.first_column), all.columns)
         };
-        let mut left = LeftSide::new(all, self.group);
+        let mut left = LeftSide::new(all, self.group, S::ROWS);
         for start in (begin..end).step_by(DEPTH) {
             let depth = DEPTH.min(end - start);
             left.find(start, depth);
             self.turn::<S>(start, depth, &mut right);
-            for row in (0..self.rows).step_by(S::ROWS) {
-                let rows = S::ROWS.min(self.rows - row);
+            let mut row = 0;
+            while row < self.rows {
                 // SAFETY: these are rows of the product.
-                let (a, at) = unsafe { left.rows::<S>(self.first_row + row, rows) };
-                for panel in 0..panels {
-                    let first = panel * vectors / panels * S::N;
-                    let width = (panel + 1) * vectors / panels * S::N - first;
-                    let tile = Tile {
-                        depth,
-                        a,
-                        left: at,
-                        b: right.as_ptr().wrapping_add(depth * first),
-                        b_rows: Rows::Step(width),
-                        c: c.wrapping_add(row * c_row + first),
-                        c_row,
-                        columns: width.min(self.columns - first),
-                        init: if start == begin { Init::Zero } else { Init::Add },
-                    };
-                    // SAFETY: `a` has these rows and pixels, `b` `depth` rows of `width`, and `c` is this
-                    // task's part of the result or of the sums aside.
-                    unsafe { micro::run(all.isa, rows, &tile) };
-                }
+                let (count, a, rows) = unsafe { left.rows::<S>(self.first_row + row, self.rows - row) };
+                let steps = left.steps.as_ptr();
+                let block = Block {
+                    rows: count,
+                    columns: self.columns,
+                    depth,
+                    operands: Operands::Offsets { a, rows, steps, b: right.as_ptr() },
+                    c: c.wrapping_add(row * c_row),
+                    c_row,
+                    add: start > begin,
+                    finish: None,
+                };
+                // SAFETY: `a` has these rows and pixels, `b` these tiles, and `c` is this task's part of the result
+                // or of the sums aside.
+                unsafe { micro::run(all.isa, &block) };
+                row += count;
             }
         }
         if all.turned {
@@ -266,32 +261,25 @@ impl<T: Element> Kernel<T> for Part<'_, T> {
 }
 
 impl<T: Element> Part<'_, T> {
-    /// Lays the columns' channels of each pixel side by side, panel after panel, with zeros up to whole vectors.
+    /// Lays the columns' channels of each pixel side by side, tile after tile.
     #[inline(always)]
     fn turn<S: Lanes<Elem = T>>(&self, start: usize, depth: usize, right: &mut [T]) {
-        let (all, vectors) = (self.all, self.columns.div_ceil(S::N));
-        let panels = vectors.div_ceil(VECTORS);
+        let all = self.all;
+        let tiles = Tiles::new::<T>(all.isa, self.columns, depth);
         let (pixels, channels) = (all.picture_pixels, all.groups * all.columns);
-        for panel in 0..panels {
-            let first = panel * vectors / panels * S::N;
-            let width = (panel + 1) * vectors / panels * S::N - first;
-            let count = width.min(self.columns - first);
+        for tile in 0..tiles.count {
+            let (first, count, width) = tiles.get(tile);
             let channel = self.group * all.columns + self.first_column + first;
             let mut done = 0;
             while done < depth {
                 let (picture, pixel) = ((start + done) / pixels, (start + done) % pixels);
                 let len = (pixels - pixel).min(depth - done);
-                // SAFETY: these are `count` channels of one picture and `len` pixels of each; the panel has
+                // SAFETY: these are `count` channels of one picture and `len` pixels of each; the tile has
                 // `depth` rows of `width >= count` numbers.
                 unsafe {
                     let from = all.right.as_ptr().add((picture * channels + channel) * pixels + pixel);
-                    let to = right.as_mut_ptr().add(depth * first + done * width);
+                    let to = right.as_mut_ptr().add(tile * tiles.step + done * width);
                     transpose::<S>(from, pixels, to, width, (count, len));
-                    if count < width {
-                        for i in 0..len {
-                            zero::<S>(to.add(i * width + count), width - count);
-                        }
-                    }
                 }
                 done += len;
             }
@@ -306,19 +294,20 @@ struct LeftSide<'a, T: Element> {
     steps: [usize; DEPTH],
     runs: Runs,
     packed: scratch::Scratch<T>,
-    packed_rows: [usize; 8],
+    packed_rows: Vec<usize>,
 }
 
 impl<'a, T: Element> LeftSide<'a, T> {
-    fn new(all: &'a Product<'a, T>, group: usize) -> Self {
-        let packed = if all.unfolded.is_some() { 0 } else { 8 * DEPTH };
+    /// With room for `rows` packed rows.
+    fn new(all: &'a Product<'a, T>, group: usize, rows: usize) -> Self {
+        let rows = if all.unfolded.is_some() { 0 } else { rows };
         Self {
             all,
             group,
             steps: std::array::from_fn(|i| i),
             runs: Runs::default(),
-            packed: scratch::take(packed),
-            packed_rows: std::array::from_fn(|i| i * DEPTH),
+            packed: scratch::take(rows * DEPTH),
+            packed_rows: (0..rows).map(|i| i * DEPTH).collect(),
         }
     }
 
@@ -329,28 +318,32 @@ impl<'a, T: Element> LeftSide<'a, T> {
         }
     }
 
-    /// Where `count` rows from `first` on lie; at most eight.
+    /// Where some of the `count` rows from `first` on lie, and how many of them.
     ///
     /// # Safety
     /// They are rows of the product.
     #[inline(always)]
-    unsafe fn rows<S: Lanes<Elem = T>>(&mut self, first: usize, count: usize) -> (*const T, Left) {
+    unsafe fn rows<S: Lanes<Elem = T>>(
+        &mut self,
+        first: usize,
+        count: usize,
+    ) -> (usize, *const T, *const usize) {
         let all = self.all;
         if let Some(unfolded) = &all.unfolded {
             let rows = unfolded.rows[first..first + count].as_ptr();
             let from = unfolded.numbers().as_ptr().wrapping_add(self.group * unfolded.group);
-            return (from, Left::At { rows, steps: self.steps.as_ptr() });
+            return (count, from, rows);
         }
-        let taps = all.view.taps.len();
+        let (count, taps) = (count.min(self.packed_rows.len()), all.view.taps.len());
         for i in 0..count {
             let (channel, tap) = ((first + i) / taps, (first + i) % taps);
             let from = (self.group * all.channels + channel) * all.source_channel;
-            // SAFETY: the view's runs lie in every channel of the source; there are eight rows of `DEPTH` numbers.
+            // SAFETY: the view's runs lie in every channel of the source; there are so many rows of `DEPTH` numbers.
             unsafe {
                 let to = self.packed.as_mut_ptr().add(i * DEPTH);
-                self.runs.pack::<S, T>(tap, all.source.as_ptr().add(from), to);
+                self.runs.pack_row::<S, T>(tap, all.source.as_ptr().add(from), to);
             }
         }
-        (self.packed.as_ptr(), Left::At { rows: self.packed_rows.as_ptr(), steps: self.steps.as_ptr() })
+        (count, self.packed.as_ptr(), self.packed_rows.as_ptr())
     }
 }

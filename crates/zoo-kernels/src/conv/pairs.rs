@@ -6,12 +6,12 @@
 
 use std::ops::Range;
 
-use super::depthwise::{Layout, SLACK, fits};
+use super::depthwise::{Layout, SLACK, correlate_taps, fits};
 use super::spec::Conv2d;
 use crate::element::Element;
 use crate::error::Shape;
 use crate::isa::{Isa, Kernel, dispatch};
-use crate::par::{Shared, tasks};
+use crate::par::{Shared, part, tasks};
 use crate::scratch;
 use crate::simd::Lanes;
 
@@ -42,7 +42,7 @@ pub(super) fn grad_weight<T: Element>(
     let shared = Shared::new(&mut sums);
     tasks(splits * spec.groups, input.len() * (spec.out_channels / spec.groups), |task| {
         let (group, split) = (task % spec.groups, task / spec.groups);
-        let pictures = split * shape[0] / splits..(split + 1) * shape[0] / splits;
+        let pictures = part(shape[0], splits, split);
         // SAFETY: these sums are this task's.
         let sums = unsafe { shared.slice(split * weights + group * group_weights, group_weights) };
         let groups = spec.groups;
@@ -80,7 +80,7 @@ impl<T: Element> Kernel<T> for Split<'_, T> {
         let (layout, taps) = (self.layout, self.sums.len() / (channels * outs));
         let plane = layout.phases() * layout.phase_len() + SLACK;
         let mut phases = scratch::take_zeroed::<T>(channels * plane);
-        let mut grad = scratch::take_zeroed::<T>(layout.span() + SLACK);
+        let mut lanes = scratch::take::<T>(taps * S::N);
         for picture in self.pictures {
             for (channel, phases) in phases.chunks_exact_mut(plane).enumerate() {
                 let at = (picture * c + self.group * channels + channel) * h * w;
@@ -88,10 +88,16 @@ impl<T: Element> Kernel<T> for Split<'_, T> {
             }
             for (out, sums) in self.sums.chunks_exact_mut(channels * taps).enumerate() {
                 let at = (picture * o + self.group * outs + out) * oh * ow;
-                layout.spread::<S, T>(&self.grad_out[at..at + oh * ow], &mut grad);
+                let grad = &self.grad_out[at..at + oh * ow];
                 for (phases, sums) in phases.chunks_exact(plane).zip(sums.chunks_exact_mut(taps)) {
-                    // SAFETY: both buffers have slack, which is zero and stays so.
-                    unsafe { layout.correlate_taps::<S>(phases.as_ptr(), grad.as_ptr(), sums) };
+                    lanes.fill(T::ZERO);
+                    // SAFETY: these are the layout's phases with slack, and a plane of the output; a chunk of `lanes`
+                    // is a vector.
+                    unsafe { correlate_taps::<S>(layout, phases.as_ptr(), grad, &mut lanes) };
+                    for (sum, lanes) in sums.iter_mut().zip(lanes.chunks_exact(S::N)) {
+                        // SAFETY: as above.
+                        *sum += unsafe { S::load(lanes.as_ptr()) }.sum();
+                    }
                 }
             }
         }

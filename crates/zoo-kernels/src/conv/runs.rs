@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "copies runs through pointers")]
 
 use crate::element::Element;
+use crate::gemm::micro::Tiles;
 use crate::simd::{Lanes, copy, zero};
 
 /// One tap of the kernel, as the offset that it adds to an output pixel's place in the source.
@@ -34,6 +35,19 @@ struct Run {
     from: usize,
     to: usize,
     len: usize,
+}
+
+/// Of each tile: where it begins when packed, its first column, its columns, and how far its rows are apart.
+pub(crate) struct Places(Vec<(usize, usize, usize, usize)>);
+
+impl Places {
+    pub(crate) fn new(tiles: &Tiles) -> Self {
+        let place = |tile| {
+            let (first, count, step) = tiles.get(tile);
+            (tile * tiles.step, first, count, step)
+        };
+        Self((0..tiles.count).map(place).collect())
+    }
 }
 
 /// The runs of every tap for a range of columns.
@@ -103,12 +117,62 @@ impl Runs {
         self.taps.len()
     }
 
+    /// Packs the rows of all taps in the channel that begins at `source` into the tiles at `packed`, from row `k` on;
+    /// `rows` has room for a row of whole vectors for each tap.
+    ///
+    /// # Safety
+    /// `source` is a channel of the view's source for every picture, and the tiles have these rows.
+    #[inline(always)]
+    pub(crate) unsafe fn pack<S: Lanes<Elem = T>, T: Element>(
+        &self,
+        source: *const T,
+        rows: &mut [T],
+        (packed, k): (*mut T, usize),
+        tiles: &Places,
+    ) {
+        let stride = self.columns.next_multiple_of(S::N);
+        // SAFETY: `find` cut every run to the source and to the columns, and tiles have whole vectors.
+        unsafe {
+            for tap in 0..self.taps.len() {
+                if self.whole(tap).is_none() {
+                    self.pack_row::<S, T>(tap, source, rows.as_mut_ptr().add(tap * stride));
+                }
+            }
+            for tap in 0..self.taps.len() {
+                let from = match self.whole(tap) {
+                    Some(from) => source.add(from),
+                    None => rows.as_ptr().add(tap * stride),
+                };
+                for &(to, first, count, step) in &tiles.0 {
+                    let (from, to) = (from.add(first), packed.add(to + (k + tap) * step));
+                    if count < step {
+                        copy::<S>(from, 1, to, count);
+                        continue;
+                    }
+                    let mut at = 0;
+                    while at < step {
+                        S::load(from.add(at)).store(to.add(at));
+                        at += S::N;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where the row of `tap` begins in the source, if all its pixels are neighbours there.
+    #[inline(always)]
+    fn whole(&self, tap: usize) -> Option<usize> {
+        let first = if tap == 0 { 0 } else { self.taps[tap - 1].0 };
+        let (end, gaps) = self.taps[tap];
+        (!gaps && end == first + 1 && self.step == 1).then(|| self.runs[first].from)
+    }
+
     /// Packs the row of `tap` in the channel that begins at `source`, into `to`, which gets `columns` numbers.
     ///
     /// # Safety
     /// `source` is a channel of the view's source for every picture, and `to` has room for all columns.
     #[inline(always)]
-    pub(crate) unsafe fn pack<S: Lanes<Elem = T>, T: Element>(
+    pub(crate) unsafe fn pack_row<S: Lanes<Elem = T>, T: Element>(
         &self,
         tap: usize,
         source: *const T,

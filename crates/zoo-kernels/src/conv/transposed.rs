@@ -1,11 +1,15 @@
 //! The transposed convolution: the input gradient of a convolution, used as a layer of its own.
 
-use super::forward::correlate;
+use super::depthwise;
+use super::forward::{Layer, forward_with};
 use super::grad_input::spread;
 use super::grad_weight::correlate_weights;
+use super::method::{Method, backward_product};
 use super::spec::{Conv2d, Padding};
 use crate::element::Element;
+use crate::epilogue::Epilogue;
 use crate::error::{KernelError, Result, Shape, check_equal, check_len, check_nonzero};
+use crate::isa::Isa;
 
 /// A transposed convolution, of whose input every pixel is spread over a window of the output.
 ///
@@ -157,11 +161,18 @@ impl Transposed {
         let output = self.output_shape(shape)?;
         check_len(op, "input", input.len(), &shape)?;
         check_len(op, "weight", weight.len(), &self.weight_shape())?;
-        if let Some(bias) = bias {
-            check_len(op, "bias", bias.len(), &[self.out_channels])?;
-        }
+        let epilogue = Epilogue::bias(bias);
+        epilogue.check(op, self.out_channels, &output)?;
         check_len(op, "out", out.len(), &output)?;
-        spread(&self.conv(), output, shape, input, weight, bias, out);
+        let spec = &self.conv();
+        let layer = Layer { isa: Isa::current(), spec, shape: output, output: shape };
+        // Never Winograd's, which is chosen for the batch: the answer to a picture must not depend on that.
+        let method = if depthwise::suits(spec, output, shape) {
+            Method::Depthwise
+        } else {
+            backward_product(spec, output, shape)
+        };
+        spread(&layer, method, input, weight, &epilogue, out);
         Ok(())
     }
 
@@ -181,8 +192,7 @@ impl Transposed {
         check_len(op, "grad_out", grad_out.len(), &output)?;
         check_len(op, "weight", weight.len(), &self.weight_shape())?;
         check_len(op, "grad_input", grad_input.len(), &shape)?;
-        correlate(&self.conv(), output, shape, grad_out, weight, None, grad_input);
-        Ok(())
+        forward_with(&self.conv(), output, grad_out, weight, &Epilogue::default(), grad_input)
     }
 
     /// The gradients of weight and bias; `shape` is the input's.

@@ -2,8 +2,9 @@
 //! offset of its row (channel and tap) plus the offset of its column (pixel).
 
 use super::flat::pad;
-use super::runs::View;
+use super::runs::{Tap, View};
 use crate::element::Element;
+use crate::error::Shape;
 use crate::isa::Isa;
 use crate::scratch::Scratch;
 
@@ -24,29 +25,51 @@ pub(super) struct Unfolded<'a, T: Element> {
     grid: [usize; 2],
 }
 
+/// What all taps of all pixels see of a plane: first row and column, and how many.
+struct Seen {
+    corner: [isize; 2],
+    size: [usize; 2],
+}
+
+impl Seen {
+    fn new(view: &View) -> Option<Self> {
+        let along = |i: usize, of: fn(&Tap) -> isize| {
+            let first = view.taps.iter().map(of).min()?;
+            let reach = view.taps.iter().map(|tap| (of(tap) - first) as usize).max()?;
+            Some((first, (view.grid[i] - 1).checked_mul(view.step[i])?.checked_add(reach)?.checked_add(1)?))
+        };
+        let ((top, height), (left, width)) = (along(0, |tap| tap.dy)?, along(1, |tap| tap.dx)?);
+        Some(Self { corner: [top, left], size: [height, width] })
+    }
+
+    /// Whether it lies in the plane.
+    fn is_inside(&self, plane: [usize; 2]) -> bool {
+        let inside = |i: usize| self.corner[i] >= 0 && self.corner[i] as usize + self.size[i] <= plane[i];
+        inside(0) && inside(1)
+    }
+}
+
+/// Whether pictures of the shape `shape` can be read in place for `view`: in themselves, or in a padded copy that
+/// isn't much larger.
+pub(super) fn fits(view: &View, [n, c, h, w]: Shape) -> bool {
+    Seen::new(view).is_some_and(|seen| {
+        let copy = seen.size[0].checked_mul(seen.size[1]).and_then(|plane| plane.checked_mul(n * c));
+        seen.is_inside([h, w]) || copy.is_some_and(|copy| copy <= SMALL + 4 * n * c * h * w)
+    })
+}
+
 impl<'a, T: Element> Unfolded<'a, T> {
-    /// Finds or copies all pictures of `source` for `view`, `channels` to a group; `None` if a padded copy would
-    /// be much larger than the pictures.
+    /// Finds or copies all pictures of `source`, of which each [`fits`], for `view`, `channels` to a group.
     pub(super) fn new(isa: Isa, view: &View, channels: usize, source: &'a [T]) -> Option<Self> {
-        let ([height, width], [grid_h, grid_w]) = (view.source, view.grid);
-        let top = view.taps.iter().map(|tap| tap.dy).min()?;
-        let left = view.taps.iter().map(|tap| tap.dx).min()?;
-        let reach_y = view.taps.iter().map(|tap| (tap.dy - top) as usize).max()?;
-        let reach_x = view.taps.iter().map(|tap| (tap.dx - left) as usize).max()?;
-        // What all taps of all pixels see.
-        let seen_h = (grid_h - 1).checked_mul(view.step[0])?.checked_add(reach_y)?.checked_add(1)?;
-        let seen_w = (grid_w - 1).checked_mul(view.step[1])?.checked_add(reach_x)?.checked_add(1)?;
-        let inside = |from: isize, seen: usize, size: usize| from >= 0 && from as usize + seen <= size;
-        let (first, line, plane, padded) = if inside(top, seen_h, height) && inside(left, seen_w, width) {
+        let [height, width] = view.source;
+        let seen = Seen::new(view)?;
+        let ([top, left], [seen_h, seen_w]) = (seen.corner, seen.size);
+        let (first, line, plane, padded) = if seen.is_inside([height, width]) {
             (top as usize * width + left as usize, width, height * width, None)
         } else {
             let planes = source.len() / (height * width);
-            let plane = seen_h.checked_mul(seen_w)?;
-            if plane.checked_mul(planes)? > SMALL + 4 * source.len() {
-                return None;
-            }
             let padded = pad(isa, source, planes, [height, width], [seen_h, seen_w], [top, left]);
-            (0, seen_w, plane, Some(padded))
+            (0, seen_w, seen_h * seen_w, Some(padded))
         };
         let rows = (0..channels).flat_map(|channel| {
             let offset = move |dy: isize, dx: isize| (dy - top) as usize * line + (dx - left) as usize;

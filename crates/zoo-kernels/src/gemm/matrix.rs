@@ -2,18 +2,23 @@
 
 #![expect(unsafe_code, reason = "tiles read and write through pointers; the bounds are the matrices'")]
 
-use super::micro::{self, Init, Left, Rows, Tile, VECTORS};
+use std::ops::Range;
+
+use super::micro::{self, Block, Channels, Finish, Operands, Tiles};
 use crate::element::Element;
+use crate::epilogue::Epilogue;
 use crate::error::{Result, check_equal, check_len};
 use crate::isa::{Isa, Kernel, dispatch};
-use crate::par::{Shared, tasks};
+use crate::par::{Shared, part_of_vectors, tasks};
 use crate::scratch;
 use crate::simd::{Lanes, copy, transpose};
 
 /// Terms of the sums that are packed at once.
-const DEPTH: usize = 384;
+const DEPTH: usize = 256;
 /// Rows that a task takes at least, so that packing is small beside the product.
 const MIN_ROWS: usize = 64;
+/// Tiles across a panel, at most.
+const WIDE: usize = 4;
 /// Tasks worth having.
 const TASKS: usize = 16;
 
@@ -57,122 +62,243 @@ pub fn matmul<T: Element>(
     bias: Option<&[T]>,
     out: &mut [T],
 ) -> Result<()> {
-    let op = "matmul";
-    check_equal(op, ("the columns of the left matrix", a.columns), ("the rows of the right", b.rows))?;
-    check_len(op, "out", out.len(), &[a.rows, b.columns])?;
-    if let Some(bias) = bias {
-        check_len(op, "bias", bias.len(), &[b.columns])?;
+    product(Isa::current(), a, Right::Plain(b), &Epilogue::bias(bias), out)
+}
+
+/// The right side of a product.
+#[derive(Clone, Copy)]
+pub(super) enum Right<'a, T> {
+    Plain(Matrix<'a, T>),
+    /// `rows` by `columns` numbers, as [`pack`] packs them.
+    Packed {
+        data: &'a [T],
+        rows: usize,
+        columns: usize,
+    },
+}
+
+impl<T: Element> Right<'_, T> {
+    fn size(&self) -> [usize; 2] {
+        match *self {
+            Self::Plain(matrix) => [matrix.rows, matrix.columns],
+            Self::Packed { rows, columns, .. } => [rows, columns],
+        }
     }
+}
+
+/// The blocks of a product's right side, of `DEPTH` rows and a panel of columns each.
+#[derive(Clone, Copy)]
+struct Panels {
+    isa: Isa,
+    rows: usize,
+    columns: usize,
+    lanes: usize,
+    count: usize,
+}
+
+impl Panels {
+    fn new<T: Element>(isa: Isa, [rows, columns]: [usize; 2]) -> Self {
+        let lanes = isa.lanes::<T>();
+        let count = columns.div_ceil(isa.vectors::<T>() * lanes * WIDE);
+        Self { isa, rows, columns, lanes, count }
+    }
+
+    /// Blocks of a panel: a sum of nothing is one without depth.
+    fn blocks(&self) -> usize {
+        self.rows.div_ceil(DEPTH).max(1)
+    }
+
+    fn get(&self, panel: usize) -> Range<usize> {
+        part_of_vectors(self.columns, self.lanes, self.count, panel)
+    }
+
+    /// The tiles of the block that begins at row `first` in a panel.
+    fn tiles<T: Element>(&self, panel: usize, first: usize) -> Tiles {
+        Tiles::new::<T>(self.isa, self.get(panel).len(), DEPTH.min(self.rows - first))
+    }
+
+    /// Where blocks begin when all are packed, block after block and panel after panel; the last is the end of all.
+    fn starts<T: Element>(&self) -> Vec<usize> {
+        let mut starts = vec![0];
+        for panel in 0..self.count {
+            for block in 0..self.blocks() {
+                let end = starts.last().copied().unwrap_or(0) + self.tiles::<T>(panel, block * DEPTH).len();
+                starts.push(end);
+            }
+        }
+        starts
+    }
+}
+
+/// The numbers that a right side of `size` takes packed.
+pub(super) fn packed_len<T: Element>(isa: Isa, size: [usize; 2]) -> usize {
+    Panels::new::<T>(isa, size).starts::<T>().last().copied().unwrap_or(0)
+}
+
+/// Packs the right side of products.
+pub(super) fn pack<T: Element>(isa: Isa, b: Matrix<'_, T>, to: &mut [T]) {
+    let panels = Panels::new::<T>(isa, [b.rows, b.columns]);
+    let (starts, to) = (panels.starts::<T>(), Shared::new(to));
+    let blocks = panels.blocks();
+    tasks(starts.len() - 1, b.data.len(), |block| {
+        let (columns, first) = (panels.get(block / blocks), block % blocks * DEPTH);
+        let tiles = panels.tiles::<T>(block / blocks, first);
+        let to = to.get().wrapping_add(starts[block]);
+        dispatch(isa, Pack { b, first, depth: DEPTH.min(b.rows - first), columns, tiles, to });
+    });
+}
+
+struct Pack<'a, T> {
+    b: Matrix<'a, T>,
+    first: usize,
+    depth: usize,
+    columns: Range<usize>,
+    tiles: Tiles,
+    to: *mut T,
+}
+
+impl<T: Element> Kernel<T> for Pack<'_, T> {
+    #[inline(always)]
+    fn run<S: Lanes<Elem = T>>(self) {
+        // SAFETY: `pack` gives each task rows and columns of the matrix and a packed block of its own.
+        unsafe { self.b.pack::<S>(self.first, self.depth, self.columns, &self.tiles, self.to) };
+    }
+}
+
+impl<T: Element> Matrix<'_, T> {
+    /// Packs `depth` rows of some columns.
+    ///
+    /// # Safety
+    /// The matrix has these, and `to` has the tiles.
+    #[inline(always)]
+    unsafe fn pack<S: Lanes<Elem = T>>(
+        &self,
+        first: usize,
+        depth: usize,
+        columns: Range<usize>,
+        tiles: &Tiles,
+        to: *mut T,
+    ) {
+        let (row, column) = self.strides();
+        for tile in 0..tiles.count {
+            let (start, count, step) = tiles.get(tile);
+            // SAFETY: the caller's promise.
+            unsafe {
+                let from = self.data.as_ptr().wrapping_add(first * row + (columns.start + start) * column);
+                let to = to.add(tile * tiles.step);
+                if self.transposed {
+                    transpose::<S>(from, column, to, step, (count, depth));
+                } else {
+                    for k in 0..depth {
+                        copy::<S>(from.add(k * row), 1, to.add(k * step), count);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `out` = what `epilogue`, whose channels are the columns, makes of `a * b`.
+pub(super) fn product<T: Element>(
+    isa: Isa,
+    a: Matrix<'_, T>,
+    b: Right<'_, T>,
+    epilogue: &Epilogue<'_, T>,
+    out: &mut [T],
+) -> Result<()> {
+    let op = "matmul";
+    let [depth, columns] = b.size();
+    check_equal(op, ("the columns of the left matrix", a.columns), ("the rows of the right", depth))?;
+    check_len(op, "out", out.len(), &[a.rows, columns])?;
+    epilogue.check(op, columns, &[a.rows, columns])?;
     if out.is_empty() {
         return Ok(());
     }
-    let isa = Isa::current();
-    let (lanes, tile_rows) = (isa.lanes::<T>(), isa.rows::<T>());
-    let vectors = b.columns.div_ceil(lanes);
-    let panels = vectors.div_ceil(VECTORS);
-    let parts = TASKS.div_ceil(panels).min(a.rows.div_ceil(MIN_ROWS)).max(1);
+    epilogue.run(out, |epilogue, out| multiply(isa, a, b, epilogue, out));
+    Ok(())
+}
+
+/// The same with everything checked.
+fn multiply<T: Element>(
+    isa: Isa,
+    a: Matrix<'_, T>,
+    b: Right<'_, T>,
+    epilogue: &Epilogue<'_, T>,
+    out: &mut [T],
+) {
+    let [depth, columns] = b.size();
+    let tile_rows = isa.rows::<T>();
+    let panels = Panels::new::<T>(isa, [depth, columns]);
+    let starts = panels.starts::<T>();
+    let parts = TASKS.div_ceil(panels.count).min(a.rows.div_ceil(MIN_ROWS)).max(1);
     let rows = a.rows.div_ceil(parts).next_multiple_of(tile_rows);
     let parts = a.rows.div_ceil(rows);
     let out = Shared::new(out);
-    let work = (a.rows * b.columns).saturating_mul(a.columns.max(1)) / 8;
-    tasks(panels * parts, work.max(a.columns * b.columns), |task| {
+    let work = (a.rows * columns).saturating_mul(depth.max(1)) / 8;
+    tasks(panels.count * parts, work.max(depth * columns), |task| {
         let (panel, part) = (task / parts, task % parts);
-        let start = panel * vectors / panels * lanes;
-        let columns = ((panel + 1) * vectors / panels * lanes).min(b.columns) - start;
         let rows = part * rows..a.rows.min((part + 1) * rows);
-        dispatch(isa, Panel { isa, a, b, bias, out, start, columns, rows });
+        dispatch(isa, Panel { panels, starts: &starts, a, b, epilogue, out, panel, rows });
     });
-    Ok(())
 }
 
 /// Some rows of some columns of the product.
 struct Panel<'a, T> {
-    isa: Isa,
+    panels: Panels,
+    starts: &'a [usize],
     a: Matrix<'a, T>,
-    b: Matrix<'a, T>,
-    bias: Option<&'a [T]>,
+    b: Right<'a, T>,
+    epilogue: &'a Epilogue<'a, T>,
     out: Shared<T>,
-    start: usize,
-    columns: usize,
-    rows: std::ops::Range<usize>,
+    panel: usize,
+    rows: Range<usize>,
 }
 
 impl<T: Element> Kernel<T> for Panel<'_, T> {
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
-        let (a, b) = (self.a, self.b);
-        let stride = self.columns.next_multiple_of(S::N);
-        let depth = DEPTH.min(a.columns);
-        let mut panel = scratch::take::<T>(depth * stride);
-        let mut left = scratch::take::<T>(if a.transposed { depth * S::ROWS } else { 0 });
-        if let Some(bias) = self.bias {
-            for row in self.rows.clone() {
-                // SAFETY: these rows and columns of the result are this task's.
-                let out = unsafe { self.out.slice(row * b.columns + self.start, self.columns) };
-                out.copy_from_slice(&bias[self.start..self.start + self.columns]);
-            }
-        }
-        if a.columns == 0 && self.bias.is_none() {
-            for row in self.rows.clone() {
-                // SAFETY: as above.
-                unsafe { self.out.slice(row * b.columns + self.start, self.columns) }.fill(T::ZERO);
-            }
-        }
+        let (panels, a) = (self.panels, self.a);
+        let columns = panels.get(self.panel);
         let (a_row, a_column) = a.strides();
-        for first in (0..a.columns).step_by(DEPTH) {
-            let depth = DEPTH.min(a.columns - first);
-            self.pack::<S>(first, depth, stride, &mut panel);
-            for row in self.rows.clone().step_by(S::ROWS) {
-                let rows = S::ROWS.min(self.rows.end - row);
-                let (from, a_row, a_step) = if a.transposed {
-                    for k in 0..depth {
-                        // SAFETY: `rows` numbers of column `first + k`, stored side by side.
-                        unsafe {
-                            let from = a.data.as_ptr().add((first + k) * a_column + row);
-                            copy::<S>(from, 1, left.as_mut_ptr().add(k * S::ROWS), rows);
-                        }
-                    }
-                    (left.as_ptr(), 1, S::ROWS)
-                } else {
-                    (a.data[row * a_row + first..].as_ptr(), a_row, 1)
-                };
-                let add = first > 0 || self.bias.is_some();
-                let tile = Tile {
-                    depth,
-                    a: from,
-                    left: Left::Step { row: a_row, step: a_step },
-                    b: panel.as_ptr(),
-                    b_rows: Rows::Step(stride),
-                    c: self.out.get().wrapping_add(row * b.columns + self.start),
-                    c_row: b.columns,
-                    columns: self.columns,
-                    init: if add { Init::Add } else { Init::Zero },
-                };
-                // SAFETY: `a` has these rows and columns, or is their packed copy; `panel` is padded to whole
-                // vectors; these rows and columns of the result are this task's.
-                unsafe { micro::run(self.isa, rows, &tile) };
-            }
-        }
-    }
-}
-
-impl<T: Element> Panel<'_, T> {
-    /// Packs `depth` rows of the panel's columns of `b`.
-    #[inline(always)]
-    fn pack<S: Lanes<Elem = T>>(&self, first: usize, depth: usize, stride: usize, panel: &mut [T]) {
-        let (b_row, b_column) = self.b.strides();
-        // SAFETY: rows `first..first + depth` and the panel's columns are in `b`, and `panel` has `depth` rows of
-        // `stride >= columns`.
-        unsafe {
-            if self.b.transposed {
-                let from = self.b.data.as_ptr().add(self.start * b_column + first);
-                transpose::<S>(from, b_column, panel.as_mut_ptr(), stride, (self.columns, depth));
-            } else {
-                for k in 0..depth {
-                    let from = self.b.data.as_ptr().add((first + k) * b_row + self.start);
-                    copy::<S>(from, 1, panel.as_mut_ptr().add(k * stride), self.columns);
+        let mut packed = scratch::take::<T>(match self.b {
+            Right::Plain(_) => panels.tiles::<T>(self.panel, 0).len(),
+            Right::Packed { .. } => 0,
+        });
+        let at = self.rows.start * panels.columns + columns.start;
+        let blocks = panels.blocks();
+        for block in 0..blocks {
+            let first = block * DEPTH;
+            let depth = DEPTH.min(panels.rows - first);
+            let b = match self.b {
+                Right::Plain(b) => {
+                    let tiles = panels.tiles::<T>(self.panel, first);
+                    // SAFETY: `b` has these rows and columns, and `packed` the tiles.
+                    unsafe { b.pack::<S>(first, depth, columns.clone(), &tiles, packed.as_mut_ptr()) };
+                    packed.as_ptr()
                 }
-            }
+                Right::Packed { data, .. } => data[self.starts[self.panel * blocks + block]..].as_ptr(),
+            };
+            let finish =
+                Finish { epilogue: self.epilogue, channel: columns.start, channels: Channels::Columns, at };
+            let block = Block {
+                rows: self.rows.len(),
+                columns: columns.len(),
+                depth,
+                operands: Operands::Steps {
+                    a: a.data.as_ptr().wrapping_add(self.rows.start * a_row + first * a_column),
+                    tile: S::ROWS * a_row,
+                    row: a_row,
+                    step: a_column,
+                    b: micro::Right::Packed(b),
+                },
+                c: self.out.get().wrapping_add(at),
+                c_row: panels.columns,
+                add: block > 0,
+                finish: (block + 1 == blocks && !self.epilogue.is_plain()).then_some(finish),
+            };
+            // SAFETY: `a` has these rows and columns; `b` is packed in whole vectors; these rows and columns of the
+            // result are this task's.
+            unsafe { micro::run(panels.isa, &block) };
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::arch::x86_64::*;
 
 use super::Lanes;
+use crate::gemm::micro::tile;
 
 /// Eight f32.
 #[derive(Clone, Copy)]
@@ -51,7 +52,8 @@ fn even(low: __m256, high: __m256) -> __m256 {
 impl Lanes for F32x8 {
     type Elem = f32;
     const N: usize = 8;
-    const ROWS: usize = 4;
+    // Twelve sums, two vectors and a broadcast: sixteen registers.
+    tile!(#[target_feature(enable = "avx2,fma")] #[inline(never)] 1 2 3 4 5, 6; 1, 2);
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
@@ -91,8 +93,25 @@ impl Lanes for F32x8 {
     }
     #[inline(always)]
     unsafe fn store_part(self, to: *mut f32, count: usize) {
-        // SAFETY: masked lanes are not written; the caller promises the others.
-        unsafe { _mm256_maskstore_ps(to, mask(count), self.0) }
+        // By halves and not by a mask, whose store takes many times as long on some processors.
+        // SAFETY: the numbers written are the first `count`, as the caller promises.
+        unsafe {
+            let (mut to, mut four) = (to, _mm256_castps256_ps128(self.0));
+            if count >= 8 {
+                return self.store(to);
+            }
+            if count & 4 != 0 {
+                _mm_storeu_ps(to, four);
+                (to, four) = (to.add(4), _mm256_extractf128_ps::<1>(self.0));
+            }
+            if count & 2 != 0 {
+                _mm_storel_pd(to.cast(), _mm_castps_pd(four));
+                (to, four) = (to.add(2), _mm_movehl_ps(four, four));
+            }
+            if count & 1 != 0 {
+                _mm_store_ss(to, four);
+            }
+        }
     }
     #[inline(always)]
     fn fma(self, a: Self, b: Self) -> Self {
@@ -105,6 +124,15 @@ impl Lanes for F32x8 {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self(on!(_mm256_mul_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn at_least(self, low: Self) -> Self {
+        // Of a NaN and a number it gives the second.
+        Self(on!(_mm256_max_ps(low.0, self.0)))
+    }
+    #[inline(always)]
+    fn at_most(self, high: Self) -> Self {
+        Self(on!(_mm256_min_ps(high.0, self.0)))
     }
     #[inline(always)]
     fn split_equal(self, other: Self, values: Self) -> (Self, Self) {

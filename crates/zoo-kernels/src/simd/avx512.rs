@@ -5,6 +5,7 @@
 use std::arch::x86_64::*;
 
 use super::Lanes;
+use crate::gemm::micro::tile;
 
 /// Sixteen f32.
 #[derive(Clone, Copy)]
@@ -37,7 +38,8 @@ fn even(low: __m512, high: __m512) -> __m512 {
 impl Lanes for F32x16 {
     type Elem = f32;
     const N: usize = 16;
-    const ROWS: usize = 8;
+    // Twenty-four sums, three vectors and a broadcast, of thirty-two registers.
+    tile!(#[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")] #[inline(never)] 1 2 3 4 5 6 7, 8; 1 2, 3);
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
@@ -90,6 +92,15 @@ impl Lanes for F32x16 {
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self(on!(_mm512_mul_ps(self.0, other.0)))
+    }
+    #[inline(always)]
+    fn at_least(self, low: Self) -> Self {
+        // Of a NaN and a number it gives the second.
+        Self(on!(_mm512_max_ps(low.0, self.0)))
+    }
+    #[inline(always)]
+    fn at_most(self, high: Self) -> Self {
+        Self(on!(_mm512_min_ps(high.0, self.0)))
     }
     #[inline(always)]
     fn split_equal(self, other: Self, values: Self) -> (Self, Self) {

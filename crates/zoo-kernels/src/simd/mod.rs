@@ -12,6 +12,7 @@ mod transpose;
 pub(crate) use transpose::transpose;
 
 use crate::element::Element;
+use crate::gemm::micro::Tile;
 
 /// A vector of `N` numbers.
 ///
@@ -23,8 +24,10 @@ pub trait Lanes: Copy {
     type Elem: Element;
     /// Numbers in a vector.
     const N: usize;
-    /// Rows of the matrix product's tile, so that tile and operands fit into the registers.
+    /// Rows of the matrix product's tile, and vectors across it, so that its sums and operands fit into the registers.
     const ROWS: usize;
+    /// Vectors across the tile.
+    const VECTORS: usize;
 
     /// All lanes `value`.
     fn splat(value: Self::Elem) -> Self;
@@ -64,10 +67,24 @@ pub trait Lanes: Copy {
     fn add(self, other: Self) -> Self;
     /// Lane-wise product.
     fn mul(self, other: Self) -> Self;
+    /// The larger of `self` and `low`; NaN stays NaN.
+    fn at_least(self, low: Self) -> Self;
+    /// The smaller of `self` and `high`; NaN stays NaN.
+    fn at_most(self, high: Self) -> Self;
     /// `values` where the lanes of `self` and `other` are equal or both NaN, and `values` where not; zeros elsewhere.
     fn split_equal(self, other: Self, values: Self) -> (Self, Self);
     /// The sum of all lanes, by halves.
     fn sum(self) -> Self::Elem;
+    /// The rows of the next tile where `rest >= 1` are left: at most `ROWS`.
+    #[inline(always)]
+    fn rows(rest: usize) -> usize {
+        Self::ROWS.min(rest)
+    }
+    /// Computes a tile of as many rows as [`Lanes::rows`] gives, and `1..=VECTORS` vectors.
+    ///
+    /// # Safety
+    /// The tile has these, and its block's elements can be read and written.
+    unsafe fn tile(rows: usize, vectors: usize, tile: &Tile<'_, '_, Self::Elem>);
     /// Transposes an `N x N` block: `to[j * to_row + i] = from[i * from_row + j]`.
     ///
     /// # Safety
@@ -90,7 +107,10 @@ pub(crate) unsafe fn copy<S: Lanes>(from: *const S::Elem, step: usize, to: *mut 
                     S::load(from.add(at)).store(to.add(at));
                     at += S::N;
                 }
-                if at < count {
+                if at < count && count >= S::N {
+                    // Once more up to the end: whole vectors are faster than cut ones.
+                    S::load(from.add(count - S::N)).store(to.add(count - S::N));
+                } else if at < count {
                     S::load_part(from.add(at), count - at).store_part(to.add(at), count - at);
                 }
             }

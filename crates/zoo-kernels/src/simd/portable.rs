@@ -4,6 +4,7 @@
 
 use super::Lanes;
 use crate::element::Element;
+use crate::gemm::micro::tile;
 
 /// On 64-bit Arm a fused multiply-add is part of the baseline; on plain x86-64 it would be a call.
 pub(crate) const BASELINE_FUSES: bool = cfg!(target_arch = "aarch64");
@@ -18,7 +19,13 @@ macro_rules! lanes {
         impl<const N: usize, const FUSED: bool> Lanes for Array<$t, N, FUSED> {
             type Elem = $t;
             const N: usize = N;
-            const ROWS: usize = if FUSED { 6 } else { 4 };
+            tile!(#[inline(always)] 1, 6; 1, 2);
+
+            // One by one behind the last whole tile: the compiler takes long to vectorise each size of a tile.
+            #[inline(always)]
+            fn rows(rest: usize) -> usize {
+                if rest >= Self::ROWS { Self::ROWS } else { 1 }
+            }
 
             #[inline(always)]
             fn splat(value: $t) -> Self {
@@ -83,6 +90,20 @@ macro_rules! lanes {
             fn mul(mut self, other: Self) -> Self {
                 for i in 0..N {
                     self.0[i] *= other.0[i];
+                }
+                self
+            }
+            #[inline(always)]
+            fn at_least(mut self, low: Self) -> Self {
+                for i in 0..N {
+                    self.0[i] = if self.0[i] < low.0[i] { low.0[i] } else { self.0[i] };
+                }
+                self
+            }
+            #[inline(always)]
+            fn at_most(mut self, high: Self) -> Self {
+                for i in 0..N {
+                    self.0[i] = if self.0[i] > high.0[i] { high.0[i] } else { self.0[i] };
                 }
                 self
             }

@@ -2,8 +2,8 @@
 
 use crate::common::{assert_close, assert_gradient, dot, numbers, on_every_isa, tolerance, unwritten, wide};
 use proptest::prelude::*;
-use zoo_kernels::conv::{self, Conv2d, Padding};
-use zoo_kernels::{Element, KernelError, Shape};
+use zoo_kernels::conv::{self, Conv2d, Method, Padding, Pass, Prepared};
+use zoo_kernels::{Activation, Element, Epilogue, Isa, KernelError, Shape, with_isa};
 
 /// Calls `visit(input index, weight index, output index)` for every product of the convolution.
 fn for_each_product(spec: &Conv2d, [n, c, h, w]: Shape, mut visit: impl FnMut(usize, usize, usize)) {
@@ -69,6 +69,7 @@ fn check<T: Element>(spec: &Conv2d, shape: Shape, seed: u64) {
         assert_close(&what("forward"), &got, &out, tolerance);
         conv::forward(spec, shape, &input, &weight, Some(&bias), &mut got).unwrap();
         assert_close(&what("forward with bias"), &got, &biased, tolerance);
+        check_epilogues(spec, shape, seed, [&input, &weight], &out, &what(""));
         let mut got = unwritten::<T>(inputs);
         conv::grad_input(spec, shape, &grad, &weight, &mut got).unwrap();
         assert_close(&what("grad_input"), &got, &to_input, tolerance);
@@ -92,6 +93,65 @@ fn check<T: Element>(spec: &Conv2d, shape: Shape, seed: u64) {
         let total: f64 = x.iter().sum();
         assert!((wide(&got_bias).iter().sum::<f64>() - total).abs() <= 1e-4 * total.abs().max(10.0));
     });
+}
+
+/// What follows the sums, with and without a prepared weight: `sums` are the exact ones. A picture's answer must not
+/// depend on the others, nor on the preparation.
+fn check_epilogues<T: Element>(
+    spec: &Conv2d,
+    shape: Shape,
+    seed: u64,
+    [input, weight]: [&[T]; 2],
+    sums: &[f64],
+    what: &str,
+) {
+    let output = spec.output_shape(shape).unwrap();
+    let (channels, pixels) = (spec.out_channels, output[2] * output[3]);
+    let (scale, shift) = (numbers::<T>(seed + 5, channels), numbers::<T>(seed + 6, channels));
+    let residual = numbers::<T>(seed + 7, sums.len());
+    let activations =
+        [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::Sigmoid, Activation::Tanh];
+    let prepared = Prepared::new(spec, [shape[2], shape[3]], weight).unwrap();
+    for (i, activation) in activations.into_iter().enumerate() {
+        // Each activation with another choice of what is there.
+        let bits = seed as usize + i;
+        let epilogue = Epilogue {
+            scale: (bits & 1 == 0).then_some(&scale[..]),
+            shift: (bits & 2 == 0).then_some(&shift[..]),
+            residual: (bits & 4 == 0).then_some(&residual[..]),
+            activation,
+        };
+        let want = sums.iter().enumerate().map(|(i, &sum)| {
+            let channel = i / pixels % channels;
+            let scale = epilogue.scale.map_or(1.0, |scale| scale[channel].to_f64());
+            let shift = epilogue.shift.map_or(0.0, |shift| shift[channel].to_f64());
+            let residual = epilogue.residual.map_or(0.0, |residual| residual[i].to_f64());
+            sum * scale + shift + residual
+        });
+        let before: Vec<f64> = want.collect();
+        let want: Vec<f64> = before.iter().map(|&x| activation.apply(x)).collect();
+        let largest = |values: &[f64]| values.iter().fold(1.0f64, |most, x| most.max(x.abs()));
+        // An activation enlarges no error, but those it gets are relative to what it is applied to.
+        let tolerance = tolerance::<T>() * largest(&before) / largest(&want);
+        let there = [epilogue.scale.is_some(), epilogue.shift.is_some(), epilogue.residual.is_some()];
+        let what = format!("{activation:?} with {there:?} after {}{what}", prepared.method());
+        let (mut got, mut once) = (unwritten::<T>(sums.len()), unwritten::<T>(sums.len()));
+        conv::forward_with(spec, shape, input, weight, &epilogue, &mut got).unwrap();
+        assert_close(&what, &got, &want, tolerance);
+        prepared.forward(shape, input, &epilogue, &mut once).unwrap();
+        assert!(got == once, "prepared: {what}");
+        let each = sums.len() / shape[0];
+        for (picture, input) in input.chunks_exact(input.len() / shape[0]).enumerate() {
+            let part = picture * each..(picture + 1) * each;
+            let epilogue =
+                Epilogue { residual: epilogue.residual.map(|residual| &residual[part.clone()]), ..epilogue };
+            let (alone, one) = ([1, shape[1], shape[2], shape[3]], &mut once[..each]);
+            conv::forward_with(spec, alone, input, weight, &epilogue, one).unwrap();
+            assert!(got[part.clone()] == *one, "one picture: {what}");
+            prepared.forward(alone, input, &epilogue, one).unwrap();
+            assert!(got[part] == *one, "one picture, prepared: {what}");
+        }
+    }
 }
 
 prop_compose! {
@@ -280,4 +340,51 @@ fn absurd_paddings_and_strides_cost_nothing() {
     check::<f32>(&spec, [1, 2, 3, 3], 1);
     check::<f32>(&Conv2d { groups: 1, ..spec }, [1, 2, 3, 3], 2);
     check::<f32>(&Conv2d::new(2, 3, 3).with_stride(usize::MAX), [1, 2, 4, 5], 3);
+}
+
+/// The methods of the layers of known networks, with AVX2 if the machine has it.
+#[test]
+fn methods_of_known_layers() {
+    let dense = |c, o, k| Conv2d::new(c, o, k);
+    let layers = [
+        ("resnet stem 7x7/2", [4, 3, 224, 224], dense(3, 64, 7).with_stride(2).with_padding(3)),
+        ("resnet 3x3 64", [4, 64, 56, 56], dense(64, 64, 3).with_padding(1)),
+        ("resnet 3x3/2 64-128", [4, 64, 56, 56], dense(64, 128, 3).with_stride(2).with_padding(1)),
+        ("resnet 3x3 512", [4, 512, 7, 7], dense(512, 512, 3).with_padding(1)),
+        ("resnet 3x3/2 256-512", [4, 256, 14, 14], dense(256, 512, 3).with_stride(2).with_padding(1)),
+        ("resnet 1x1/2 64-128", [4, 64, 56, 56], dense(64, 128, 1).with_stride(2)),
+        ("resnet50 1x1 64-256", [4, 64, 56, 56], dense(64, 256, 1)),
+        ("resnext 3x3 g32 128", [4, 128, 56, 56], dense(128, 128, 3).with_padding(1).with_groups(32)),
+        ("lenet 5x5 1-6", [64, 1, 28, 28], dense(1, 6, 5).with_padding(2)),
+        ("lenet 5x5 6-16", [64, 6, 14, 14], dense(6, 16, 5)),
+        ("xception dw 3x3 728", [4, 728, 19, 19], dense(728, 728, 3).with_padding(1).with_groups(728)),
+        (
+            "inception 1x7 128-192",
+            [1, 128, 17, 17],
+            Conv2d { kernel_size: [1, 7], padding: Padding::symmetric(0, 3), ..dense(128, 192, 1) },
+        ),
+    ];
+    let table = || {
+        let method = |pass, spec: &Conv2d, shape| conv::choose(pass, spec, shape).unwrap().to_string();
+        layers.map(|(name, shape, spec)| {
+            let [forward, input, weight] =
+                [Pass::Forward, Pass::GradInput, Pass::GradWeight].map(|pass| method(pass, &spec, shape));
+            format!("{name:<22} {forward:<24} {input:<24} {weight}")
+        })
+    };
+    let Some(table) = with_isa(Isa::Avx2, table) else { return };
+    let want = include_str!("methods.txt");
+    assert!(table.join("\n") == want.trim_end(), "the methods are now\n{}", table.join("\n"));
+}
+
+#[test]
+fn a_method_is_refused_where_the_shape_is() {
+    assert!(conv::choose(Pass::GradInput, &Conv2d::new(3, 4, 3), [1, 4, 9, 9]).is_err());
+    let prepared = Prepared::new(&Conv2d::new(3, 4, 1), [9, 9], &[0f32; 12]).unwrap();
+    assert_eq!(prepared.method(), Method::Packed);
+    let error = prepared.forward([1, 3, 9, 8], &[0.0; 216], &Epilogue::default(), &mut [0.0; 288]);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "conv2d: the input's width is 8, but the prepared width is 9: they must be equal"
+    );
 }

@@ -1,10 +1,10 @@
 //! Matrix products, dense layers and the loss against plain loops.
 
-use crate::common::{assert_close, assert_gradient, dot, numbers, on_every_isa, unwritten, wide};
+use crate::common::{assert_close, assert_gradient, dot, numbers, on_every_isa, tolerance, unwritten, wide};
 use proptest::prelude::*;
 use zoo_kernels::gemm::{self, Matrix, matmul};
 use zoo_kernels::loss::CrossEntropy;
-use zoo_kernels::{Element, KernelError};
+use zoo_kernels::{Activation, Element, Epilogue, KernelError};
 
 /// `a (m x k) * b (k x n)`, in all four layouts.
 fn check<T: Element>(m: usize, k: usize, n: usize, tolerance: f64) {
@@ -32,6 +32,49 @@ fn check<T: Element>(m: usize, k: usize, n: usize, tolerance: f64) {
             assert_close(&format!("{m}x{k}x{n} with bias on {isa:?}"), &out, &biased, tolerance);
         }
     });
+}
+
+/// A dense layer with what follows it, prepared and not, row by row and all at once.
+fn check_layer<T: Element>([rows, inputs, outputs]: [usize; 3], activation: Activation) {
+    let (x, w) = (numbers::<T>(1, rows * inputs), numbers::<T>(2, inputs * outputs));
+    let (scale, shift) = (numbers::<T>(3, outputs), numbers::<T>(4, outputs));
+    let residual = numbers::<T>(5, rows * outputs);
+    let epilogue =
+        Epilogue { scale: Some(&scale), shift: Some(&shift), residual: Some(&residual), activation };
+    let want: Vec<f64> = (0..rows * outputs)
+        .map(|i| {
+            let (row, out) = (i / outputs * inputs, i % outputs * inputs);
+            let sum: f64 = (0..inputs).map(|k| x[row + k].to_f64() * w[out + k].to_f64()).sum();
+            let scaled = sum * scale[i % outputs].to_f64() + shift[i % outputs].to_f64();
+            activation.apply(scaled + residual[i].to_f64())
+        })
+        .collect();
+    on_every_isa(|_| {
+        let (mut out, mut once) = (unwritten::<T>(rows * outputs), unwritten::<T>(rows * outputs));
+        gemm::linear_with([rows, inputs, outputs], &x, &w, &epilogue, &mut out).unwrap();
+        assert_close("a layer", &out, &want, tolerance::<T>());
+        let layer = gemm::Prepared::new([inputs, outputs], &w).unwrap();
+        layer.forward(rows, &x, &epilogue, &mut once).unwrap();
+        assert!(out == once, "prepared");
+        for row in 0..rows {
+            let part = row * outputs..(row + 1) * outputs;
+            let epilogue = Epilogue { residual: Some(&residual[part.clone()]), ..epilogue };
+            let x = &x[row * inputs..(row + 1) * inputs];
+            layer.forward(1, x, &epilogue, &mut once[part.clone()]).unwrap();
+            assert!(out[part.clone()] == once[part], "one row");
+        }
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 30, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_layer_agrees_with_the_loop(rows in 1..20usize, inputs in 0..600usize, outputs in 1..90usize) {
+        let activation = [Activation::Relu, Activation::Relu6, Activation::Tanh][inputs % 3];
+        check_layer::<f32>([rows, inputs, outputs], activation);
+        check_layer::<f64>([rows, inputs, outputs], activation);
+    }
 }
 
 proptest! {

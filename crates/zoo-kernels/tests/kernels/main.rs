@@ -6,5 +6,6 @@ mod common;
 mod conv;
 mod gemm;
 mod norm;
+mod outputs;
 mod pool;
 mod threads;

@@ -1,12 +1,14 @@
 //! Element-wise non-linearities.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError, activation};
 
-use super::{Call, Operation, Result, composed, first, single};
+use super::{Call, Mode, Operation, Result, composed, first, single};
 use crate::{
     Shape,
-    kernel::{Arg, CpuKernel},
+    kernel::{Backward, CpuKernel, Forward, Kernel, Needs, over, shared},
 };
 
 /// A non-linearity, applied to each value by itself.
@@ -66,6 +68,10 @@ impl Operation for Activation {
         true
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(*self)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         self.apply(first(call.inputs)?)
     }
@@ -82,6 +88,17 @@ impl Activation {
             Self::ScaledTanh => None,
         }
     }
+
+    fn write<T: Element>(self, from: &[T], into: &mut [T]) -> Result<(), KernelError> {
+        if let Some(activation) = self.in_kernels() {
+            return activation::forward(activation, from, into);
+        }
+        let (amplitude, slope) = (T::from_f64(SCALED_TANH.0), T::from_f64(SCALED_TANH.1));
+        for (into, x) in into.iter_mut().zip(from) {
+            *into = amplitude * (*x * slope).tanh();
+        }
+        Ok(())
+    }
 }
 
 impl CpuKernel for Activation {
@@ -89,28 +106,28 @@ impl CpuKernel for Activation {
         "activation"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        Ok(args[0].to_vec())
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::OUT
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        if let Some(activation) = self.in_kernels() {
-            return activation::forward(activation, args[0].data, out);
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, in_place, .. } = run;
+        if in_place {
+            return over(out, 1, 4096, |_, x, y| self.write(x, y));
         }
-        let (amplitude, slope) = (T::from_f64(SCALED_TANH.0), T::from_f64(SCALED_TANH.1));
-        for (out, x) in out.iter_mut().zip(args[0].data) {
-            *out = amplitude * (*x * slope).tanh();
-        }
-        Ok(())
+        self.write(args[0].data, out)
+    }
+
+    fn works_in_place(&self) -> bool {
+        true
     }
 
     fn gradients<T: Element>(
         &self,
-        _args: &[Arg<'_, T>],
-        out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
+        let Backward { out, grad, .. } = back;
         let Some(into) = &mut grads[0] else { return Ok(()) };
         if let Some(activation) = self.in_kernels() {
             return activation::backward(activation, out, grad, into);

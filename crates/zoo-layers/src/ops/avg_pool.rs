@@ -1,10 +1,12 @@
 //! Means over windows and over regions.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError, pool};
 
 use super::{
-    Call, Operation, Result,
+    Call, Mode, Operation, Result,
     composed::{self, Matrix},
     first,
     max_pool::{pool_detail, pool_output, pool_spec},
@@ -13,7 +15,7 @@ use super::{
 use crate::{
     Padding, Shape,
     geometry::{Rounding, Window},
-    kernel::{Arg, CpuKernel},
+    kernel::{Backward, CpuKernel, Forward, Kernel, Needs, shared},
 };
 
 /// What a window's sum is divided by.
@@ -108,6 +110,10 @@ impl Operation for AvgPool2d {
         pool_output(inputs, &self.window(), self.rounding)
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(*self)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         let x = first(call.inputs)?;
         let (_, _, h, w) = x.dims4()?;
@@ -155,6 +161,10 @@ impl Operation for AdaptiveAvgPool2d {
         }
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(*self)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         let x = first(call.inputs)?;
         if *self == Self::GLOBAL {
@@ -178,24 +188,23 @@ impl CpuKernel for AvgPool2d {
         "avg_pool2d"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        let [n, c, h, w] = *args[0] else { return Ok(Vec::new()) };
-        Ok(self.spec([n, c, h, w]).output_shape([n, c, h, w])?.to_vec())
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        let shape = args[0].shape();
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
+        let shape = args[0].dims;
         pool::average_forward(&self.spec(shape), shape, args[0].data, out)
     }
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
-        let shape = args[0].shape();
+        let Backward { args, grad, .. } = back;
+        let shape = args[0].dims;
         match &mut grads[0] {
             Some(input) => pool::average_backward(&self.spec(shape), shape, grad, input),
             None => Ok(()),
@@ -208,24 +217,23 @@ impl CpuKernel for AdaptiveAvgPool2d {
         "adaptive_avg_pool2d"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        let [height, width] = self.output_size;
-        Ok(vec![args[0][0], args[0][1], height, width])
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        pool::adaptive_average_forward(self.output_size, args[0].shape(), args[0].data, out)
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
+        pool::adaptive_average_forward(self.output_size, args[0].dims, args[0].data, out)
     }
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
+        let Backward { args, grad, .. } = back;
         match &mut grads[0] {
-            Some(input) => pool::adaptive_average_backward(self.output_size, args[0].shape(), grad, input),
+            Some(input) => pool::adaptive_average_backward(self.output_size, args[0].dims, grad, input),
             None => Ok(()),
         }
     }

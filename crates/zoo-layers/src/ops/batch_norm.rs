@@ -1,14 +1,14 @@
 //! Batch normalisation (Ioffe and Szegedy 2015, algorithm 1).
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{D, Tensor};
 use zoo_kernels::{Element, KernelError, norm};
 
-use super::{Activation, Call, Operation, ParamSpec, Result, activation::known, first, param, single_map};
+use super::{Call, Mode, Operation, ParamSpec, Result, activation::known, first, param, single_map};
 use crate::{
     Init, Shape,
-    kernel::{self, Arg, CpuKernel},
+    kernel::{Arg, Backward, CpuKernel, Following, Forward, Kernel, Needs, over, shared},
 };
 
 /// Each channel shifted and scaled to mean 0 and variance 1, then by a learned `weight` and `bias`.
@@ -60,12 +60,7 @@ impl BatchNorm2d {
     }
 
     /// Normalises by the batch's own statistics, and returns these for the running ones.
-    pub(crate) fn train(
-        &self,
-        x: &Tensor,
-        params: &[Tensor],
-        activation: Option<Activation>,
-    ) -> Result<(Tensor, BatchStatistics)> {
+    pub(crate) fn train(&self, x: &Tensor, params: &[Tensor]) -> Result<(Tensor, BatchStatistics)> {
         let (n, c, h, w) = x.dims4()?;
         let count = n * h * w;
         if count < 2 {
@@ -82,7 +77,6 @@ impl BatchNorm2d {
             (variance.affine(1.0, self.eps)?.sqrt()?.recip()? * param(params, 0)?.reshape((c, 1))?)?;
         let y = centred.broadcast_mul(&scale)?.broadcast_add(&param(params, 1)?.reshape((c, 1))?)?;
         let y = y.reshape((c, n, h, w))?.transpose(0, 1)?.contiguous()?;
-        let y = activation.map_or(Ok(y.clone()), |activation| activation.apply(&y))?;
         let unbiased = count as f64 / (count - 1) as f64;
         let statistics = BatchStatistics {
             mean: mean.detach().reshape(c)?,
@@ -92,32 +86,17 @@ impl BatchNorm2d {
     }
 
     /// Normalises by the running statistics: one multiplication and one addition for each value.
-    pub(crate) fn eval(
-        &self,
-        x: &Tensor,
-        params: &[Tensor],
-        activation: Option<Activation>,
-    ) -> Result<Tensor> {
+    fn eval(&self, x: &Tensor, params: &[Tensor]) -> Result<Tensor> {
         let scale = (param(params, 3)?.affine(1.0, self.eps)?.sqrt()?.recip()? * param(params, 0)?)?;
         let shift = (param(params, 1)? - (param(params, 2)? * &scale)?)?;
-        affine(x, &scale, &shift, activation)
+        affine(x, &scale, &shift)
     }
 }
 
-/// `activation(x · scale + shift)`, one scale and shift for each channel.
-pub(super) fn affine(
-    x: &Tensor,
-    scale: &Tensor,
-    shift: &Tensor,
-    activation: Option<Activation>,
-) -> Result<Tensor> {
-    let args = [x.clone(), scale.clone(), shift.clone()];
-    if let Some(kernel) = AffineKernel::new(activation).filter(|_| kernel::takes(&args)) {
-        return kernel::taped(Arc::new(kernel), &args);
-    }
+/// `x · scale + shift`, one scale and shift for each channel.
+pub(super) fn affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
     let channel = |t: &Tensor| t.reshape((1, (), 1, 1));
-    let y = x.broadcast_mul(&channel(scale)?)?.broadcast_add(&channel(shift)?)?;
-    activation.map_or(Ok(y.clone()), |activation| activation.apply(&y))
+    x.broadcast_mul(&channel(scale)?)?.broadcast_add(&channel(shift)?)
 }
 
 impl Default for BatchNorm2d {
@@ -150,43 +129,77 @@ impl Operation for BatchNorm2d {
         true
     }
 
+    fn kernel(&self, mode: Mode) -> Option<Arc<dyn Kernel>> {
+        self.fused(mode, &Following::default())
+    }
+
+    fn fused(&self, mode: Mode, following: &Following<'_>) -> Option<Arc<dyn Kernel>> {
+        shared(NormKernel::of(self, mode, following)?)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         match call.mode {
-            super::Mode::Train => Ok(self.train(first(call.inputs)?, call.params, None)?.0),
-            super::Mode::Eval => self.eval(first(call.inputs)?, call.params, None),
+            Mode::Train => Ok(self.train(first(call.inputs)?, call.params)?.0),
+            Mode::Eval => self.eval(first(call.inputs)?, call.params),
         }
     }
 }
 
-/// Batch norm by the batch's own statistics, the addition of a fourth argument if there is one, and the activation
-/// that follows; keeps the statistics for the running ones and for the way back.
-#[derive(Debug)]
+/// Batch norm, the addition of the last argument if there is one, and the activation that follows.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct NormKernel {
-    pub(crate) eps: f64,
-    pub(crate) activation: zoo_kernels::Activation,
-    statistics: OnceLock<(Vec<f64>, Vec<f64>)>,
+    eps: f64,
+    by: Statistics,
+    sum: bool,
+    activation: zoo_kernels::Activation,
+}
+
+/// What a norm subtracts and divides by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Statistics {
+    /// The batch's mean and deviation, which it saves.
+    Batch,
+    /// The running ones, the last two parameters.
+    Running,
+    /// Nothing: a scale and shift alone.
+    None,
 }
 
 impl NormKernel {
-    /// With the activation that only the norm feeds; nothing if the kernels don't know it.
-    pub(crate) fn new(norm: &BatchNorm2d, activation: Option<Activation>) -> Option<Self> {
-        Some(Self { eps: norm.eps, activation: known(activation)?, statistics: OnceLock::new() })
+    /// With what follows the norm; nothing if the kernels don't know the activation.
+    fn of(norm: &BatchNorm2d, mode: Mode, following: &Following<'_>) -> Option<Self> {
+        let by = match mode {
+            Mode::Train => Statistics::Batch,
+            Mode::Eval => Statistics::Running,
+        };
+        let activation = known(following.activation)?;
+        following.norm.is_none().then_some(Self { eps: norm.eps, by, sum: following.sum, activation })
     }
 
-    /// Mean and unbiased variance of the batch that went forward, `count` values for each channel.
-    pub(crate) fn batch(&self, count: usize, like: &Tensor) -> Result<BatchStatistics> {
-        let Some((mean, variance)) = self.statistics.get() else {
-            candle_core::bail!("a batch norm was asked for its statistics before it ran");
-        };
-        let unbiased = count as f64 / count.saturating_sub(1).max(1) as f64;
-        let tensor =
-            |values: &[f64]| Tensor::from_slice(values, values.len(), &Device::Cpu)?.to_dtype(like.dtype());
-        Ok(BatchStatistics { mean: tensor(mean)?, variance: tensor(variance)?.affine(unbiased, 0.0)? })
-    }
+    /// A scale and shift for each channel, its two parameters.
+    pub(super) const AFFINE: Self =
+        Self { eps: 0.0, by: Statistics::None, sum: false, activation: zoo_kernels::Activation::Identity };
 
     fn norm<'a, T>(&self, args: &[Arg<'a, T>]) -> norm::Norm<'a, T> {
         norm::Norm { gamma: args[1].data, beta: args[2].data, epsilon: self.eps, activation: self.activation }
     }
+
+    /// The mean and variance of a norm that does not look at the batch.
+    fn fixed<'a, T: Element>(
+        &self,
+        args: &[Arg<'a, T>],
+        [zeros, ones]: &'a [Vec<T>; 2],
+    ) -> (&'a [T], &'a [T]) {
+        match self.by {
+            Statistics::Running => (args[3].data, args[4].data),
+            Statistics::Batch | Statistics::None => (zeros, ones),
+        }
+    }
+}
+
+/// Zeros and ones, as many as there are channels.
+fn neutral<T: Element>(channels: usize) -> [Vec<T>; 2] {
+    [vec![T::ZERO; channels], vec![T::ONE; channels]]
 }
 
 impl CpuKernel for NormKernel {
@@ -194,102 +207,94 @@ impl CpuKernel for NormKernel {
         "batch_norm"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        Ok(args[0].to_vec())
+    fn saved(&self, inputs: &[Shape]) -> usize {
+        match self.by {
+            Statistics::Batch => 2 * inputs.first().map_or(0, Shape::channels),
+            Statistics::Running | Statistics::None => 0,
+        }
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        let shape = args[0].shape();
-        let (mut mean, mut variance) = (vec![T::ZERO; shape[1]], vec![T::ZERO; shape[1]]);
-        let mut stats = norm::Stats { mean: &mut mean, variance: &mut variance };
-        let residual = args.get(3).map(|residual| residual.data);
-        norm::train_forward(&self.norm(args), shape, args[0].data, residual, out, &mut stats)?;
-        let wide = |values: &[T]| values.iter().map(|value| value.to_f64()).collect();
-        // A kernel runs forward once: its statistics are that run's.
-        let _ = self.statistics.set((wide(&mean), wide(&variance)));
-        Ok(())
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING.arg(0, true).result(self.sum)
     }
 
-    fn gradients<T: Element>(
-        &self,
-        args: &[Arg<'_, T>],
-        out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
-    ) -> Result<(), KernelError> {
-        let narrow = |values: &Vec<f64>| values.iter().map(|value| T::from_f64(*value)).collect::<Vec<_>>();
-        let Some((mean, variance)) = self.statistics.get() else { return Ok(()) };
-        let (mean, variance) = (narrow(mean), narrow(variance));
-        let saved = norm::Saved::Batch { mean: &mean, variance: &variance };
-        backward(&self.norm(args), saved, args, (out, grad), grads)
-    }
-}
-
-/// A scale and shift for each channel, given as tensors, and the activation that follows: batch norm by running
-/// statistics, and the learned affine of LeNet's subsampling.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AffineKernel {
-    pub(crate) activation: zoo_kernels::Activation,
-}
-
-impl AffineKernel {
-    /// With the activation that only the affine feeds; nothing if the kernels don't know it.
-    pub(crate) fn new(activation: Option<Activation>) -> Option<Self> {
-        Some(Self { activation: known(activation)? })
+    fn works_in_place(&self) -> bool {
+        self.by != Statistics::Batch
     }
 
-    fn norm<'a, T>(&self, args: &[Arg<'a, T>]) -> norm::Norm<'a, T> {
-        norm::Norm { gamma: args[1].data, beta: args[2].data, epsilon: 0.0, activation: self.activation }
-    }
-}
-
-impl CpuKernel for AffineKernel {
-    fn name(&self) -> &'static str {
-        "channel_affine"
-    }
-
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        Ok(args[0].to_vec())
-    }
-
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        let (zeros, ones) = (vec![T::ZERO; args[1].data.len()], vec![T::ONE; args[1].data.len()]);
-        let (shape, input) = (args[0].shape(), args[0].data);
-        norm::eval_forward(&self.norm(args), shape, input, None, (&zeros, &ones), out)
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, saved, in_place, .. } = run;
+        let (norm, shape) = (self.norm(args), args[0].dims);
+        let residual = args.last().filter(|_| self.sum).map(|residual| residual.data);
+        if self.by == Statistics::Batch {
+            let (mean, variance) = saved.split_at_mut(shape[1]);
+            let mut stats = norm::Stats { mean, variance };
+            return norm::train_forward(&norm, shape, args[0].data, residual, out, &mut stats);
+        }
+        let neutral = neutral(shape[1]);
+        let (mean, variance) = self.fixed(args, &neutral);
+        if !in_place {
+            return norm::eval_forward(&norm, shape, args[0].data, residual, (mean, variance), out);
+        }
+        let plane = shape[2] * shape[3];
+        over(out, plane, shape[1], |first, from, into| {
+            let (channel, planes) = (first % shape[1], from.len() / plane.max(1));
+            let some = channel..channel + planes;
+            let norm =
+                norm::Norm { gamma: &norm.gamma[some.clone()], beta: &norm.beta[some.clone()], ..norm };
+            let residual = residual.map(|residual| &residual[first * plane..][..from.len()]);
+            let (shape, fixed) = ([1, planes, shape[2], shape[3]], (&mean[some.clone()], &variance[some]));
+            norm::eval_forward(&norm, shape, from, residual, fixed, into)
+        })
     }
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
-        let (zeros, ones) = (vec![T::ZERO; args[1].data.len()], vec![T::ONE; args[1].data.len()]);
-        let saved = norm::Saved::Fixed { mean: &zeros, variance: &ones };
-        backward(&self.norm(args), saved, args, (&[], grad), grads)
+        let Backward { args, out, saved, grad, .. } = back;
+        let shape = args[0].dims;
+        let neutral = neutral(shape[1]);
+        let saved = match self.by {
+            Statistics::Batch => {
+                let (mean, variance) = saved.split_at(shape[1]);
+                norm::Saved::Batch { mean, variance }
+            }
+            Statistics::Running | Statistics::None => {
+                let (mean, variance) = self.fixed(args, &neutral);
+                norm::Saved::Fixed { mean, variance }
+            }
+        };
+        // The kernel gives all gradients: those that nobody wants are computed into nothing.
+        let spare = |place: usize| match grads.get(place) {
+            Some(Some(_)) => Vec::new(),
+            _ => vec![T::ZERO; args[place].data.len()],
+        };
+        let mut spares = [spare(0), spare(1), spare(2)];
+        let (own, rest) = grads.split_at_mut(3.min(grads.len()));
+        let mut places = own.iter_mut().zip(&mut spares).map(|(grad, spare)| match grad {
+            Some(grad) => &mut **grad,
+            None => &mut spare[..],
+        });
+        let (Some(input), Some(gamma), Some(beta)) = (places.next(), places.next(), places.next()) else {
+            return Err(KernelError::Value {
+                op: "batch_norm",
+                what: "arguments",
+                value: args.len().to_string(),
+                must: "at least 3: an input, a scale and a shift",
+            });
+        };
+        let mut spare = Vec::new();
+        let residual = self.sum.then(|| match rest.last_mut() {
+            Some(Some(residual)) => &mut **residual,
+            _ => {
+                spare = vec![T::ZERO; grad.len()];
+                &mut spare[..]
+            }
+        });
+        let out = self.sum.then_some(out);
+        let gradients = norm::Gradients { input, residual, gamma, beta };
+        norm::backward(&self.norm(args), saved, shape, args[0].data, out, grad, gradients)
     }
-}
-
-/// The gradients of input, scale, shift and what was added; those that nobody wants are computed into nothing.
-fn backward<T: Element>(
-    norm: &norm::Norm<'_, T>,
-    saved: norm::Saved<'_, T>,
-    args: &[Arg<'_, T>],
-    (out, grad): (&[T], &[T]),
-    grads: &mut [Option<Vec<T>>],
-) -> Result<(), KernelError> {
-    let mut unwanted: Vec<Vec<T>> = grads
-        .iter()
-        .zip(args)
-        .map(|(grad, arg)| if grad.is_some() { Vec::new() } else { vec![T::ZERO; arg.data.len()] })
-        .collect();
-    let mut places = grads.iter_mut().zip(&mut unwanted).map(|(grad, spare)| grad.as_mut().unwrap_or(spare));
-    let (Some(input), Some(gamma), Some(beta)) = (places.next(), places.next(), places.next()) else {
-        return Ok(());
-    };
-    let residual = places.next().map(|residual| &mut residual[..]);
-    let out = residual.is_some().then_some(out);
-    let gradients = norm::Gradients { input, residual, gamma, beta };
-    norm::backward(norm, saved, args[0].shape(), args[0].data, out, grad, gradients)
 }

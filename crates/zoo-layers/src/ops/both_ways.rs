@@ -6,21 +6,17 @@ use std::cell::OnceCell;
 use candle_core::Tensor;
 
 use super::{
-    Activation, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, ChannelAffine, Concat, Conv2d, Divisor, Linear,
-    LocalResponseNorm, MaxPool2d, Op, PadChannels, ScaleChannels, SelectChannels, Subsample,
-    testing::{assert_close, check_gradients, random},
+    Activation, AdaptiveAvgPool2d, AvgPool2d, BatchNorm2d, Call, ChannelAffine, Concat, Conv2d, Divisor,
+    Linear, LocalResponseNorm, MaxPool2d, Op, Operation, PadChannels, Rbf, ScaleChannels, SelectChannels,
+    Softmax, Subsample,
+    testing::{assert_close, check_gradients, random, shape},
 };
-use crate::{Init, Padding, Shape};
+use crate::{Init, Mode, Padding, Shape, kernel::Following, rng::Stream, tape};
 
 /// Checks `op` for inputs of these dimensions, its parameters drawn at random.
 fn check(op: impl Into<Op>, inputs: &[&[usize]]) {
     let op = op.into();
-    let shape = |dims: &&[usize]| match **dims {
-        [_, c, h, w] => Shape::map(c, h, w),
-        [_, features] => Shape::vector(features),
-        _ => panic!("{dims:?}"),
-    };
-    let shapes: Vec<Shape> = inputs.iter().map(shape).collect();
+    let shapes: Vec<Shape> = inputs.iter().map(|dims| shape(dims)).collect();
     let params = op.operation().params(&shapes);
     let params: Vec<Tensor> =
         params.iter().zip(50..).map(|(param, seed)| random(&param.shape, seed)).collect();
@@ -70,21 +66,43 @@ fn norms_and_activations() {
 #[test]
 fn batch_norm_by_its_own_statistics() {
     let x = random(&[2, 3, 3, 4], 1);
-    let params = [random(&[3], 2), random(&[3], 3)];
+    let params = [random(&[3], 2), random(&[3], 3), random(&[3], 4), random(&[3], 5)];
     let norm = BatchNorm2d::new();
-    let (composed, statistics) = norm.train(&x, &params, Some(Activation::Relu)).unwrap();
-    let args = [x.clone(), params[0].clone(), params[1].clone()];
-    let kernel = super::NormKernel::new(&norm, Some(Activation::Relu)).unwrap();
-    let fused = crate::kernel::untaped(&kernel, &[&args[0], &args[1], &args[2]], None).unwrap();
+    let (composed, statistics) = norm.train(&x, &params).unwrap();
+    let composed = Activation::Relu.apply(&composed).unwrap();
+    let following = Following { activation: Some(Activation::Relu), ..Following::default() };
+    let kernel = norm.fused(Mode::Train, &following).unwrap();
+    let args = [std::slice::from_ref(&x), &params].concat();
+    let random = Stream::from_key(0);
+    let (fused, saved) = tape::run(&kernel, &args, (&[2, 3, 3, 4], 6), &random).unwrap();
     assert_close(&fused, &composed, 1e-10);
-    let batch = kernel.batch(24, &fused).unwrap();
-    assert_close(&batch.mean, &statistics.mean, 1e-10);
-    assert_close(&batch.variance, &statistics.variance, 1e-10);
+    let row = |values: Vec<f64>| Tensor::from_vec(values, 3, x.device()).unwrap();
+    assert_close(&row(saved[..3].to_vec()), &statistics.mean, 1e-10);
+    let unbiased = saved[3..].iter().map(|variance| variance * 24.0 / 23.0).collect();
+    assert_close(&row(unbiased), &statistics.variance, 1e-10);
+}
+
+#[test]
+fn batch_norm_by_running_statistics() {
+    let picture: &[usize] = &[2, 3, 3, 4];
+    let x = random(picture, 1);
+    let params = [random(&[3], 2), random(&[3], 3), random(&[3], 4), random(&[3], 5).sqr().unwrap()];
+    let norm = BatchNorm2d::new();
+    let args = [std::slice::from_ref(&x), &params].concat();
+    let call = Call { inputs: &[x], params: &params, mode: Mode::Eval, random: Stream::from_key(0) };
+    let composed = norm.forward(call).unwrap();
+    let kernel = norm.kernel(Mode::Eval).unwrap();
+    let (ours, _) = tape::run(&kernel, &args, (picture, 0), &Stream::from_key(0)).unwrap();
+    assert_close(&ours, &composed, 1e-10);
 }
 
 #[test]
 fn dense_layers_merges_and_moves() {
     check(Linear::new(3), &[&[2, 5]]);
+    check(Softmax, &[&[2, 5]]);
+    check(Softmax, &[&[2, 4, 2, 3]]);
+    let codes = (0..15).map(|code| (code % 4) as f32 - 1.5).collect();
+    check(Rbf { classes: 3, codes }, &[&[2, 5]]);
     check(Concat, &[&[2, 1, 2, 3], &[2, 2, 2, 3]]);
     check(ScaleChannels, &[&[2, 3, 2, 3], &[2, 3]]);
     check(super::Add, &[&[2, 3, 2, 3], &[2, 3, 2, 3]]);

@@ -1,13 +1,15 @@
 //! Operations on channels as a whole: choosing some, adding empty ones, a learned or a given scale and shift for
 //! each.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError};
 
-use super::{Call, Operation, ParamSpec, Result, first, param, single, single_map};
+use super::{Call, Mode, NormKernel, Operation, ParamSpec, Result, first, param, single, single_map};
 use crate::{
     Init, Shape,
-    kernel::{Arg, CpuKernel},
+    kernel::{Backward, CpuKernel, Forward, Kernel, Needs, over, shared},
 };
 
 /// The channels with the given numbers, in the given order.
@@ -35,6 +37,10 @@ impl Operation for SelectChannels {
             Some(channel) => Err(format!("it selects channel {channel} of an input that has {channels}")),
             None => Ok(Shape::map(self.channels.len(), height, width)),
         }
+    }
+
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(self.clone())
     }
 
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
@@ -65,6 +71,10 @@ impl Operation for PadChannels {
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (channels, [height, width]) = single_map(inputs)?;
         Ok(Shape::map(channels + self.before + self.after, height, width))
+    }
+
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(*self)
     }
 
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
@@ -104,8 +114,12 @@ impl Operation for ChannelAffine {
         true
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(NormKernel::AFFINE)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
-        super::batch_norm::affine(first(call.inputs)?, param(call.params, 0)?, param(call.params, 1)?, None)
+        super::batch_norm::affine(first(call.inputs)?, param(call.params, 0)?, param(call.params, 1)?)
     }
 }
 
@@ -152,6 +166,10 @@ impl Operation for ChannelScaleShift {
         true
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(self.clone())
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         let x = first(call.inputs)?;
         let row = |values: &[f64]| {
@@ -166,14 +184,13 @@ impl CpuKernel for SelectChannels {
         "select_channels"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        let mut dims = args[0].to_vec();
-        dims[1] = self.channels.len();
-        Ok(dims)
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        let [_, c, h, w] = args[0].shape();
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
+        let [_, c, h, w] = args[0].dims;
         for (place, plane) in out.chunks_exact_mut(h * w).enumerate() {
             let (n, channel) = (place / self.channels.len(), self.channels[place % self.channels.len()]);
             let start = (n * c + channel) * h * w;
@@ -184,12 +201,11 @@ impl CpuKernel for SelectChannels {
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
-        let [_, c, h, w] = args[0].shape();
+        let Backward { args, grad, .. } = back;
+        let [_, c, h, w] = args[0].dims;
         let Some(into) = &mut grads[0] else { return Ok(()) };
         into.fill(T::ZERO);
         for (place, plane) in grad.chunks_exact(h * w).enumerate() {
@@ -209,14 +225,13 @@ impl CpuKernel for PadChannels {
         "pad_channels"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        let mut dims = args[0].to_vec();
-        dims[1] += self.before + self.after;
-        Ok(dims)
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        let [_, c, h, w] = args[0].shape();
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
+        let [_, c, h, w] = args[0].dims;
         let (old, new) = (c * h * w, (self.before + c + self.after) * h * w);
         out.fill(T::ZERO);
         for (into, from) in out.chunks_exact_mut(new).zip(args[0].data.chunks_exact(old)) {
@@ -227,12 +242,11 @@ impl CpuKernel for PadChannels {
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
-        let [_, c, h, w] = args[0].shape();
+        let Backward { args, grad, .. } = back;
+        let [_, c, h, w] = args[0].dims;
         let (old, new) = (c * h * w, (self.before + c + self.after) * h * w);
         let Some(into) = &mut grads[0] else { return Ok(()) };
         for (into, from) in into.chunks_exact_mut(old).zip(grad.chunks_exact(new)) {
@@ -247,35 +261,53 @@ impl CpuKernel for ChannelScaleShift {
         "channel_scale_shift"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        Ok(args[0].to_vec())
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        self.planes(args[0].shape(), args[0].data, out, |scale, shift, x| scale * x + shift);
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, in_place, .. } = run;
+        let [_, c, h, w] = args[0].dims;
+        if in_place {
+            return over(out, h * w, c, |first, from, into| {
+                self.planes(first, h * w, (from, into), |scale, shift, x| scale * x + shift);
+                Ok(())
+            });
+        }
+        self.planes(0, h * w, (args[0].data, out), |scale, shift, x| scale * x + shift);
         Ok(())
+    }
+
+    fn works_in_place(&self) -> bool {
+        true
     }
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
+        let Backward { args, grad, .. } = back;
         if let Some(into) = &mut grads[0] {
-            self.planes(args[0].shape(), grad, into, |scale, _, grad| scale * grad);
+            let [_, _, h, w] = args[0].dims;
+            self.planes(0, h * w, (grad, into), |scale, _, grad| scale * grad);
         }
         Ok(())
     }
 }
 
 impl ChannelScaleShift {
-    /// Writes `of(scale, shift, value)` for every value.
-    fn planes<T: Element>(&self, shape: [usize; 4], from: &[T], into: &mut [T], of: impl Fn(T, T, T) -> T) {
-        let [_, _, h, w] = shape;
-        for (place, (from, into)) in from.chunks_exact(h * w).zip(into.chunks_exact_mut(h * w)).enumerate() {
-            let channel = place % self.scale.len();
+    /// Writes `of(scale, shift, value)` for every value of planes of `plane` pixels, of which the first is the
+    /// `first` of all.
+    fn planes<T: Element>(
+        &self,
+        first: usize,
+        plane: usize,
+        (from, into): (&[T], &mut [T]),
+        of: impl Fn(T, T, T) -> T,
+    ) {
+        for (place, (from, into)) in from.chunks_exact(plane).zip(into.chunks_exact_mut(plane)).enumerate() {
+            let channel = (first + place) % self.scale.len();
             let (scale, shift) = (T::from_f64(self.scale[channel]), T::from_f64(self.shift[channel]));
             for (into, from) in into.iter_mut().zip(from) {
                 *into = of(scale, shift, *from);

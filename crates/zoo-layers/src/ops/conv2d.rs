@@ -1,13 +1,18 @@
 //! Two-dimensional convolution: grouped, strided, dilated, with any padding.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError, conv};
 
-use super::{Call, Operation, ParamSpec, Result, check_groups, composed, first, param, single_map};
+use super::{
+    Call, Mode, Operation, ParamSpec, Result, check_groups, composed, first, folded::FoldedConv, param,
+    single_map,
+};
 use crate::{
     Fan, Init, Padding, Shape,
     geometry::{Rounding, Window, sides},
-    kernel::{Arg, CpuKernel},
+    kernel::{Backward, CpuKernel, Following, Forward, Kernel, Needs, shared},
 };
 
 /// A convolution (in truth a cross-correlation, as everywhere in the field) of `out_channels` filters.
@@ -182,6 +187,14 @@ impl Operation for Conv2d {
         (output.elements() as u64).saturating_mul(taps as u64)
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(self.clone())
+    }
+
+    fn fused(&self, _mode: Mode, following: &Following<'_>) -> Option<Arc<dyn Kernel>> {
+        shared(FoldedConv::of(self, following)?)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         let y = composed::conv2d(first(call.inputs)?, param(call.params, 0)?, &self.window(), self.groups)?;
         match self.bias {
@@ -193,8 +206,7 @@ impl Operation for Conv2d {
 
 impl Conv2d {
     /// What the kernels call it, for inputs of these dimensions.
-    fn spec(&self, dims: &[usize]) -> conv::Conv2d {
-        let [_, channels, height, width] = *dims else { return conv::Conv2d::new(0, 0, 0) };
+    pub(super) fn spec(&self, [_, channels, height, width]: [usize; 4]) -> conv::Conv2d {
         conv::Conv2d {
             in_channels: channels,
             out_channels: self.out_channels,
@@ -207,36 +219,52 @@ impl Conv2d {
     }
 }
 
+impl Conv2d {
+    /// The numbers that its kernels work in.
+    pub(super) fn works_in(&self, inputs: &[Shape], batch: usize, back: bool) -> usize {
+        let Some(&Shape::Map { channels, height, width }) = inputs.first() else { return 0 };
+        let shape = [batch, channels, height, width];
+        let passes: &[conv::Pass] = match back {
+            true => &[conv::Pass::GradInput, conv::Pass::GradWeight],
+            false => &[conv::Pass::Forward],
+        };
+        let sizes = passes.iter().filter_map(|pass| conv::working(*pass, &self.spec(shape), shape).ok());
+        sizes.max().unwrap_or(0)
+    }
+}
+
 impl CpuKernel for Conv2d {
     fn name(&self) -> &'static str {
         "conv2d"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        let [n, c, h, w] = *args[0] else { return Ok(Vec::new()) };
-        Ok(self.spec(args[0]).output_shape([n, c, h, w])?.to_vec())
+    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> usize {
+        self.works_in(inputs, batch, back)
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+    fn needs(&self, wanted: &[bool]) -> Needs {
+        Needs::NOTHING.arg(0, wanted.iter().skip(1).any(|learned| *learned))
+    }
+
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
         let bias = args.get(2).map(|bias| bias.data);
-        conv::forward(&self.spec(args[0].dims), args[0].shape(), args[0].data, args[1].data, bias, out)
+        conv::forward(&self.spec(args[0].dims), args[0].dims, args[0].data, args[1].data, bias, out)
     }
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
-        let (spec, shape) = (self.spec(args[0].dims), args[0].shape());
-        let (input, rest) = grads.split_at_mut(1);
-        if let Some(input) = &mut input[0] {
+        let Backward { args, grad, .. } = back;
+        let (spec, shape) = (self.spec(args[0].dims), args[0].dims);
+        let [input, weight, rest @ ..] = grads else { return Ok(()) };
+        if let Some(input) = input {
             conv::grad_input(&spec, shape, grad, args[1].data, input)?;
         }
-        let (weight, bias) = rest.split_at_mut(1);
-        let bias = bias.first_mut().and_then(Option::as_deref_mut);
-        match (&mut weight[0], bias) {
+        let bias = rest.first_mut().and_then(Option::as_deref_mut);
+        match (weight, bias) {
             (None, None) => Ok(()),
             (Some(weight), bias) => conv::grad_weight(&spec, shape, args[0].data, grad, weight, bias),
             (None, bias) => {

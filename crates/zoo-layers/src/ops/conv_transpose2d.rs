@@ -1,5 +1,7 @@
 //! Transposed convolution, a convolution run backwards: it makes maps larger.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use zoo_kernels::{
     Element, KernelError,
@@ -7,14 +9,14 @@ use zoo_kernels::{
 };
 
 use super::{
-    Call, Operation, ParamSpec, Result, check_groups,
+    Call, Mode, Operation, ParamSpec, Result, check_groups,
     composed::{conv_transpose2d, dilated},
     first, param, single_map,
 };
 use crate::{
     Init, Shape,
     geometry::reach,
-    kernel::{Arg, CpuKernel},
+    kernel::{Backward, CpuKernel, Forward, Kernel, Needs, shared},
 };
 
 /// Every input pixel writes its filter, scaled by itself, into the output; what overlaps is added. In the field
@@ -159,6 +161,10 @@ impl Operation for ConvTranspose2d {
         (inputs.first().map_or(0, Shape::elements) as u64).saturating_mul(taps as u64)
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(self.clone())
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         let x = first(call.inputs)?;
         let (_, _, h, w) = x.dims4()?;
@@ -180,10 +186,10 @@ impl Operation for ConvTranspose2d {
 
 impl ConvTranspose2d {
     /// What the kernels call it, for inputs of these dimensions.
-    fn spec(&self, dims: &[usize]) -> Transposed {
+    fn spec(&self, channels: usize) -> Transposed {
         let [rows, columns] = self.padding;
         Transposed {
-            in_channels: dims.get(1).copied().unwrap_or(0),
+            in_channels: channels,
             out_channels: self.out_channels,
             kernel_size: self.kernel_size,
             stride: self.stride,
@@ -200,31 +206,29 @@ impl CpuKernel for ConvTranspose2d {
         "conv_transpose2d"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        let [n, c, h, w] = *args[0] else { return Ok(Vec::new()) };
-        Ok(self.spec(args[0]).output_shape([n, c, h, w])?.to_vec())
+    fn needs(&self, wanted: &[bool]) -> Needs {
+        Needs::NOTHING.arg(0, wanted.iter().skip(1).any(|learned| *learned))
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
         let bias = args.get(2).map(|bias| bias.data);
-        self.spec(args[0].dims).forward(args[0].shape(), args[0].data, args[1].data, bias, out)
+        self.spec(args[0].dims[1]).forward(args[0].dims, args[0].data, args[1].data, bias, out)
     }
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
-        let (spec, shape) = (self.spec(args[0].dims), args[0].shape());
-        let (input, rest) = grads.split_at_mut(1);
-        if let Some(input) = &mut input[0] {
+        let Backward { args, grad, .. } = back;
+        let (spec, shape) = (self.spec(args[0].dims[1]), args[0].dims);
+        let [input, weight, rest @ ..] = grads else { return Ok(()) };
+        if let Some(input) = input {
             spec.grad_input(shape, grad, args[1].data, input)?;
         }
-        let (weight, bias) = rest.split_at_mut(1);
-        let bias = bias.first_mut().and_then(Option::as_deref_mut);
-        match (&mut weight[0], bias) {
+        let bias = rest.first_mut().and_then(Option::as_deref_mut);
+        match (weight, bias) {
             (None, None) => Ok(()),
             (Some(weight), bias) => spec.grad_weight(shape, args[0].data, grad, weight, bias),
             (None, bias) => {

@@ -1,12 +1,14 @@
 //! A piece of a map, as large as another map.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError};
 
-use super::{Call, Operation, Result, pair, resized, two_maps};
+use super::{Call, Mode, Operation, Result, pair, two_maps};
 use crate::{
     Shape,
-    kernel::{Arg, CpuKernel},
+    kernel::{Arg, Backward, CpuKernel, Forward, Kernel, Needs, shared},
 };
 
 /// The first input's pixels from `offset` on, as many as the second has, whose values are not read.
@@ -38,6 +40,10 @@ impl Operation for Crop {
         }
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(*self)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         let [x, reference] = pair(call.inputs)?;
         let (_, _, h, w) = reference.dims4()?;
@@ -48,7 +54,7 @@ impl Operation for Crop {
 impl Crop {
     /// Calls `each` with the start of an output row and of the part of an input row that it is, and their length.
     fn rows<T>(&self, args: &[Arg<'_, T>], mut each: impl FnMut(usize, usize, usize)) {
-        let ([n, c, h, w], [_, _, height, width]) = (args[0].shape(), args[1].shape());
+        let ([n, c, h, w], [_, _, height, width]) = (args[0].dims, args[1].dims);
         for (row, plane) in (0..n * c).flat_map(|plane| (0..height).map(move |row| (row, plane))) {
             let from = (plane * h + row + self.offset[0]) * w + self.offset[1];
             each((plane * height + row) * width, from, width);
@@ -61,11 +67,17 @@ impl CpuKernel for Crop {
         "crop"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        Ok(resized(args[0], args[1]))
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+    /// The other map is read for its size alone.
+    fn has_gradient(&self, index: usize) -> bool {
+        index == 0
+    }
+
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
         self.rows(args, |to, from, length| {
             out[to..to + length].copy_from_slice(&args[0].data[from..from + length]);
         });
@@ -74,12 +86,10 @@ impl CpuKernel for Crop {
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
-        grads[1] = None; // It is read for its size alone.
+        let Backward { args, grad, .. } = back;
         if let Some(into) = &mut grads[0] {
             into.fill(T::ZERO);
             self.rows(args, |to, from, length| {

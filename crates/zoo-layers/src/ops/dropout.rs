@@ -1,12 +1,14 @@
 //! Dropout (Srivastava et al. 2014).
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError};
 
 use super::{Call, Mode, Operation, Result, first, single};
 use crate::{
     Shape,
-    kernel::{Arg, CpuKernel},
+    kernel::{Backward, CpuKernel, Forward, Kernel, Needs, shared},
     rng::Stream,
 };
 
@@ -40,6 +42,17 @@ impl Operation for Dropout {
         true
     }
 
+    fn is_view(&self, mode: Mode) -> bool {
+        mode == Mode::Eval || self.probability == 0.0
+    }
+
+    fn kernel(&self, mode: Mode) -> Option<Arc<dyn Kernel>> {
+        match mode {
+            Mode::Train => shared(DropoutKernel { probability: self.probability }),
+            Mode::Eval => None,
+        }
+    }
+
     fn forward(&self, mut call: Call<'_>) -> Result<Tensor> {
         let x = first(call.inputs)?;
         if call.mode == Mode::Eval || self.probability == 0.0 {
@@ -57,14 +70,13 @@ impl Operation for Dropout {
 
 /// Dropout for one node and step: the mask is drawn again backward, so that it needs no memory between.
 #[derive(Clone, Debug)]
-pub(crate) struct DropoutKernel {
-    pub(crate) probability: f64,
-    pub(crate) random: Stream,
+struct DropoutKernel {
+    probability: f64,
 }
 
 impl DropoutKernel {
-    fn mask<T: Element>(&self, from: &[T], into: &mut [T]) {
-        let mut random = self.random.clone();
+    fn mask<T: Element>(&self, random: &Stream, from: &[T], into: &mut [T]) {
+        let mut random = random.clone();
         let keep = T::from_f64(1.0 / (1.0 - self.probability));
         for (into, from) in into.iter_mut().zip(from) {
             *into = if random.uniform() < self.probability { T::ZERO } else { *from * keep };
@@ -77,24 +89,24 @@ impl CpuKernel for DropoutKernel {
         "dropout"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        Ok(args[0].to_vec())
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        self.mask(args[0].data, out);
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, random, .. } = run;
+        self.mask(random, args[0].data, out);
         Ok(())
     }
 
     fn gradients<T: Element>(
         &self,
-        _args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
+        let Backward { grad, random, .. } = back;
         if let Some(into) = &mut grads[0] {
-            self.mask(grad, into);
+            self.mask(random, grad, into);
         }
         Ok(())
     }

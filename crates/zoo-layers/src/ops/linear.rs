@@ -1,12 +1,14 @@
 //! Fully connected layer.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError, gemm};
 
-use super::{Call, Operation, ParamSpec, Result, first, param, single};
+use super::{Call, Mode, Operation, ParamSpec, Result, first, folded::FoldedLinear, param, single};
 use crate::{
     Init, Shape,
-    kernel::{Arg, CpuKernel},
+    kernel::{Arg, Backward, CpuKernel, Following, Forward, Kernel, Needs, shared},
 };
 
 /// `x · weightᵀ + bias` for x `(n, in_features)`, weight `(out_features, in_features)`, bias `(out_features)`.
@@ -75,6 +77,14 @@ impl Operation for Linear {
         (inputs.first().map_or(0, Shape::channels) as u64).saturating_mul(output.elements() as u64)
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(self.clone())
+    }
+
+    fn fused(&self, _mode: Mode, following: &Following<'_>) -> Option<Arc<dyn Kernel>> {
+        shared(FoldedLinear::of(self, following)?)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         let y = first(call.inputs)?.matmul(&param(call.params, 0)?.t()?)?;
         match self.bias {
@@ -89,22 +99,22 @@ impl CpuKernel for Linear {
         "linear"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        Ok(vec![args[0][0], self.out_features])
+    fn needs(&self, wanted: &[bool]) -> Needs {
+        Needs::NOTHING.arg(0, wanted.get(1).is_some_and(|weight| *weight))
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
         let bias = args.get(2).map(|bias| bias.data);
         gemm::linear(self.sizes(args), args[0].data, args[1].data, bias, out)
     }
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
+        let Backward { args, grad, .. } = back;
         let sizes = self.sizes(args);
         for (place, into) in grads.iter_mut().enumerate() {
             match (place, into) {
@@ -120,8 +130,8 @@ impl CpuKernel for Linear {
 
 impl Linear {
     /// Rows, inputs, outputs.
-    fn sizes<T>(&self, args: &[Arg<'_, T>]) -> [usize; 3] {
-        let [rows, features, _, _] = args[0].shape();
+    pub(super) fn sizes<T>(&self, args: &[Arg<'_, T>]) -> [usize; 3] {
+        let [rows, features, _, _] = args[0].dims;
         [rows, features, self.out_features]
     }
 }

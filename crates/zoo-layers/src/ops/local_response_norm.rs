@@ -1,12 +1,14 @@
 //! Local response normalisation (Krizhevsky et al. 2012, section 3.3).
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError, lrn};
 
-use super::{Call, Operation, Result, composed::Matrix, first, single_map};
+use super::{Call, Mode, Operation, Result, composed::Matrix, first, single_map};
 use crate::{
     Shape,
-    kernel::{Arg, CpuKernel},
+    kernel::{Backward, CpuKernel, Forward, Kernel, Needs, shared},
 };
 
 /// Each value divided by `(k + alpha · Σ x²)^beta`, the sum running over the `size` channels around its own, of
@@ -43,6 +45,10 @@ impl Operation for LocalResponseNorm {
         }
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(*self)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         let x = first(call.inputs)?;
         let (n, c, h, w) = x.dims4()?;
@@ -70,23 +76,23 @@ impl CpuKernel for LocalResponseNorm {
         "local_response_norm"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        Ok(args[0].to_vec())
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING.arg(0, true)
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        lrn::forward(&self.spec(), args[0].shape(), args[0].data, out)
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
+        lrn::forward(&self.spec(), args[0].dims, args[0].data, out)
     }
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
+        let Backward { args, grad, .. } = back;
         match &mut grads[0] {
-            Some(input) => lrn::backward(&self.spec(), args[0].shape(), args[0].data, grad, input),
+            Some(input) => lrn::backward(&self.spec(), args[0].dims, args[0].data, grad, input),
             None => Ok(()),
         }
     }

@@ -1,13 +1,15 @@
 //! Maximum over windows.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError, pool};
 
-use super::{Call, Operation, Result, composed, first, single_map};
+use super::{Call, Mode, Operation, Result, composed, first, single_map};
 use crate::{
     Padding, Shape,
     geometry::{Rounding, Window, reach, sides},
-    kernel::{Arg, CpuKernel},
+    kernel::{Backward, CpuKernel, Forward, Kernel, Needs, shared},
 };
 
 /// The maximum over each window of `(n, c, h, w)`. Padding never wins; of equal pixels the first gets the
@@ -73,6 +75,10 @@ impl Operation for MaxPool2d {
         pool_output(inputs, &self.window(), self.rounding)
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(*self)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         composed::max_pool2d(first(call.inputs)?, &self.window(), self.rounding)
     }
@@ -132,24 +138,23 @@ impl CpuKernel for MaxPool2d {
         "max_pool2d"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        let [n, c, h, w] = *args[0] else { return Ok(Vec::new()) };
-        Ok(self.spec([n, c, h, w]).output_shape([n, c, h, w])?.to_vec())
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::OUT.arg(0, true)
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        let shape = args[0].shape();
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
+        let shape = args[0].dims;
         pool::max_forward(&self.spec(shape), shape, args[0].data, out)
     }
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
-        let shape = args[0].shape();
+        let Backward { args, out, grad, .. } = back;
+        let shape = args[0].dims;
         match &mut grads[0] {
             Some(input) => pool::max_backward(&self.spec(shape), shape, args[0].data, out, grad, input),
             None => Ok(()),

@@ -1,12 +1,14 @@
 //! Operations on several inputs.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError, activation, scale};
 
-use super::{Call, Operation, Result, activation::known, first};
+use super::{Call, Mode, Operation, Result, activation::known, first};
 use crate::{
-    Activation, Shape,
-    kernel::{Arg, CpuKernel, Shares},
+    Shape,
+    kernel::{Backward, CpuKernel, Following, Forward, Kernel, Needs, PIECE, Shares, over, shared},
 };
 
 /// The element-wise sum of two or more equal shapes.
@@ -30,6 +32,16 @@ impl Operation for Add {
 
     fn is_elementwise(&self) -> bool {
         true
+    }
+
+    fn kernel(&self, mode: Mode) -> Option<Arc<dyn Kernel>> {
+        self.fused(mode, &Following::default())
+    }
+
+    fn fused(&self, _mode: Mode, following: &Following<'_>) -> Option<Arc<dyn Kernel>> {
+        let alone = following.norm.is_none() && !following.sum;
+        let activation = known(following.activation).filter(|_| alone)?;
+        shared(AddKernel { activation })
     }
 
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
@@ -67,6 +79,10 @@ impl Operation for Concat {
         })
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(*self)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         Tensor::cat(call.inputs, 1)
     }
@@ -100,6 +116,10 @@ impl Operation for ScaleChannels {
         true
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(*self)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         let [map, scale] = call.inputs else {
             candle_core::bail!(
@@ -112,20 +132,10 @@ impl Operation for ScaleChannels {
     }
 }
 
-/// The sum of two tensors and the activation that follows.
+/// The sum of two or more tensors and the activation that follows.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AddKernel {
-    pub(crate) activation: zoo_kernels::Activation,
-}
-
-impl AddKernel {
-    /// The sum alone.
-    pub(crate) const SUM: Self = Self { activation: zoo_kernels::Activation::Identity };
-
-    /// With the activation that only the sum feeds; nothing if the kernels don't know it.
-    pub(crate) fn new(activation: Option<Activation>) -> Option<Self> {
-        Some(Self { activation: known(activation)? })
-    }
+struct AddKernel {
+    activation: zoo_kernels::Activation,
 }
 
 impl CpuKernel for AddKernel {
@@ -133,23 +143,44 @@ impl CpuKernel for AddKernel {
         "add"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        Ok(args[0].to_vec())
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING.result(self.activation != zoo_kernels::Activation::Identity)
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        activation::add_forward(self.activation, args[0].data, args[1].data, out)
+    fn works_in_place(&self) -> bool {
+        true
+    }
+
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, in_place, .. } = run;
+        let [first, others @ .., last] = args else {
+            if !in_place {
+                out.copy_from_slice(args[0].data);
+            }
+            return over(out, 1, PIECE, |_, from, into| activation::forward(self.activation, from, into));
+        };
+        let mut started = in_place;
+        for (other, is_last) in others.iter().map(|other| (other, false)).chain([(last, true)]) {
+            let activation = if is_last { self.activation } else { zoo_kernels::Activation::Identity };
+            match started {
+                false => activation::add_forward(activation, first.data, other.data, out)?,
+                true => over(out, 1, PIECE, |at, from, into| {
+                    activation::add_forward(activation, from, &other.data[at..at + from.len()], into)
+                })?,
+            }
+            started = true;
+        }
+        Ok(())
     }
 
     fn gradients<T: Element>(
         &self,
-        _args: &[Arg<'_, T>],
-        out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
+        let Backward { out, grad, .. } = back;
         match &mut grads[0] {
-            Some(both) => activation::backward(self.activation, out, grad, both),
+            Some(all) => activation::backward(self.activation, out, grad, all),
             None => Ok(()),
         }
     }
@@ -167,18 +198,17 @@ impl CpuKernel for Concat {
         "concat"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        let mut dims = args[0].to_vec();
-        dims[1] = args.iter().map(|dims| dims[1]).sum();
-        Ok(dims)
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
         let pictures = args[0].dims[0];
         let mut rest = out;
         for picture in 0..pictures {
             for arg in args {
-                let part = arg.data.len() / pictures;
+                let part = arg.elements() / pictures;
                 let (into, later) = rest.split_at_mut(part);
                 into.copy_from_slice(&arg.data[picture * part..(picture + 1) * part]);
                 rest = later;
@@ -189,16 +219,15 @@ impl CpuKernel for Concat {
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
+        let Backward { args, grad, .. } = back;
         let pictures = args[0].dims[0];
         let mut rest = grad;
         for picture in 0..pictures {
             for (arg, into) in args.iter().zip(&mut *grads) {
-                let part = arg.data.len() / pictures;
+                let part = arg.elements() / pictures;
                 let (from, later) = rest.split_at(part);
                 if let Some(into) = into {
                     into[picture * part..(picture + 1) * part].copy_from_slice(from);
@@ -215,32 +244,47 @@ impl CpuKernel for ScaleChannels {
         "scale_channels"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        Ok(args[0].to_vec())
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING.arg(0, true).arg(1, true)
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        scale::forward(args[0].shape(), args[0].data, args[1].data, out)
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, in_place, .. } = run;
+        let [n, c, h, w] = args[0].dims;
+        if in_place {
+            return over(out, h * w, n * c, |first, from, into| {
+                let planes = from.len() / (h * w).max(1);
+                scale::forward([1, planes, h, w], from, &args[1].data[first..first + planes], into)
+            });
+        }
+        scale::forward([n, c, h, w], args[0].data, args[1].data, out)
+    }
+
+    fn works_in_place(&self) -> bool {
+        true
     }
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
+        let Backward { args, grad, .. } = back;
         let mut unwanted = [vec![T::ZERO; 0], vec![T::ZERO; 0]];
-        let (map, scales) = grads.split_at_mut(1);
-        let [spare_map, spare_scales] = &mut unwanted;
-        let map = map[0].as_mut().unwrap_or_else(|| {
-            spare_map.resize(args[0].data.len(), T::ZERO);
-            spare_map
+        for ((unwanted, grad), arg) in unwanted.iter_mut().zip(&*grads).zip(args) {
+            if grad.is_none() {
+                unwanted.resize(arg.data.len(), T::ZERO);
+            }
+        }
+        let mut places = grads.iter_mut().zip(&mut unwanted).map(|(grad, spare)| match grad {
+            Some(grad) => &mut **grad,
+            None => &mut spare[..],
         });
-        let scales = scales[0].as_mut().unwrap_or_else(|| {
-            spare_scales.resize(args[1].data.len(), T::ZERO);
-            spare_scales
-        });
-        scale::backward(args[0].shape(), args[0].data, args[1].data, grad, map, scales)
+        match (places.next(), places.next()) {
+            (Some(map), Some(scales)) => {
+                scale::backward(args[0].dims, args[0].data, args[1].data, grad, map, scales)
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -5,10 +5,11 @@ use std::{fmt::Debug, sync::Arc};
 
 use candle_core::Tensor;
 
-use crate::{Init, Shape, kernel::Kernel, rng::Stream};
-use batch_norm::AffineKernel;
-use dropout::DropoutKernel;
-pub(crate) use merge::AddKernel;
+use crate::{
+    Init, Shape,
+    kernel::{Following, Kernel},
+    rng::Stream,
+};
 
 mod activation;
 mod avg_pool;
@@ -21,6 +22,7 @@ mod conv2d;
 mod conv_transpose2d;
 mod crop;
 mod dropout;
+mod folded;
 mod linear;
 mod local_response_norm;
 mod max_pool;
@@ -139,195 +141,108 @@ pub trait Operation: Debug + Send + Sync {
         false
     }
 
-    /// Whether the output is the input's memory read otherwise.
-    fn is_view(&self) -> bool {
+    /// Whether the output is the input's memory, read in another shape perhaps.
+    fn is_view(&self, _mode: Mode) -> bool {
         false
     }
 
-    /// Computes the output from tensors, differentiably.
+    /// The fast CPU path, if there is one: without it, [`Operation::forward`] runs there too.
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        None
+    }
+
+    /// The fast CPU path of this operation and of all those that follow it, as one; nothing if they are to run one
+    /// by one.
+    fn fused(&self, _mode: Mode, _following: &Following<'_>) -> Option<Arc<dyn Kernel>> {
+        None
+    }
+
+    /// Computes the output from tensors, differentiably, by operations that every device has.
     fn forward(&self, call: Call<'_>) -> Result<Tensor>;
 }
 
-/// An operation of the zoo.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Op {
-    /// The picture that the network is given.
-    Input(Input),
-    /// Convolution.
-    Conv2d(Conv2d),
-    /// Transposed convolution.
-    ConvTranspose2d(ConvTranspose2d),
-    /// Batch normalisation.
-    BatchNorm2d(BatchNorm2d),
-    /// Fully connected layer.
-    Linear(Linear),
-    /// Element-wise non-linearity.
-    Activation(Activation),
-    /// Maximum over windows.
-    MaxPool2d(MaxPool2d),
-    /// Mean over windows.
-    AvgPool2d(AvgPool2d),
-    /// Mean over a fixed number of regions; one region is global pooling.
-    AdaptiveAvgPool2d(AdaptiveAvgPool2d),
-    /// Random zeroes when training.
-    Dropout(Dropout),
-    /// A map read as a vector.
-    Flatten(Flatten),
-    /// Element-wise sum.
-    Add(Add),
-    /// Channels side by side.
-    Concat(Concat),
-    /// A map times one number for each channel.
-    ScaleChannels(ScaleChannels),
-    /// Local response normalisation.
-    LocalResponseNorm(LocalResponseNorm),
-    /// Some of the channels.
-    SelectChannels(SelectChannels),
-    /// Channels of zeros before and after.
-    PadChannels(PadChannels),
-    /// Every k-th pixel.
-    Subsample(Subsample),
-    /// A piece as large as another map.
-    Crop(Crop),
-    /// Bilinear interpolation to another map's size.
-    Upsample(Upsample),
-    /// A learned scale and shift for each channel.
-    ChannelAffine(ChannelAffine),
-    /// A given scale and shift for each channel.
-    ChannelScaleShift(ChannelScaleShift),
-    /// Radial basis output.
-    Rbf(Rbf),
-    /// Probabilities from logits.
-    Softmax(Softmax),
-    /// A layer of the user's own.
-    Custom(Arc<dyn Operation>),
-}
-
-impl Op {
-    /// The operation behind the variant.
-    pub fn operation(&self) -> &dyn Operation {
-        match self {
-            Self::Input(op) => op,
-            Self::Conv2d(op) => op,
-            Self::ConvTranspose2d(op) => op,
-            Self::BatchNorm2d(op) => op,
-            Self::Linear(op) => op,
-            Self::Activation(op) => op,
-            Self::MaxPool2d(op) => op,
-            Self::AvgPool2d(op) => op,
-            Self::AdaptiveAvgPool2d(op) => op,
-            Self::Dropout(op) => op,
-            Self::Flatten(op) => op,
-            Self::Add(op) => op,
-            Self::Concat(op) => op,
-            Self::ScaleChannels(op) => op,
-            Self::LocalResponseNorm(op) => op,
-            Self::SelectChannels(op) => op,
-            Self::PadChannels(op) => op,
-            Self::Subsample(op) => op,
-            Self::Crop(op) => op,
-            Self::Upsample(op) => op,
-            Self::ChannelAffine(op) => op,
-            Self::ChannelScaleShift(op) => op,
-            Self::Rbf(op) => op,
-            Self::Softmax(op) => op,
-            Self::Custom(op) => op.as_ref(),
+/// The operations of the zoo, a line each: from this come the variants of [`Op`], what stands behind each, and the
+/// conversions.
+macro_rules! operations {
+    ($($(#[$doc:meta])* $operation:ident,)*) => {
+        /// An operation of the zoo.
+        ///
+        /// A reader that matches on it is told by the compiler when one is added.
+        #[derive(Clone, Debug)]
+        pub enum Op {
+            $($(#[$doc])* $operation($operation),)*
+            /// A layer of the user's own.
+            Custom(Arc<dyn Operation>),
         }
-    }
-}
 
-impl Op {
-    /// The fast CPU path for inputs and parameters, in this order, together with the activation that only this
-    /// node feeds; nothing where candle's own operations serve. Batch norm by running statistics has none here:
-    /// it is an affine with a scale and shift of its own.
-    pub(crate) fn kernel(
-        &self,
-        mode: Mode,
-        following: Option<Activation>,
-        random: &Stream,
-    ) -> Option<Arc<dyn Kernel>> {
-        match self {
-            Self::BatchNorm2d(norm) if mode == Mode::Train => {
-                return shared(NormKernel::new(norm, following)?);
+        impl Op {
+            /// The operation behind the variant.
+            pub fn operation(&self) -> &dyn Operation {
+                match self {
+                    $(Self::$operation(op) => op,)*
+                    Self::Custom(op) => op.as_ref(),
+                }
             }
-            Self::Add(_) => return shared(AddKernel::new(following)?),
-            _ if following.is_some() => return None,
-            _ => {}
         }
-        match self {
-            Self::Conv2d(op) => shared(op.clone()),
-            Self::ConvTranspose2d(op) => shared(op.clone()),
-            Self::Linear(op) => shared(op.clone()),
-            Self::Activation(op) => shared(*op),
-            Self::MaxPool2d(op) => shared(*op),
-            Self::AvgPool2d(op) => shared(*op),
-            Self::AdaptiveAvgPool2d(op) => shared(*op),
-            Self::Dropout(op) if mode == Mode::Train => {
-                shared(DropoutKernel { probability: op.probability, random: random.clone() })
-            }
-            Self::Concat(op) => shared(*op),
-            Self::ScaleChannels(op) => shared(*op),
-            Self::LocalResponseNorm(op) => shared(*op),
-            Self::SelectChannels(op) => shared(op.clone()),
-            Self::PadChannels(op) => shared(*op),
-            Self::Subsample(op) => shared(*op),
-            Self::Crop(op) => shared(*op),
-            Self::Upsample(op) => shared(*op),
-            Self::ChannelAffine(_) => shared(AffineKernel::new(None)?),
-            Self::ChannelScaleShift(op) => shared(op.clone()),
-            Self::Input(_)
-            | Self::BatchNorm2d(_)
-            | Self::Dropout(_)
-            | Self::Flatten(_)
-            | Self::Add(_)
-            | Self::Rbf(_)
-            | Self::Softmax(_)
-            | Self::Custom(_) => None,
-        }
-    }
-}
 
-fn shared(kernel: impl Kernel + 'static) -> Option<Arc<dyn Kernel>> {
-    Some(Arc::new(kernel))
-}
-
-macro_rules! into_op {
-    ($($variant:ident),* $(,)?) => {
-        $(impl From<$variant> for Op {
-            fn from(op: $variant) -> Self {
-                Self::$variant(op)
+        $(impl From<$operation> for Op {
+            fn from(op: $operation) -> Self {
+                Self::$operation(op)
             }
         })*
     };
 }
 
-into_op!(
+operations! {
+    /// The picture that the network is given.
     Input,
+    /// Convolution.
     Conv2d,
+    /// Transposed convolution.
     ConvTranspose2d,
+    /// Batch normalisation.
     BatchNorm2d,
+    /// Fully connected layer.
     Linear,
+    /// Element-wise non-linearity.
     Activation,
+    /// Maximum over windows.
     MaxPool2d,
+    /// Mean over windows.
     AvgPool2d,
+    /// Mean over a fixed number of regions; one region is global pooling.
     AdaptiveAvgPool2d,
+    /// Random zeroes when training.
     Dropout,
+    /// A map read as a vector.
     Flatten,
+    /// Element-wise sum.
     Add,
+    /// Channels side by side.
     Concat,
+    /// A map times one number for each channel.
     ScaleChannels,
+    /// Local response normalisation.
     LocalResponseNorm,
+    /// Some of the channels.
     SelectChannels,
+    /// Channels of zeros before and after.
     PadChannels,
+    /// Every k-th pixel.
     Subsample,
+    /// A piece as large as another map.
     Crop,
+    /// Bilinear interpolation to another map's size.
     Upsample,
+    /// A learned scale and shift for each channel.
     ChannelAffine,
+    /// A given scale and shift for each channel.
     ChannelScaleShift,
+    /// Radial basis output.
     Rbf,
+    /// Probabilities from logits.
     Softmax,
-);
+}
 
 impl<T: Operation + 'static> From<Arc<T>> for Op {
     fn from(op: Arc<T>) -> Self {
@@ -415,9 +330,4 @@ pub(crate) fn two_maps(inputs: &[Shape]) -> Result<[(usize, [usize; 2]); 2], Str
         [first, second] => Ok([single_map(&[*first])?, single_map(&[*second])?]),
         _ => Err(format!("it takes a map and another of the size that is wanted, got {}", inputs.len())),
     }
-}
-
-/// The dimensions of a map with the height and width of another.
-fn resized(map: &[usize], like: &[usize]) -> Vec<usize> {
-    map.iter().take(2).chain(like.iter().skip(2)).copied().collect()
 }

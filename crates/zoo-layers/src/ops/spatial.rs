@@ -1,12 +1,14 @@
 //! Operations that only move pixels.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError};
 
-use super::{Call, Operation, Result, composed, first, single, single_map};
+use super::{Call, Mode, Operation, Result, composed, first, single, single_map};
 use crate::{
     Shape,
-    kernel::{Arg, CpuKernel},
+    kernel::{Backward, CpuKernel, Forward, Kernel, Needs, shared},
 };
 
 /// A map `(n, c, h, w)` read as a vector `(n, c·h·w)`.
@@ -22,7 +24,7 @@ impl Operation for Flatten {
         Ok(Shape::vector(single(inputs)?.elements()))
     }
 
-    fn is_view(&self) -> bool {
+    fn is_view(&self, _mode: Mode) -> bool {
         true
     }
 
@@ -56,6 +58,10 @@ impl Operation for Subsample {
         }
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(*self)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         composed::subsample(first(call.inputs)?, self.stride)
     }
@@ -81,26 +87,25 @@ impl CpuKernel for Subsample {
         "subsample"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        let [n, c, h, w] = *args[0] else { return Ok(Vec::new()) };
-        Ok(vec![n, c, h.div_ceil(self.stride[0]), w.div_ceil(self.stride[1])])
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        self.pixels(args[0].shape(), |to, from| out[to] = args[0].data[from]);
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
+        self.pixels(args[0].dims, |to, from| out[to] = args[0].data[from]);
         Ok(())
     }
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
+        let Backward { args, grad, .. } = back;
         if let Some(into) = &mut grads[0] {
             into.fill(T::ZERO);
-            self.pixels(args[0].shape(), |to, from| into[from] = grad[to]);
+            self.pixels(args[0].dims, |to, from| into[from] = grad[to]);
         }
         Ok(())
     }

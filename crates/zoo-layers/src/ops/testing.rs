@@ -1,11 +1,9 @@
 //! What the operations' tests share: random inputs, comparison, gradients against finite differences in f64.
 
-use std::sync::Arc;
-
 use candle_core::{Device, Tensor, Var};
 
 use super::{Call, Mode, Op};
-use crate::{kernel::taped, rng::Stream};
+use crate::{Shape, rng::Stream, tape};
 
 /// Normal values in f64.
 pub(crate) fn random(shape: &[usize], seed: u64) -> Tensor {
@@ -42,8 +40,22 @@ pub(crate) fn check_gradients(
         let (inputs, params) = tensors.split_at(inputs.len());
         op.operation().forward(Call { inputs, params, mode: Mode::Train, random: random.clone() }).unwrap()
     });
-    if let Some(kernel) = op.kernel(Mode::Train, None, &random) {
-        check_way(&tensors, &check, |tensors| taped(Arc::clone(&kernel), tensors).unwrap());
+    let shapes: Vec<Shape> = inputs.iter().map(|input| shape(input.dims())).collect();
+    if let Some(kernel) = op.operation().kernel(Mode::Train) {
+        let dims = op.operation().output(&shapes).unwrap().with_batch(inputs[0].dims()[0]);
+        let saved = kernel.saved(&shapes);
+        check_way(&tensors, &check, |tensors| {
+            tape::run(&kernel, tensors, (&dims, saved), &random).unwrap().0
+        });
+    }
+}
+
+/// A batch's shape for one picture.
+pub(crate) fn shape(dims: &[usize]) -> Shape {
+    match *dims {
+        [_, c, h, w] => Shape::map(c, h, w),
+        [_, features] => Shape::vector(features),
+        _ => panic!("{dims:?}"),
     }
 }
 

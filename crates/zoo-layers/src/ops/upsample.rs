@@ -1,5 +1,7 @@
 //! Bilinear interpolation to another map's size.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use zoo_kernels::{
     Element, KernelError,
@@ -7,13 +9,13 @@ use zoo_kernels::{
 };
 
 use super::{
-    Call, Operation, Result,
+    Call, Mode, Operation, Result,
     composed::{self, Matrix},
-    pair, resized, two_maps,
+    pair, two_maps,
 };
 use crate::{
     Shape,
-    kernel::{Arg, CpuKernel},
+    kernel::{Backward, CpuKernel, Forward, Kernel, Needs, shared},
 };
 
 /// Which pixels of the two maps lie over each other.
@@ -73,6 +75,10 @@ impl Operation for Upsample {
         Ok(Shape::map(channels, height, width))
     }
 
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        shared(*self)
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         let [x, reference] = pair(call.inputs)?;
         let (_, _, h, w) = x.dims4()?;
@@ -95,26 +101,30 @@ impl CpuKernel for Upsample {
         "upsample_bilinear2d"
     }
 
-    fn dims(&self, args: &[&[usize]]) -> Result<Vec<usize>, KernelError> {
-        Ok(resized(args[0], args[1]))
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING
     }
 
-    fn compute<T: Element>(&self, args: &[Arg<'_, T>], out: &mut [T]) -> Result<(), KernelError> {
-        let [_, _, height, width] = args[1].shape();
-        upsample::forward(self.corners(), [height, width], args[0].shape(), args[0].data, out)
+    /// The other map is read for its size alone.
+    fn has_gradient(&self, index: usize) -> bool {
+        index == 0
+    }
+
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
+        let [_, _, height, width] = args[1].dims;
+        upsample::forward(self.corners(), [height, width], args[0].dims, args[0].data, out)
     }
 
     fn gradients<T: Element>(
         &self,
-        args: &[Arg<'_, T>],
-        _out: &[T],
-        grad: &[T],
-        grads: &mut [Option<Vec<T>>],
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
-        let [_, _, height, width] = args[1].shape();
-        grads[1] = None; // It is read for its size alone.
+        let Backward { args, grad, .. } = back;
+        let [_, _, height, width] = args[1].dims;
         match &mut grads[0] {
-            Some(input) => upsample::backward(self.corners(), [height, width], args[0].shape(), grad, input),
+            Some(input) => upsample::backward(self.corners(), [height, width], args[0].dims, grad, input),
             None => Ok(()),
         }
     }

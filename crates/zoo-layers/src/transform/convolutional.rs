@@ -1,11 +1,9 @@
 //! Dense layers as the convolutions that they are.
 
-use std::collections::HashSet;
-
 use super::{Carry, Change};
 use crate::{
-    AdaptiveAvgPool2d, AvgPool2d, Conv2d, Error, Graph, Layer, Linear, Node, Op, Padding, Result, Shape,
-    When, graph::Builder,
+    AdaptiveAvgPool2d, AvgPool2d, Conv2d, Error, Graph, Layer, Linear, Node, NodeSet, Op, Padding, Result,
+    Shape, When, graph::Builder,
 };
 
 impl Graph {
@@ -28,7 +26,7 @@ impl Graph {
         let mut builder = Builder::new(self.name.clone());
         let mut moved: Vec<Option<Node>> = Vec::with_capacity(self.layers.len());
         for (node, layer) in self.nodes() {
-            if !needed.contains(&node) {
+            if !needed.contains(node) {
                 let unused = layer.params.iter().map(|param| (param.name.clone(), Change::Drop));
                 carry.changes.extend(unused);
                 moved.push(None);
@@ -37,7 +35,7 @@ impl Graph {
             let inputs: Vec<Node> = layer.inputs.iter().filter_map(|input| moved[input.0]).collect();
             let before = inputs.first().map(|input| builder.layers[input.0].output);
             let op = match before {
-                Some(before) if !gates.contains(&node) => on_maps(layer, before)?,
+                Some(before) if !gates.contains(node) => on_maps(layer, before)?,
                 _ => Some(layer.op.clone()),
             };
             let new = match (op, inputs.first()) {
@@ -63,7 +61,7 @@ impl Graph {
     }
 
     /// All that some channel scale needs.
-    fn gates(&self) -> HashSet<Node> {
+    fn gates(&self) -> NodeSet {
         let scales = self.layers.iter().filter(|layer| matches!(layer.op, Op::ScaleChannels(_)));
         self.ancestors(scales.filter_map(|layer| layer.inputs.get(1).copied()))
     }

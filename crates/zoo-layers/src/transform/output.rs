@@ -1,8 +1,6 @@
 //! Another number of classes.
 
-use std::collections::HashSet;
-
-use crate::{Error, Graph, Node, Op, Result};
+use crate::{Error, Graph, Node, NodeSet, Op, Result};
 
 impl Graph {
     /// The same network for `classes` classes: the classifiers before each output, auxiliary ones included, get
@@ -12,7 +10,7 @@ impl Graph {
     /// No classes; an output without a classifier, that is a linear layer or convolution with nothing after it
     /// but pools, dropout, flattening, softmax, resizing, or the sum with another one's scores.
     pub fn with_num_classes(&self, classes: usize) -> Result<Self> {
-        let mut scores = HashSet::new();
+        let mut scores = NodeSet::none(self.layers().len());
         let mut open: Vec<Node> = self.outputs.iter().map(|output| output.node).collect();
         while let Some(node) = open.pop() {
             if scores.insert(node) {
@@ -20,15 +18,15 @@ impl Graph {
             }
         }
         self.with_ops(|node, layer| match layer.op.clone() {
-            Op::Linear(mut linear) if scores.contains(&node) => {
+            Op::Linear(mut linear) if scores.contains(node) => {
                 linear.out_features = classes;
                 linear.into()
             }
-            Op::Conv2d(mut conv) if scores.contains(&node) => {
+            Op::Conv2d(mut conv) if scores.contains(node) => {
                 conv.out_channels = classes;
                 conv.into()
             }
-            Op::ConvTranspose2d(mut conv) if scores.contains(&node) => {
+            Op::ConvTranspose2d(mut conv) if scores.contains(node) => {
                 conv.out_channels = classes;
                 conv.into()
             }

@@ -25,14 +25,16 @@ pub enum FetchError {
     },
     /// No source gave the weights.
     #[error(
-        "no source gave the weights `{tag}`: {}; what came so far is kept, try again later or name a --mirror",
-        .reasons.join("; ")
+        "no source gave the weights `{tag}`: {}; what came so far is kept, {}",
+        .reasons.join("; "), .advice
     )]
     NoSource {
         /// The tag.
         tag: String,
         /// For each source its address and what happened.
         reasons: Vec<String>,
+        /// What can be done: the flag or variable that set a wrong address, by its name.
+        advice: String,
     },
     /// The disk is too full.
     #[error(
@@ -53,6 +55,14 @@ pub enum FetchError {
     NoHome {
         /// The variable that names a place.
         variable: &'static str,
+    },
+    /// A variable begins with `~`, and whose home that is can't be told.
+    #[error("{variable} is `{value}`, and the home folder meant by `~` is not known: write the whole path")]
+    Tilde {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        value: String,
     },
     /// A proxy's address is none.
     #[error("the proxy `{proxy}` is no address: write http://host:port")]
@@ -77,6 +87,8 @@ pub enum FetchError {
 pub(super) enum Failure {
     /// Another try may do better.
     Passing { why: String, retry_after: Option<Duration> },
+    /// Nobody answers at that address. A line may be down for a while; an address that somebody wrote may be wrong.
+    Nobody(String),
     /// The bytes that came are not the ones that were published.
     Wrong(String),
     /// This source will not give the file; another may.

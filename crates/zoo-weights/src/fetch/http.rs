@@ -177,7 +177,12 @@ fn check(status: u16, headers: &HeaderMap, hub: bool) -> Result<(), Failure> {
 fn broken(error: ureq::Error) -> Failure {
     match error {
         ureq::Error::Timeout(_) => Failure::passing("the server is silent"),
-        ureq::Error::HostNotFound => Failure::passing("the host's name is not known; is there a network?"),
+        ureq::Error::HostNotFound => {
+            Failure::Nobody("the host's name is not known; is there a network?".into())
+        }
+        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            Failure::Nobody("nobody answers there: the connection was refused".into())
+        }
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::BadUri(_) => {
             Failure::Lasting(format!("no safe connection: {error}"))
         }

@@ -12,10 +12,12 @@ mod place;
 mod settings;
 mod transfer;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 pub use error::FetchError;
@@ -49,6 +51,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 pub struct Fetcher {
     settings: Settings,
     client: Client,
+    /// Servers at which nobody answered: they are not waited for again.
+    silent: Mutex<HashSet<String>>,
 }
 
 /// Weights that are here.
@@ -71,7 +75,7 @@ pub enum Verified {
     Publisher,
     /// The hash that the hub announces.
     Hub,
-    /// No one gives a checksum: only the length is known to be right.
+    /// No one gives a checksum: the length is right, and it begins as a file of weights does.
     Nobody,
 }
 
@@ -81,7 +85,7 @@ impl fmt::Display for Verified {
         f.write_str(match self {
             Self::Publisher => "has the publisher's checksum",
             Self::Hub => "has the hub's hash",
-            Self::Nobody => "is whole, and nobody publishes a checksum",
+            Self::Nobody => "can be read; there is no published checksum to compare it with",
         })
     }
 }
@@ -93,12 +97,28 @@ pub struct Checked {
     pub path: PathBuf,
     /// By whose word it is right, or both checksums in a sentence.
     pub verdict: Result<Verified, String>,
+    /// The checksum it was compared with; none if there is none to compare with.
+    pub against: Option<Digest>,
+}
+
+impl fmt::Display for Checked {
+    /// What the file was compared with, or that there is nothing: `has the publisher's checksum, SHA-256 0676ba61…`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.verdict {
+            Ok(verified) => verified.fmt(f)?,
+            Err(why) => f.write_str(why)?,
+        }
+        match (&self.verdict, &self.against) {
+            (Ok(_), Some(digest)) => write!(f, ", {digest}"),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Fetcher {
     /// A fetcher with its settings.
     pub fn new(settings: Settings) -> Self {
-        Self { client: Client::new(&settings), settings }
+        Self { client: Client::new(&settings), settings, silent: Mutex::default() }
     }
 
     /// The settings.
@@ -136,7 +156,12 @@ impl Fetcher {
             match self.fetch_source(source, &url, events) {
                 Ok((path, verified)) => return Ok(Here { path, keys: source.keys, source: index, verified }),
                 Err(Failure::Local(error)) => return Err(error),
-                Err(Failure::Lasting(why) | Failure::Wrong(why) | Failure::Passing { why, .. }) => {
+                Err(
+                    Failure::Lasting(why)
+                    | Failure::Wrong(why)
+                    | Failure::Nobody(why)
+                    | Failure::Passing { why, .. },
+                ) => {
                     if index + 1 < weights.sources.len() {
                         (*events)(Event::NextSource { why: &why });
                     }
@@ -144,7 +169,7 @@ impl Fetcher {
                 }
             }
         }
-        Err(FetchError::NoSource { tag: tag(), reasons })
+        Err(FetchError::NoSource { tag: tag(), reasons, advice: self.settings.advice() })
     }
 
     /// Reads every file of the weights that is here again, and checks it.
@@ -155,8 +180,8 @@ impl Fetcher {
         let mut checked = Vec::new();
         for source in &weights.sources {
             if let Some(path) = Destination::of(source, &self.settings).present() {
-                let verdict = verdict(source, &path)?;
-                checked.push(Checked { path, verdict });
+                let (verdict, against) = verdict(source, &path)?;
+                checked.push(Checked { path, verdict, against });
             }
         }
         Ok(checked)
@@ -181,6 +206,12 @@ impl Fetcher {
         url: &str,
         events: &mut dyn FnMut(Event<'_>),
     ) -> Result<(PathBuf, Option<Verified>), Failure> {
+        let server = url.split('/').take(3).collect::<Vec<_>>().join("/");
+        let is_silent =
+            |silent: &Mutex<HashSet<String>>| silent.lock().is_ok_and(|silent| silent.contains(&server));
+        if is_silent(&self.silent) {
+            return Err(Failure::Nobody("nobody answered there before".into()));
+        }
         let destination = Destination::of(source, &self.settings);
         let folder = destination.folder();
         fs::create_dir_all(&folder).at("make", &folder)?;
@@ -207,6 +238,14 @@ impl Fetcher {
             let (why, retry_after) = match outcome {
                 Ok((path, verified)) => return Ok((path, Some(verified))),
                 Err(Failure::Passing { why, retry_after }) => (why, retry_after),
+                // A published address is right, and the line comes back; one that was set may never have been.
+                Err(Failure::Nobody(why)) if self.settings.chosen(&server).is_none() => (why, None),
+                Err(Failure::Nobody(why)) => {
+                    if let Ok(mut silent) = self.silent.lock() {
+                        silent.insert(server);
+                    }
+                    return Err(Failure::Nobody(why));
+                }
                 // The line may have spoilt it once; a server that gives it twice has it so.
                 Err(Failure::Wrong(why)) if !std::mem::replace(&mut wrong_before, true) => (why, None),
                 Err(lasting) => return Err(lasting),
@@ -244,7 +283,9 @@ fn lock(path: &Path, events: &mut dyn FnMut(Event<'_>)) -> Result<File, FetchErr
     Ok(file)
 }
 
-fn verdict(source: &Source, path: &Path) -> Result<Result<Verified, String>, FetchError> {
+type Verdict = (Result<Verified, String>, Option<Digest>);
+
+fn verdict(source: &Source, path: &Path) -> Result<Verdict, FetchError> {
     let mut file = File::open(path).at("open", path)?;
     let mut hasher = Hasher::new(source.digest.as_ref());
     let mut buffer = vec![0; 256 << 10];
@@ -255,12 +296,17 @@ fn verdict(source: &Source, path: &Path) -> Result<Result<Verified, String>, Fet
         }
     }
     let sums = hasher.finish();
-    // In the hub's cache a large file lies under the hash that the hub announced.
+    // In the hub's cache a large file lies under the hash that the hub announced. A name that this program gave a
+    // file without one begins otherwise.
     let blob = fs::canonicalize(path).ok();
     let announced = blob.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
-    Ok(match (&source.digest, announced.filter(|name| is_sha256(name))) {
-        (Some(digest), _) => sums.check(digest).map(|()| Verified::Publisher),
-        (None, Some(etag)) => sums.check(&Digest::Sha256(etag.into())).map(|()| Verified::Hub),
-        (None, None) => Ok(Verified::Nobody),
-    })
+    let announced = announced.filter(|name| is_sha256(name)).map(|name| Digest::Sha256(name.into()));
+    let (by, against) = match (&source.digest, announced) {
+        (Some(digest), _) => (Verified::Publisher, Some(digest.clone())),
+        (None, Some(digest)) => (Verified::Hub, Some(digest)),
+        (None, None) => (Verified::Nobody, None),
+    };
+    let fits = against.as_ref().map_or(Ok(()), |digest| sums.check(digest));
+    let readable = || crate::TensorFile::open(path).map(drop).map_err(|error| error.to_string());
+    Ok((fits.and_then(|()| readable()).map(|()| by), against))
 }

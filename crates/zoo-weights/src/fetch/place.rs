@@ -9,7 +9,7 @@ use super::error::{AtPath, FetchError};
 use super::hash::is_sha256;
 use super::http::Announced;
 use super::{Settings, hash};
-use crate::safetensors::sync_folder;
+use crate::output::sync_folder;
 use crate::{Place, Source};
 
 /// The place of one source's file.
@@ -108,7 +108,9 @@ impl Destination {
                 Ok(path)
             }
             Self::Hub(hub) => {
-                let etag = announced.etag.as_deref().filter(|etag| is_plain(etag)).unwrap_or(sha256);
+                // A hash that nobody announced must not look like one that the hub did.
+                let own = format!("unannounced-{sha256}");
+                let etag = announced.etag.as_deref().filter(|etag| is_plain(etag)).unwrap_or(&own);
                 let blob = hub.folder.join("blobs").join(etag);
                 fs::rename(partial, &blob).at("rename to", &blob)?;
                 hub.link(etag, &blob, announced.commit.as_deref())

@@ -9,6 +9,9 @@ use hf_hub::Cache;
 
 use super::FetchError;
 
+/// The hub's own address.
+const HUB: &str = "https://huggingface.co";
+
 /// How files are fetched. [`Settings::from_env`] reads the variables that other tools of the field read too.
 #[derive(Clone)]
 pub struct Settings {
@@ -49,7 +52,8 @@ impl Settings {
     /// Reads the environment.
     ///
     /// # Errors
-    /// [`FetchError::NoHome`] if neither the variables nor the system name a place for the caches.
+    /// [`FetchError::NoHome`] if neither the variables nor the system name a place for the caches, or a variable's `~`
+    /// can't be told.
     pub fn from_env() -> Result<Self, FetchError> {
         Self::from_vars(|name| std::env::var(name).ok(), std::env::home_dir())
     }
@@ -58,19 +62,23 @@ impl Settings {
         // A variable that is set to nothing is not set.
         let var = |name: &str| var(name).filter(|value| !value.is_empty());
         let either = |a: &str, b: &str| var(a).or_else(|| var(b));
-        let path = |name: &str| var(name).map(PathBuf::from);
-        let cache = path("XDG_CACHE_HOME").or_else(|| home.as_ref().map(|home| home.join(".cache")));
+        // A home that is no absolute path would be another one in every folder.
+        let home = home.filter(|home| home.is_absolute());
+        let path = |name: &'static str| {
+            var(name).map(|value| expanded(name, &value, home.as_deref(), var)).transpose()
+        };
+        let cache = path("XDG_CACHE_HOME")?.or_else(|| home.as_ref().map(|home| home.join(".cache")));
         let in_cache = |name: &str| cache.as_ref().map(|cache| cache.join(name));
         let no_home = |variable| FetchError::NoHome { variable };
 
-        let hf_home = path("HF_HOME").or_else(|| in_cache("huggingface"));
-        let hub_cache = path("HF_HUB_CACHE").or_else(|| hf_home.as_ref().map(|home| home.join("hub")));
-        let torch_home = path("TORCH_HOME").or_else(|| in_cache("torch"));
-        let keras_home = path("KERAS_HOME").or_else(|| home.as_ref().map(|home| home.join(".keras")));
+        let hf_home = path("HF_HOME")?.or_else(|| in_cache("huggingface"));
+        let hub_cache = path("HF_HUB_CACHE")?.or_else(|| hf_home.as_ref().map(|home| home.join("hub")));
+        let torch_home = path("TORCH_HOME")?.or_else(|| in_cache("torch"));
+        let keras_home = path("KERAS_HOME")?.or_else(|| home.as_ref().map(|home| home.join(".keras")));
         let token_file = hf_home.and_then(|home| Cache::new(home.join("hub")).token());
         let all_proxy = either("ALL_PROXY", "all_proxy");
         Ok(Self {
-            endpoint: trimmed(&var("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into())),
+            endpoint: trimmed(&var("HF_ENDPOINT").unwrap_or_else(|| HUB.into())),
             mirror: None,
             offline: var("HF_HUB_OFFLINE").is_some_and(|value| is_true(&value)),
             token: var("HF_TOKEN").map(|token| token.trim().to_string()).or(token_file),
@@ -94,6 +102,36 @@ impl Settings {
     pub fn with_mirror(mut self, mirror: Option<String>) -> Self {
         self.mirror = mirror.map(|mirror| trimmed(&mirror));
         self
+    }
+
+    /// The flag or variable that set a server, if one did.
+    pub(super) fn chosen(&self, server: &str) -> Option<&'static str> {
+        let is = |address: &str| {
+            address == server || address.strip_prefix(server).is_some_and(|rest| rest.starts_with('/'))
+        };
+        match &self.mirror {
+            Some(mirror) if is(mirror) => Some("--mirror"),
+            _ if is(&self.endpoint) && self.endpoint != HUB => Some("HF_ENDPOINT"),
+            _ => None,
+        }
+    }
+
+    /// What can be done when no server gave a file, with the name of what set a server.
+    pub(super) fn advice(&self) -> String {
+        let proxies: Vec<&str> = [("HTTPS_PROXY", &self.https_proxy), ("http_proxy", &self.http_proxy)]
+            .into_iter()
+            .filter(|(_, proxy)| proxy.is_some())
+            .map(|(name, _)| name)
+            .collect();
+        let mut advice = match (&self.mirror, self.endpoint != HUB) {
+            (Some(mirror), _) => format!("try again later, or check {mirror}, which --mirror sets"),
+            (None, true) => format!("try again later, or check {}, which HF_ENDPOINT sets", self.endpoint),
+            (None, false) => "try again later or name a --mirror".to_string(),
+        };
+        if !proxies.is_empty() {
+            advice += &format!("; the proxy is set by {} (or ALL_PROXY)", proxies.join(" and "));
+        }
+        advice
     }
 
     /// The proxy for an address, if it needs one.
@@ -121,6 +159,43 @@ impl fmt::Debug for Settings {
             .field("torch_cache", &self.torch_cache)
             .finish_non_exhaustive()
     }
+}
+
+/// A folder as `huggingface_hub`, torch and Keras read it from a variable: `~` is the home folder, and the hub's
+/// variables may name others, as `$HOME` or `${HOME}`. Shells do this too, but not in quotes, in unit files, or in
+/// container files.
+fn expanded(
+    name: &'static str,
+    value: &str,
+    home: Option<&Path>,
+    var: impl Fn(&str) -> Option<String>,
+) -> Result<PathBuf, FetchError> {
+    let hub = name.starts_with("HF_");
+    let value = if hub { with_variables(value, var) } else { value.to_string() };
+    let Some(rest) = value.strip_prefix('~') else { return Ok(value.into()) };
+    let rest = rest.strip_prefix('/').or(if rest.is_empty() { Some("") } else { None });
+    match (home, rest) {
+        (Some(home), Some(rest)) => Ok(home.join(rest.trim_start_matches('/'))),
+        _ => Err(FetchError::Tilde { variable: name, value }),
+    }
+}
+
+/// A text with `$NAME` and `${NAME}` exchanged for the variables' values; unknown ones stay, as Python leaves them.
+fn with_variables(text: &str, var: impl Fn(&str) -> Option<String>) -> String {
+    let mut parts = text.split('$');
+    let mut whole = parts.next().unwrap_or_default().to_string();
+    for part in parts {
+        let (name, rest) = match part.strip_prefix('{').and_then(|part| part.split_once('}')) {
+            Some(braced) => braced,
+            None => part
+                .split_at(part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len())),
+        };
+        match var(name).filter(|_| !name.is_empty()) {
+            Some(value) => whole += &(value + rest),
+            None => whole += &format!("${part}"),
+        }
+    }
+    whole
 }
 
 #[cfg(unix)]
@@ -192,6 +267,40 @@ mod tests {
     #[test]
     fn without_a_home_the_variable_is_named() {
         let error = Settings::from_vars(|_| None, None).unwrap_err().to_string();
+        assert!(error.contains("HF_HOME"), "{error}");
+    }
+
+    #[test]
+    fn the_home_folder_is_meant_by_a_tilde() {
+        for (name, value, hub, torch, keras) in [
+            ("HF_HOME", "~/hf", "/home/me/hf/hub", "", ""),
+            ("HF_HOME", "~", "/home/me/hub", "", ""),
+            ("HF_HOME", "$HOME/hf", "/root/hf/hub", "", ""),
+            ("HF_HUB_CACHE", "${HOME}s/$NONE/x", "/roots/$NONE/x", "", ""),
+            ("TORCH_HOME", "~/t", "", "/home/me/t/hub/checkpoints", ""),
+            ("TORCH_HOME", "$HOME/t", "", "$HOME/t/hub/checkpoints", ""),
+            ("KERAS_HOME", "~//k", "", "", "/home/me/k/models"),
+            ("XDG_CACHE_HOME", "~/c", "/home/me/c/huggingface/hub", "/home/me/c/torch/hub/checkpoints", ""),
+        ] {
+            let set = settings(&[(name, value), ("HOME", "/root")]);
+            for (found, wanted) in [(set.hub_cache, hub), (set.torch_cache, torch), (set.keras_cache, keras)]
+            {
+                assert!(wanted.is_empty() || found == *Path::new(wanted), "{name}={value}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tilde_without_a_home_or_of_another_user_makes_no_folder() {
+        for (value, home) in
+            [("~/hf", None), ("~/hf", Some("")), ("~/hf", Some("here")), ("~you/hf", Some("/home/me"))]
+        {
+            let var = |name: &str| (name == "HF_HOME").then(|| value.to_string());
+            let error = Settings::from_vars(var, home.map(PathBuf::from)).unwrap_err().to_string();
+            assert!(error.contains("HF_HOME") && error.contains(value), "{error}");
+        }
+        // Nor does a home that is no absolute path.
+        let error = Settings::from_vars(|_| None, Some("".into())).unwrap_err().to_string();
         assert!(error.contains("HF_HOME"), "{error}");
     }
 

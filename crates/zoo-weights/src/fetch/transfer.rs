@@ -11,7 +11,7 @@ use super::http::{Announced, Answer, Client};
 use super::meter::Meter;
 use super::place::Destination;
 use super::{Event, Settings, Verified};
-use crate::Digest;
+use crate::{Digest, Error, TensorFile};
 
 const BUFFER: usize = 256 << 10;
 
@@ -68,6 +68,14 @@ impl Transfer<'_> {
         let total = total.or(answer.announced.size);
         let announced = answer.announced.clone();
         let sums = self.receive(answer, &partial, start, total)?;
+        // A page that asks for a login comes with status 200 too, and is no damage of the line.
+        let opened = TensorFile::open(&partial);
+        if let Err(Error::Refused { why, .. }) = &opened
+            && is_text(&partial)
+        {
+            remove(&partial)?;
+            return Err(Failure::Lasting(format!("sent no weights: {why}")));
+        }
         let verified = match self.verify(&sums, &announced) {
             Ok(verified) => verified,
             Err(why) => {
@@ -75,6 +83,11 @@ impl Transfer<'_> {
                 return Err(Failure::Wrong(format!("gave another file than was published: {why}")));
             }
         };
+        if let Err(error) = opened {
+            remove(&partial)?;
+            let why = error.to_string().replace(&*partial.to_string_lossy(), "what came");
+            return Err(Failure::Lasting(format!("sent what can't be read: {why}")));
+        }
         Ok((self.destination.land(&partial, &sums.sha256, &announced)?, verified))
     }
 
@@ -204,6 +217,13 @@ fn stopped(error: &io::Error, done: u64, total: Option<u64>) -> String {
         }
         _ => format!("the server stopped after {done}{of} bytes"),
     }
+}
+
+/// Whether a file is named as something other than weights by its first bytes.
+fn is_text(path: &Path) -> bool {
+    let mut head = vec![0; crate::foreign::HEAD];
+    let read = File::open(path).and_then(|mut file| file.read(&mut head));
+    read.is_ok_and(|read| crate::foreign::named(&head[..read]).is_some())
 }
 
 fn len(path: &Path) -> u64 {

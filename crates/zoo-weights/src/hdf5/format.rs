@@ -241,8 +241,12 @@ impl<'a> File<'a> {
             let index = u32::from(self.u16_at(at)?);
             let size = self.u64_at(at + 8)?;
             if index == number {
-                let text = self.take(at + 16, len.min(MAX_NAME))?;
-                return if len as u64 <= size { utf8(text) } else { Err(cut()) };
+                if len as u64 > size {
+                    return Err(cut());
+                }
+                // A model's description may be long; each copy of it is paid for.
+                self.pay(len / 8)?;
+                return utf8(self.take(at + 16, len)?);
             }
             if index == 0 {
                 break;

@@ -1,7 +1,9 @@
 //! Keras' files: HDF5 with a group for each layer (`.h5`), and its newer kind, alone (`.weights.h5`) or in a
 //! zip archive (`.keras`).
 //!
-//! Tensors are called `layer/weight`, in the order in which Keras lists a layer's weights.
+//! Tensors are called `layer/weight`, in the order in which Keras lists a layer's weights; those of a model inside
+//! the model `model/layer/weight`. What Keras keeps beside the weights, its optimizer's state and the seeds of its
+//! random layers, is left out.
 
 pub(crate) mod format;
 
@@ -12,6 +14,12 @@ use format::{File, Object};
 
 use crate::error::Fault;
 use crate::file::{Contents, Data, Entry};
+
+/// The key of the metadata for the activation behind the last layer, where the file describes its model.
+pub(crate) const ACTIVATION: &str = "activation";
+
+/// The member of a `.keras` archive that describes the model.
+pub(crate) const KERAS_CONFIG: &str = "config.json";
 
 /// The member of a `.keras` archive that has the weights.
 pub(crate) const KERAS_MEMBER: &str = "model.weights.h5";
@@ -24,6 +32,7 @@ pub(crate) fn read(bytes: &[u8], range: Range<usize>) -> Result<Contents, Fault>
     let start = range.start;
     let (mut file, root) = File::open(&bytes[range])?;
     let mut top = file.object(root)?;
+    let config = texts(&top, "model_config").and_then(|texts| texts.into_iter().next());
     let mut members = file.members(&top)?;
     // A whole model has its weights in a group of their own.
     if let Some(&(_, address)) = members.iter().find(|(name, _)| name == "model_weights") {
@@ -43,7 +52,7 @@ pub(crate) fn read(bytes: &[u8], range: Range<usize>) -> Result<Contents, Fault>
             read_layer(&mut file, &layer, *address, &mut entries)?;
         }
     } else {
-        read_variables(&mut file, root, String::new(), 0, &mut entries)?;
+        read_variables(&mut file, root, &[], &mut entries)?;
     }
     if entries.is_empty() {
         return Err(Fault::Refused(
@@ -55,13 +64,33 @@ pub(crate) fn read(bytes: &[u8], range: Range<usize>) -> Result<Contents, Fault>
             *range = range.start + start..range.end + start;
         }
     }
-    Ok(Contents { entries, ..Contents::default() })
+    let metadata = config.and_then(|config| activation(config.as_bytes())).into_iter();
+    let metadata = metadata.map(|activation| (ACTIVATION.to_string(), activation)).collect();
+    Ok(Contents { entries, metadata, ..Contents::default() })
 }
 
-/// A layer of the older kind: `weight_names` has the paths of its weights in order.
+/// The activation behind a model's last layer, by Keras' description of the model.
+pub(crate) fn activation(config: &[u8]) -> Option<String> {
+    let config: serde_json::Value = serde_json::from_slice(config).ok()?;
+    // An inner model may be the last layer; serde_json bounds the depth.
+    let mut last = &config;
+    while let Some(layer) = last["config"]["layers"].as_array().and_then(|layers| layers.last()) {
+        last = layer;
+    }
+    match last["class_name"].as_str()? {
+        "Softmax" => Some("softmax".into()),
+        _ => last["config"]["activation"].as_str().map(str::to_string),
+    }
+}
+
+/// A layer of the older kind: `weight_names` has the paths of its weights in order. A layer that is a model itself
+/// lists those of all its layers, each by the layer's name.
 fn read_layer(file: &mut File<'_>, layer: &str, address: u64, entries: &mut Vec<Entry>) -> Result<(), Fault> {
     let group = file.object(address)?;
-    for path in texts(&group, "weight_names").unwrap_or_default() {
+    let paths = texts(&group, "weight_names").unwrap_or_default();
+    let parent = |path: &str| path.rsplit('/').nth(1).unwrap_or_default().to_string();
+    let is_model = paths.iter().any(|path| parent(path) != parent(&paths[0]));
+    for path in paths {
         let absent =
             || Fault::malformed(format!("it lists the weight `{}`, which is not there", path.escape_debug()));
         let mut object = None;
@@ -76,38 +105,57 @@ fn read_layer(file: &mut File<'_>, layer: &str, address: u64, entries: &mut Vec<
         let weight = path.rsplit('/').next().unwrap_or(&path);
         // TensorFlow's names end in the number of an operation's output.
         let weight = weight.strip_suffix(":0").unwrap_or(weight);
-        push(entries, format!("{layer}/{weight}"), data);
+        if path.contains(SEED) {
+            continue;
+        }
+        let name = match is_model {
+            true => format!("{layer}/{}/{weight}", parent(&path)),
+            false => format!("{layer}/{weight}"),
+        };
+        push(entries, name, data);
     }
     Ok(())
 }
 
-/// The newer kind: a group `vars` with members 0, 1, … and the layer's name as an attribute.
+/// What the random state of a layer is called.
+const SEED: &str = "seed_generator";
+
+/// Groups that hold layers and have no name of their own.
+const HOLDERS: [&str; 2] = ["layers", "_layer_checkpoint_dependencies"];
+
+/// The newer kind: a group `vars` with members 0, 1, …, and since Keras 3.4 the layer's name as an attribute.
 fn read_variables(
     file: &mut File<'_>,
     address: u64,
-    path: String,
-    depth: usize,
+    path: &[String],
     entries: &mut Vec<Entry>,
 ) -> Result<(), Fault> {
-    if depth > MAX_DEPTH {
+    if path.len() > MAX_DEPTH {
         return Err(Fault::malformed(format!("its groups are more than {MAX_DEPTH} deep")));
     }
     let group = file.object(address)?;
     for (name, address) in file.members(&group)? {
+        if name == SEED || (path.is_empty() && name.starts_with("optimizer")) {
+            continue;
+        }
         if name != "vars" {
-            let inner = if path.is_empty() { name } else { format!("{path}/{name}") };
-            read_variables(file, address, inner, depth + 1, entries)?;
+            let inner: Vec<String> = path.iter().cloned().chain([name]).collect();
+            read_variables(file, address, &inner, entries)?;
             continue;
         }
         let vars = file.object(address)?;
         let layer = texts(&vars, "name").and_then(|names| names.into_iter().next());
-        let layer = layer.unwrap_or_else(|| path.rsplit('/').next().unwrap_or_default().to_string());
+        let mut path: Vec<&str> =
+            path.iter().map(String::as_str).filter(|part| !HOLDERS.contains(part)).collect();
+        if let (Some(last), Some(layer)) = (path.last_mut(), &layer) {
+            *last = layer;
+        }
         let mut weights = file.members(&vars)?;
         // By number: the file has them by name, so that 10 comes before 2.
         weights.sort_by_key(|(name, _)| name.parse::<usize>().unwrap_or(usize::MAX));
         for (number, address) in weights {
             if let Some(data) = file.object(address)?.data {
-                push(entries, format!("{layer}/{number}"), data);
+                push(entries, format!("{}/{number}", path.join("/")), data);
             }
         }
     }

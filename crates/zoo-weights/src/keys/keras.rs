@@ -1,6 +1,8 @@
 //! Keras' names and its order of values: kernels lie as (height, width, in, out), dense weights as (in, out).
 
-use super::{KeyMap, permute};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{KeyMap, keras_order as order, permute};
 use crate::error::Fault;
 use crate::file::Entry;
 
@@ -17,8 +19,31 @@ pub(super) enum Layer {
     DenseAfter(usize),
 }
 
-/// Finds the architecture's name for a layer: `None` for one that the architecture has not.
-type Find = fn(&Layers, &str) -> Option<(String, Layer)>;
+/// A network of Keras.
+#[derive(Clone, Copy)]
+pub(super) struct Network {
+    /// Finds the architecture's name for a layer: `None` for one that the architecture has not.
+    find: fn(&Layers, &str) -> Option<(String, Layer)>,
+    /// The names of all layers with weights but the classifier, in Keras' order, for files that number them by class.
+    order: fn(usize) -> Vec<(&'static str, String)>,
+    /// The dense layer that answers, by the number of its inputs.
+    classifier: fn(usize) -> Option<&'static str>,
+}
+
+pub(super) const XCEPTION: Network =
+    Network { find: xception, order: |_| order::xception(), classifier: |_| Some("fc") };
+pub(super) const MOBILENET_V2: Network =
+    Network { find: mobilenet_v2, order: |_| order::mobilenet_v2(), classifier: |_| Some("classifier.1") };
+pub(super) const VGG: Network = Network {
+    find: vgg,
+    order: order::vgg,
+    // Behind the hidden layers, or alone behind the mean over the last map.
+    classifier: |inputs| match inputs {
+        VGG_HIDDEN => Some("classifier.6"),
+        VGG_CHANNELS => Some("classifier"),
+        _ => None,
+    },
+};
 
 /// The names of a file's layers.
 pub(super) struct Layers {
@@ -51,23 +76,121 @@ pub(super) fn map_for(model: &str) -> Result<KeyMap, String> {
 }
 
 /// Maps all weights of a file: layer by layer, since a weight's meaning is its place in its layer.
-pub(super) fn apply(entries: &mut [Entry], find: Find) -> Result<(), Fault> {
-    let layers = Layers::of(entries);
-    let mut previous = String::new();
-    let mut index = 0;
-    for entry in entries {
-        let layer = layer_of(&entry.name).to_string();
-        index = if layer == previous { index + 1 } else { 0 };
-        if let Some((target, kind)) = find(&layers, &layer) {
-            map(entry, &target, kind, index)?;
+///
+/// The network is the model, inside the file's or itself, in which most layers are known. A single dense layer beside
+/// it, whatever its name, is the classifier: so a network is built that learned first on other pictures. What else
+/// stands there keeps its name.
+pub(super) fn apply(entries: &mut [Entry], network: Network) -> Result<(), Fault> {
+    let paths = paths(entries);
+    let Some(body) = body(&paths, network) else { return Ok(()) };
+    let layers = Layers::of(body.names.iter().map(|(_, name)| name.as_str()));
+    let mut targets: HashMap<&str, (String, Layer)> = HashMap::new();
+    for (path, name) in &body.names {
+        if let Some(target) = (network.find)(&layers, name) {
+            targets.insert(path, target);
         }
-        previous = layer;
+    }
+    let is_classifier = |target: &str| {
+        [VGG_HIDDEN, VGG_CHANNELS].iter().any(|&inputs| (network.classifier)(inputs) == Some(target))
+    };
+    let unknown: Vec<&str> =
+        paths.iter().map(String::as_str).filter(|path| !targets.contains_key(path)).collect();
+    if let ([head], false) = (unknown.as_slice(), targets.values().any(|(target, _)| is_classifier(target)))
+        && let Some(inputs) = dense_inputs(entries, head)
+        && let Some(target) = (network.classifier)(inputs)
+    {
+        targets.insert(head, (target.into(), Layer::Dense));
+    }
+    // The weights that Keras trains come before those it does not, so that a layer's need not lie together.
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for entry in entries {
+        let path = path_of(&entry.name).to_string();
+        let Some((target, kind)) = targets.get(path.as_str()) else { continue };
+        let place = places.entry(path).or_default();
+        map(entry, target, *kind, *place)?;
+        *place += 1;
     }
     Ok(())
 }
 
-fn layer_of(name: &str) -> &str {
+/// `model/layer` of `model/layer/weight`.
+fn path_of(name: &str) -> &str {
     name.rsplit_once('/').map_or(name, |(layer, _)| layer)
+}
+
+/// A model's path and a layer's name.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+/// The layers of a file, in its order.
+fn paths(entries: &[Entry]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    entries
+        .iter()
+        .map(|entry| path_of(&entry.name))
+        .filter(|path| seen.insert(*path))
+        .map(String::from)
+        .collect()
+}
+
+/// The inputs of a layer that is a dense one: a weight of two axes, perhaps a bias, nothing else.
+fn dense_inputs(entries: &[Entry], path: &str) -> Option<usize> {
+    let mut shapes =
+        entries.iter().filter(|entry| path_of(&entry.name) == path).map(|entry| entry.shape.as_slice());
+    match (shapes.next(), shapes.next(), shapes.next()) {
+        (Some(&[inputs, outputs]), Some(&[biases]), None) if biases == outputs => Some(inputs),
+        _ => None,
+    }
+}
+
+/// The layers of the network, each with its path and the name that Keras gave it.
+struct Body<'a> {
+    names: Vec<(&'a str, String)>,
+}
+
+/// Finds the model that is the network.
+fn body(paths: &[String], network: Network) -> Option<Body<'_>> {
+    let mut models: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for path in paths {
+        models.entry(split(path).0).or_default().push(path);
+    }
+    let best = models.into_values().filter_map(|own| {
+        let named: Vec<_> = own.iter().map(|&path| (path, split(path).1.to_string())).collect();
+        let known = |names: &[(&str, String)]| {
+            let layers = Layers::of(names.iter().map(|(_, name)| name.as_str()));
+            names.iter().filter(|(_, name)| (network.find)(&layers, name).is_some()).count()
+        };
+        let numbered = numbered(own, network);
+        // What is called `conv2d_2` may be a shortcut among named layers, or the third of numbered ones.
+        let has_names = named.iter().any(|(_, name)| name == NAMED[0] || name == NAMED[1]);
+        let names = if has_names { named } else { numbered.unwrap_or(named) };
+        let count = known(&names);
+        (count > 0).then_some((count, Body { names }))
+    });
+    best.max_by_key(|(count, _)| *count).map(|(_, body)| body)
+}
+
+/// First layers, by which a file with names is known.
+const NAMED: [&str; 2] = ["block1_conv1", "Conv1"];
+
+/// The names of layers that the file only numbers by their class, as Keras 3.0 to 3.3 did; nothing if the numbers
+/// don't reach the first layer.
+fn numbered(paths: Vec<&str>, network: Network) -> Option<Vec<(&str, String)>> {
+    let convs = paths.iter().filter(|path| number(split(path).1, "conv2d").is_some()).count();
+    let order = (network.order)(convs);
+    let names = paths.into_iter().map(|path| {
+        let layer = split(path).1;
+        let known = ["conv2d", "depthwise_conv2d", "separable_conv2d", "batch_normalization"]
+            .iter()
+            .find_map(|class| {
+                let number = number(layer, class)?;
+                order.iter().filter(|(of, _)| of == class).nth(number).map(|(_, name)| name.clone())
+            });
+        (path, known.unwrap_or_else(|| layer.to_string()))
+    });
+    let names: Vec<_> = names.collect();
+    names.iter().any(|(_, name)| NAMED.contains(&name.as_str())).then_some(names)
 }
 
 fn map(entry: &mut Entry, target: &str, kind: Layer, index: usize) -> Result<(), Fault> {
@@ -106,11 +229,10 @@ fn permuted(entry: &mut Entry, order: &[usize], weight: &'static str) -> Result<
 }
 
 impl Layers {
-    fn of(entries: &[Entry]) -> Self {
+    fn of<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Self {
         let numbered = |classes: [&str; 2]| {
-            let mut found: Vec<_> = entries
-                .iter()
-                .map(|entry| layer_of(&entry.name))
+            let mut found: Vec<_> = names
+                .clone()
                 .filter_map(|layer| {
                     let number = classes.iter().find_map(|class| number(layer, class))?;
                     Some((number, layer.to_string()))
@@ -124,7 +246,7 @@ impl Layers {
             // As Keras 2 and 3 call them, and as Keras 1 did.
             convs: numbered(["conv2d", "convolution2d"]),
             norms: numbered(["batch_normalization", "batchnormalization"]),
-            nineteen: entries.iter().any(|entry| layer_of(&entry.name) == "block3_conv4"),
+            nineteen: names.clone().any(|name| name == "block3_conv4"),
         }
     }
 }
@@ -210,6 +332,8 @@ const VGG16: [usize; 5] = [2, 2, 3, 3, 3];
 const VGG19: [usize; 5] = [2, 2, 4, 4, 4];
 /// Channels of VGG's last block.
 const VGG_CHANNELS: usize = 512;
+/// Units of VGG's hidden layers.
+const VGG_HIDDEN: usize = 4096;
 
 /// VGG's dense layers have fixed places, its convolutions are counted with the ReLUs and pools between them.
 pub(super) fn vgg(layers: &Layers, layer: &str) -> Option<(String, Layer)> {

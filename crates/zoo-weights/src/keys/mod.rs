@@ -1,6 +1,7 @@
 //! Key maps: from the names in a published file to the architecture's.
 
 mod keras;
+mod keras_order;
 mod tables;
 
 use serde::Deserialize;
@@ -57,20 +58,7 @@ impl KeyMap {
         if matches!(file.format(), Format::Keras) {
             return keras::map_for(model).map_err(refused);
         }
-        let has = |start: &str| file.shapes().any(|(name, _)| name.starts_with(start));
-        let map = if has("layer0.conv2.") {
-            Self::CadeneSenet154
-        } else if has("layer0.") {
-            Self::CadeneSenet
-        } else if has("pre_logits.fc1.") {
-            Self::TimmVgg
-        } else if has("conv_stem.") {
-            Self::TimmMobilenetV2
-        } else if has("block12.") && has("last_linear.") {
-            Self::CadeneXception
-        } else {
-            Self::Identity
-        };
+        let map = Self::of_names(file.shapes().map(|(name, _)| name));
         if matches!(map, Self::CadeneSenet | Self::CadeneSenet154) && !model.starts_with("legacy_") {
             return Err(refused(format!(
                 "its names are those of the original SENets, which have the stride in the first 1x1 convolution \
@@ -81,38 +69,58 @@ impl KeyMap {
         Ok(map)
     }
 
-    /// Gives an entry its new name, shape and order.
-    fn map(self, entry: &mut Entry) -> std::result::Result<(), Fault> {
-        match self {
-            Self::Identity => {}
-            Self::KerasXception | Self::KerasMobilenetV2 | Self::KerasVgg => {
-                return Err(Fault::malformed("a map of Keras needs the whole file"));
+    /// The map for names that are the architecture's or another's, and not Keras'.
+    pub fn of_names<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        const SIGNS: [(&str, KeyMap); 5] = [
+            ("layer0.conv2.", KeyMap::CadeneSenet154),
+            ("layer0.", KeyMap::CadeneSenet),
+            ("pre_logits.fc1.", KeyMap::TimmVgg),
+            ("conv_stem.", KeyMap::TimmMobilenetV2),
+            ("last_linear.", KeyMap::CadeneXception),
+        ];
+        let mut seen = [false; SIGNS.len()];
+        for name in names {
+            for (seen, (start, _)) in seen.iter_mut().zip(SIGNS) {
+                *seen |= name.starts_with(start);
             }
-            Self::TimmVgg => {
-                entry.name = tables::rename(&entry.name, tables::TIMM_VGG);
-                flatten_dense(entry);
-            }
-            Self::TimmMobilenetV2 => entry.name = tables::timm_mobilenet_v2(&entry.name),
-            Self::CadeneSenet => entry.name = tables::rename(&entry.name, tables::CADENE_SENET),
-            Self::CadeneSenet154 => entry.name = tables::rename(&entry.name, tables::CADENE_SENET154),
-            Self::CadeneXception => entry.name = tables::rename(&entry.name, tables::CADENE_XCEPTION),
-            Self::LucidAlexnet => entry.name = tables::rename(&entry.name, tables::LUCID_ALEXNET),
-            Self::LucidVgg => entry.name = tables::rename(&entry.name, tables::LUCID_VGG),
-            Self::LucidGooglenet => entry.name = tables::rename(&entry.name, tables::LUCID_GOOGLENET),
-            Self::LucidResnet => entry.name = tables::rename(&entry.name, tables::LUCID_RESNET),
-            Self::LucidMobilenetV2 => entry.name = tables::rename(&entry.name, tables::LUCID_MOBILENET_V2),
-            Self::LucidFcn => entry.name = tables::rename(&entry.name, tables::LUCID_FCN),
         }
-        Ok(())
+        let first = SIGNS.into_iter().zip(seen).find(|(_, seen)| *seen);
+        first.map_or(Self::Identity, |((_, map), _)| map)
+    }
+
+    /// The architecture's name for a name of the file; of Keras' files, whose names are told from the whole, the same.
+    pub fn rename(self, name: &str) -> String {
+        match self {
+            Self::Identity | Self::KerasXception | Self::KerasMobilenetV2 | Self::KerasVgg => name.into(),
+            Self::TimmVgg => tables::rename(name, tables::TIMM_VGG),
+            Self::TimmMobilenetV2 => tables::timm_mobilenet_v2(name),
+            Self::CadeneSenet => tables::rename(name, tables::CADENE_SENET),
+            Self::CadeneSenet154 => tables::rename(name, tables::CADENE_SENET154),
+            Self::CadeneXception => tables::rename(name, tables::CADENE_XCEPTION),
+            Self::LucidAlexnet => tables::rename(name, tables::LUCID_ALEXNET),
+            Self::LucidVgg => tables::rename(name, tables::LUCID_VGG),
+            Self::LucidGooglenet => tables::rename(name, tables::LUCID_GOOGLENET),
+            Self::LucidResnet => tables::rename(name, tables::LUCID_RESNET),
+            Self::LucidMobilenetV2 => tables::rename(name, tables::LUCID_MOBILENET_V2),
+            Self::LucidFcn => tables::rename(name, tables::LUCID_FCN),
+        }
     }
 
     /// Maps all entries of a file.
     pub(crate) fn apply(self, entries: &mut [Entry]) -> std::result::Result<(), Fault> {
         match self {
-            Self::KerasXception => keras::apply(entries, keras::xception),
-            Self::KerasMobilenetV2 => keras::apply(entries, keras::mobilenet_v2),
-            Self::KerasVgg => keras::apply(entries, keras::vgg),
-            _ => entries.iter_mut().try_for_each(|entry| self.map(entry)),
+            Self::KerasXception => keras::apply(entries, keras::XCEPTION),
+            Self::KerasMobilenetV2 => keras::apply(entries, keras::MOBILENET_V2),
+            Self::KerasVgg => keras::apply(entries, keras::VGG),
+            _ => {
+                for entry in entries {
+                    entry.name = self.rename(&entry.name);
+                    if self == Self::TimmVgg {
+                        flatten_dense(entry);
+                    }
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod global;
 mod pickle;
+mod state_dict;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,11 +17,9 @@ use crate::file::{Contents, Data, Entry};
 /// The older format starts with the pickle of a magic number.
 const LEGACY_MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
-/// Keys under which training programs keep the state dict, the likeliest first.
-const STATE_DICT_KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
-
-/// What PyTorch's data-parallel wrapper puts before every name.
-const WRAPPER: &str = "module.";
+/// What is said of a TorchScript archive.
+pub(crate) const TORCHSCRIPT: &str = "it is a TorchScript archive, a program with its weights inside; save the weights \
+                                      alone: torch.save(torch.jit.load(path).state_dict(), new_path)";
 
 /// Whether the bytes begin as a file of the older format.
 pub(crate) fn is_legacy(bytes: &[u8]) -> bool {
@@ -28,8 +27,15 @@ pub(crate) fn is_legacy(bytes: &[u8]) -> bool {
 }
 
 /// Reads a `.pth` file in the zip format, given where its members lie.
-pub(crate) fn read_zip(bytes: &[u8], members: &HashMap<&str, Range<usize>>) -> Result<Contents, Fault> {
+pub(crate) fn read_zip(
+    bytes: &[u8],
+    members: &HashMap<&str, Range<usize>>,
+    key: Option<&str>,
+) -> Result<Contents, Fault> {
     const PROGRAM: &str = "/data.pkl";
+    if members.keys().any(|name| name.ends_with("/constants.pkl") || name.contains("/code/")) {
+        return Err(Fault::Refused(TORCHSCRIPT.into()));
+    }
     let program = members.iter().find(|(name, _)| name.ends_with(PROGRAM));
     let (name, range) = program.ok_or_else(|| Fault::malformed("the archive has no member data.pkl"))?;
     let folder = &name[..name.len() - PROGRAM.len()];
@@ -39,13 +45,13 @@ pub(crate) fn read_zip(bytes: &[u8], members: &HashMap<&str, Range<usize>>) -> R
         return Err(big_endian());
     }
     let pickle = Pickle::load(&bytes[range.clone()])?;
-    contents(&pickle, |storage| members.get(format!("{folder}/data/{}", storage.key).as_str()).cloned())
+    contents(&pickle, key, |storage| members.get(format!("{folder}/data/{}", storage.key).as_str()).cloned())
 }
 
 /// Reads a `.pth` file in the format before the zip archives: the pickles of a magic number, a protocol
 /// version, the machine's properties, the object, and the keys of the storages; then these, each with its
 /// number of elements before it.
-pub(crate) fn read_legacy(bytes: &[u8]) -> Result<Contents, Fault> {
+pub(crate) fn read_legacy(bytes: &[u8], key: Option<&str>) -> Result<Contents, Fault> {
     let mut at = LEGACY_MAGIC.len();
     let mut next = || -> Result<Pickle<'_>, Fault> {
         let pickle = Pickle::load(&bytes[at..])?;
@@ -75,22 +81,21 @@ pub(crate) fn read_legacy(bytes: &[u8]) -> Result<Contents, Fault> {
         storages.insert(key, start..end);
         at = end;
     }
-    contents(&object, |storage| storages.get(storage.key).cloned())
+    contents(&object, key, |storage| storages.get(storage.key).cloned())
 }
 
 fn contents<'a>(
     pickle: &Pickle<'a>,
+    key: Option<&str>,
     place: impl Fn(&Storage<'a>) -> Option<Range<usize>>,
 ) -> Result<Contents, Fault> {
-    let named = state_dict(pickle)?;
-    let wrapped = named.iter().all(|(name, _)| name.starts_with(WRAPPER));
-    let mut entries = Vec::with_capacity(named.len());
-    for (name, tensor) in named {
+    let chosen = state_dict::choose(pickle, key)?;
+    let mut entries = Vec::with_capacity(chosen.tensors.len());
+    for (name, tensor) in chosen.tensors {
         let storage = &tensor.storage;
         let data = place(storage).and_then(|bytes| locate(tensor, bytes)).ok_or_else(|| {
             Fault::malformed(format!("tensor `{}` is not wholly in the file", name.escape_debug()))
         })?;
-        let name = if wrapped { &name[WRAPPER.len()..] } else { name };
         entries.push(Entry {
             name: name.to_string(),
             dtype: storage.dtype,
@@ -98,7 +103,12 @@ fn contents<'a>(
             data,
         });
     }
-    Ok(Contents { entries, ..Contents::default() })
+    Ok(Contents {
+        entries,
+        notes: chosen.note.into_iter().collect(),
+        key_used: chosen.key_used,
+        ..Contents::default()
+    })
 }
 
 /// Where a tensor's elements lie, given the bytes of its storage; `None` if they don't lie in it.
@@ -130,44 +140,6 @@ fn locate(tensor: &Strided<'_>, storage: Range<usize>) -> Option<Data> {
         let strides = shape.iter().zip(strides).map(|(&dim, &stride)| if dim == 1 { 0 } else { stride });
         Data::Strided { first, shape: shape.clone(), strides: strides.collect() }
     })
-}
-
-/// The named tensors of the object that was saved: the dict itself, or the one it keeps under a known key,
-/// or the only one it keeps.
-fn state_dict<'p, 'a>(pickle: &'p Pickle<'a>) -> Result<Vec<(&'a str, &'p Strided<'a>)>, Fault> {
-    let Value::Dict(root) = pickle.root else {
-        return Err(Fault::Refused("it holds no dict of named tensors; save model.state_dict()".into()));
-    };
-    let tensors = |dict: usize| -> Vec<_> {
-        let named = pickle.dicts[dict].iter().filter_map(|&(key, value)| match (key, value) {
-            (Value::Str(name), Value::Tensor(tensor)) => Some((name, &pickle.tensors[tensor])),
-            _ => None,
-        });
-        named.collect()
-    };
-    let direct = tensors(root);
-    if !direct.is_empty() {
-        return Ok(direct);
-    }
-    let nested: Vec<_> = pickle.dicts[root]
-        .iter()
-        .filter_map(|&(key, value)| match (key, value) {
-            (Value::Str(key), Value::Dict(dict)) => Some((key, dict)),
-            _ => None,
-        })
-        .filter(|&(_, dict)| pickle.dicts[dict].iter().any(|(_, value)| matches!(value, Value::Tensor(_))))
-        .collect();
-    let known = STATE_DICT_KEYS.iter().find_map(|key| nested.iter().find(|(name, _)| name == key));
-    match (known, nested.as_slice()) {
-        (Some(&(_, dict)), _) | (None, &[(_, dict)]) => Ok(tensors(dict)),
-        (None, []) => {
-            Err(Fault::Refused("it holds no dict of named tensors; save model.state_dict()".into()))
-        }
-        (None, several) => Err(Fault::Refused(format!(
-            "it holds several dicts of tensors ({}); save the one that is meant",
-            several.iter().map(|(key, _)| key.escape_debug().to_string()).collect::<Vec<_>>().join(", ")
-        ))),
-    }
 }
 
 fn big_endian() -> Fault {

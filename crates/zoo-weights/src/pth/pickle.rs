@@ -1,7 +1,9 @@
 //! A pickle machine that runs nothing.
 //!
 //! A pickle is a program for a stack machine. Python's machine imports and calls whatever the program names;
-//! this one knows only the few names that [`Global`] lists, gives each its own meaning, and refuses the rest.
+//! this one knows only the few names that [`Global`] lists, and gives each its own meaning. A call of any other
+//! makes an object that is nothing but its name: what a training program keeps beside the weights, its arguments
+//! or a numpy scalar, is inert. Names that run programs are refused all the same, since such a file means harm.
 //! Containers live in arenas and values are small copies, so that neither a deep nor a cyclic structure can
 //! exhaust the stack, and every operation costs a constant number of bytes; the number of them is bounded.
 
@@ -29,8 +31,19 @@ pub(super) enum Value<'a> {
     Tuple(usize),
     Dict(usize),
     Global(Global),
+    /// A name that has no meaning here, which nothing is done with.
+    Foreign(Name<'a>),
+    /// What a call of such a name would have made: an inert thing, whatever is called, set or appended.
+    Object(Name<'a>),
     Storage(Storage<'a>),
     Tensor(usize),
+}
+
+/// What Python would import: `argparse` and `Namespace`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Name<'a> {
+    pub(super) module: &'a str,
+    pub(super) name: &'a str,
 }
 
 /// A run of elements of one type, in the file under `key`.
@@ -138,8 +151,8 @@ impl<'a> Machine<'a> {
             b'1' => drop(self.since_mark()?),
             b'2' => self.push(self.top()?),
 
-            b'N' | b'G' | b'C' | b'B' | 0x8e | 0x8a | 0x8b | b'I' | b'L' | b'F' | b'J' | b'K' | b'M'
-            | 0x88 | 0x89 => {
+            b'N' | b'G' | b'C' | b'B' | 0x8e | 0x96 | 0x8a | 0x8b | b'I' | b'L' | b'F' | b'J' | b'K'
+            | b'M' | 0x88 | 0x89 => {
                 let value = self.scalar(op)?;
                 self.push(value);
             }
@@ -196,23 +209,31 @@ impl<'a> Machine<'a> {
 
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
-                self.push(Value::Global(Global::find(module, name)?));
+                self.push(find(module, name)?);
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
                 let (Value::Str(module), Value::Str(name)) = (module, name) else {
                     return Err(broken("names a function by something that is no text"));
                 };
-                self.push(Value::Global(Global::find(module, name)?));
+                self.push(find(module, name)?);
             }
             b'Q' => {
                 let id = self.pop()?;
                 let storage = self.storage(id)?;
-                self.pickle.storages.push(storage);
-                self.push(Value::Storage(storage));
+                if let Value::Storage(storage) = storage {
+                    self.pickle.storages.push(storage);
+                }
+                self.push(storage);
             }
             b'R' | 0x81 => {
                 let (arguments, callee) = (self.pop()?, self.pop()?);
+                let result = self.call(callee, arguments)?;
+                self.push(result);
+            }
+            // With arguments by name too.
+            0x92 => {
+                let (_, arguments, callee) = (self.pop()?, self.pop()?, self.pop()?);
                 let result = self.call(callee, arguments)?;
                 self.push(result);
             }
@@ -284,10 +305,11 @@ impl<'a> Machine<'a> {
     }
 
     fn extend(&mut self, items: Vec<Value<'a>>) -> Result<(), Fault> {
-        let Value::List(list) = self.top()? else {
-            return Err(broken("appends to something that is no list"));
-        };
-        self.pickle.sequences[list].extend(items);
+        match self.top()? {
+            Value::List(list) => self.pickle.sequences[list].extend(items),
+            Value::Object(_) => {}
+            _ => return Err(broken("appends to something that is no list")),
+        }
         Ok(())
     }
 
@@ -297,10 +319,11 @@ impl<'a> Machine<'a> {
     }
 
     fn set(&mut self, pairs: Vec<(Value<'a>, Value<'a>)>) -> Result<(), Fault> {
-        let Value::Dict(dict) = self.top()? else {
-            return Err(broken("sets a key of something that is no dict"));
-        };
-        self.pickle.dicts[dict].extend(pairs);
+        match self.top()? {
+            Value::Dict(dict) => self.pickle.dicts[dict].extend(pairs),
+            Value::Object(_) => {}
+            _ => return Err(broken("sets a key of something that is no dict")),
+        }
         Ok(())
     }
 
@@ -380,6 +403,14 @@ impl<'a> Machine<'a> {
         self.at += len + 1;
         str::from_utf8(&rest[..len]).map_err(|_| broken("has a text that is not UTF-8"))
     }
+}
+
+/// The value of a name.
+fn find<'a>(module: &'a str, name: &'a str) -> Result<Value<'a>, Fault> {
+    Ok(match Global::find(module, name)? {
+        Some(global) => Value::Global(global),
+        None => Value::Foreign(Name { module, name }),
+    })
 }
 
 fn pairs<'a>(items: &[Value<'a>]) -> Result<Vec<(Value<'a>, Value<'a>)>, Fault> {

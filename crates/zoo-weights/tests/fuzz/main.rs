@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-use zoo_weights::TensorFile;
+use zoo_weights::{KeyMap, TensorFile};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -26,17 +26,23 @@ fn seeds() -> Vec<Vec<u8>> {
         "pth/legacy.pth",
         "pth/nested.pth",
         "pth/wrapped.pth",
+        "pth/averaged.pth",
+        "pth/training_legacy.pth",
         "pth/twin.safetensors",
         "keras/xception.h5",
         "keras/xception.weights.h5",
         "keras/xception.keras",
         "keras/old.h5",
+        "keras/nested-3_3.weights.h5",
+        "keras/nested-3_15.h5",
+        "keras/deep-3_15.keras",
     ]
     .map(|name| fs::read(fixtures.join(name)).unwrap())
     .into()
 }
 
 fn read(bytes: Vec<u8>) {
+    let copy = bytes.clone();
     let limit = bytes.len() * FACTOR + SLACK;
     let region = Region::new(ALLOCATOR);
     let file = TensorFile::from_bytes("damaged", bytes);
@@ -46,6 +52,16 @@ fn read(bytes: Vec<u8>) {
     if let Ok(file) = file {
         for (_, tensor) in file.tensors() {
             let _ = tensor.to_f32();
+        }
+        for keys in [KeyMap::KerasMobilenetV2, KeyMap::KerasXception, KeyMap::KerasVgg] {
+            let _ = KeyMap::of_names(file.shapes().map(|(name, _)| name));
+            let damaged = TensorFile::from_bytes("damaged", copy.clone());
+            if let Ok(mapped) = damaged.and_then(|file| file.with_keys(keys)) {
+                mapped
+                    .under("layers.", |name| name.len() % 2 == 0)
+                    .tensors()
+                    .for_each(|(_, tensor)| drop(tensor));
+            }
         }
     }
 }
@@ -157,8 +173,9 @@ fn random_headers() {
 
 /// Operations that mean something more often than random bytes do.
 fn opcode() -> impl Strategy<Value = Vec<u8>> {
-    let plain =
-        prop::sample::select(b"()]}.0123NRbadelstu\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x93\x94Q".to_vec());
+    let plain = prop::sample::select(
+        b"()]}.0123NRbadelstu\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94Q".to_vec(),
+    );
     prop_oneof![
         8 => plain.prop_map(|op| vec![op]),
         3 => any::<u8>().prop_map(|index| vec![b'q', index]),
@@ -173,6 +190,8 @@ fn opcode() -> impl Strategy<Value = Vec<u8>> {
             "ctorch\nFloatStorage\n",
             "ctorch\nSize\n",
             "cos\nsystem\n",
+            "cargparse\nNamespace\n",
+            "ctorch._tensor\n_rebuild_from_type_v2\n",
         ])
         .prop_map(Into::into),
         1 => prop::collection::vec(any::<u8>(), 1..5),

@@ -9,18 +9,14 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use zoo_weights::{Event, FetchError, Fetcher, Manifest, Settings, Verified, Weights};
 
-use crate::server::{Fault, Served, Server};
+use crate::server::{Fault, Served, Server, content};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-const HUB_PATH: &str = "/org/net/resolve/0123456789abcdef0123456789abcdef01234567/model.safetensors";
+pub(crate) const HUB_PATH: &str =
+    "/org/net/resolve/0123456789abcdef0123456789abcdef01234567/model.safetensors";
 const LEN: usize = 3 << 20;
 
-/// Bytes that differ from place to place.
-fn content(len: usize) -> Arc<Vec<u8>> {
-    Arc::new((0..len as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect())
-}
-
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -59,20 +55,20 @@ impl Bench {
         }
     }
 
-    fn fetcher(&self) -> Fetcher {
+    pub(crate) fn fetcher(&self) -> Fetcher {
         Fetcher::new(self.settings())
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{{ url = \"{}/net.pth\", sha256 = \"{}\" }}", self.server.url, &sha256(&self.bytes)[..8])
     }
 
-    fn slept(&self) -> Vec<u64> {
+    pub(crate) fn slept(&self) -> Vec<u64> {
         self.slept.lock().unwrap().iter().map(Duration::as_secs).collect()
     }
 
     /// Every file below the folder that is not a lock.
-    fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
@@ -366,7 +362,9 @@ fn a_part_of_other_content_is_not_gone_on_with() {
     let source = format!("{{ url = \"{}/net.pth\" }}", bench.server.url);
     bench.server.fault(Fault::StopAfter(1000));
     impatient().fetch(&weights(&source), &mut quiet).unwrap_err();
-    let changed = Arc::new(vec![7; LEN]);
+    let mut changed = bench.bytes.to_vec();
+    changed[LEN / 2..].fill(7);
+    let changed = Arc::new(changed);
     bench.server.put("/net.pth", Served { bytes: Arc::clone(&changed), etag: Some("v2".into()), hub: None });
     let here = impatient().fetch(&weights(&source), &mut quiet).unwrap();
     assert_eq!(here.verified, Some(Verified::Nobody));

@@ -33,6 +33,42 @@ fn every_kind_of_file_equals_its_twin_in_pytorchs_order() {
     }
 }
 
+/// A base and a head under Keras' own names, flat and one inside the other, of the versions that name layers in their
+/// groups and those that number them (`tests/scripts/make_keras_nested.py`).
+#[test]
+fn what_transfer_learning_leaves_equals_its_twin() {
+    let twin = open("nested.safetensors");
+    for version in ["3_0", "3_3", "3_15"] {
+        for kind in ["flat", "nested"] {
+            for ending in ["weights.h5", "keras", "h5"] {
+                if version == "3_0" && ending == "h5" {
+                    continue; // Keras 3.0 can't write one.
+                }
+                let name = format!("{kind}-{version}.{ending}");
+                let file = open(&name);
+                let softmax = file.metadata().get("activation").map(String::as_str);
+                assert_eq!(softmax, if ending == "weights.h5" { None } else { Some("softmax") }, "{name}");
+                let file = file.with_keys(KeyMap::KerasMobilenetV2).unwrap();
+                assert_eq!(file.len(), twin.len(), "{name}: {:?}", file.shapes().collect::<Vec<_>>());
+                for (tensor_name, tensor) in file.tensors() {
+                    assert_eq!(Some(tensor), twin.get(tensor_name), "{name}: {tensor_name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_head_of_several_layers_keeps_its_names_and_the_optimizer_is_left_out() {
+    let file = open("deep-3_15.keras");
+    assert_eq!(file.metadata()["activation"], "sigmoid");
+    let file = file.with_keys(KeyMap::KerasMobilenetV2).unwrap();
+    let mut left: Vec<_> = file.shapes().map(|(name, _)| name).filter(|name| name.contains('/')).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["dense/0", "dense/1", "dense_1/0", "dense_1/1"]);
+    assert_eq!(file.len(), 15 + left.len());
+}
+
 #[test]
 fn without_a_map_the_names_are_keras_own() {
     let file = open("xception.h5");

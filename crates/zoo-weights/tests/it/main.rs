@@ -4,6 +4,7 @@
 
 mod fetch;
 mod keras;
+mod landing;
 mod proxy;
 mod pth;
 mod safetensors;

@@ -46,8 +46,11 @@ fn types_and_order_are_kept() {
 #[test]
 fn the_wrapper_of_data_parallel_is_taken_off() {
     let file = TensorFile::open(fixture("wrapped.pth")).unwrap();
+    assert_eq!(file.shapes().next().unwrap().0, "module.0.weight");
+    let file = file.under("module.", |_| true);
     let names: Vec<_> = file.shapes().map(|(name, _)| name).take(2).collect();
     assert_eq!(names, ["0.weight", "0.bias"]);
+    assert_eq!(file.notes(), ["takes `module.` off the names"]);
     assert_eq!(file.get("0.bias").unwrap().to_f32().unwrap(), [0.125, 0.125]);
 }
 
@@ -65,7 +68,7 @@ fn a_pickle_that_wants_to_run_a_program_is_refused() {
 #[test]
 fn what_is_no_state_dict_is_refused() {
     for (name, why) in [
-        ("module.pth", "`torch.nn.modules.container.Sequential`"),
+        ("module.pth", "`torch.nn.modules.container.Sequential`, a whole model"),
         ("tensor.pth", "no dict of named tensors"),
         ("compressed.pth", "is compressed"),
     ] {
@@ -92,4 +95,67 @@ fn a_model_saved_whole_by_an_old_pytorch_is_refused() {
     let whole_model = [&head[..], b"\x80\x02X\x06\x00\x00\x00module\x85Q."].concat();
     let error = TensorFile::from_bytes("model.pth", whole_model).unwrap_err().to_string();
     assert!(error.contains("a whole model and its program"), "{error}");
+}
+
+/// What stands beside the weights is inert: arguments, numpy's numbers, counters, an optimizer, objects of classes that
+/// nobody here knows (`tests/scripts/make_pth_training.py`).
+#[test]
+fn what_a_training_program_keeps_beside_the_weights_is_left_alone() {
+    for name in ["training.pth", "training_legacy.pth"] {
+        let file = TensorFile::open(fixture(name)).unwrap();
+        let names: Vec<_> = file.shapes().map(|(name, _)| name).collect();
+        assert_eq!(names, ["conv.weight", "conv.bias"], "{name}");
+        assert_eq!(file.values("conv.bias").unwrap().unwrap(), [1.0; 4]);
+        assert_eq!(file.notes(), [] as [&str; 0]);
+    }
+}
+
+#[test]
+fn averaged_weights_are_taken_and_said_and_a_key_takes_the_others() {
+    let averaged = TensorFile::open(fixture("averaged.pth")).unwrap();
+    assert_eq!(averaged.values("conv.bias").unwrap().unwrap(), [0.5; 4]);
+    let [note] = averaged.notes() else { panic!("{:?}", averaged.notes()) };
+    for part in ["`state_dict_ema`", "averaged", "timm", "`--key state_dict`"] {
+        assert!(note.contains(part), "{note}");
+    }
+    for (key, bias) in [("state_dict", 1.0), ("state_dict_ema", 0.5)] {
+        let file = TensorFile::open_key(fixture("averaged.pth"), Some(key)).unwrap();
+        assert_eq!(file.values("conv.bias").unwrap().unwrap(), [bias; 4]);
+        assert_eq!(file.notes(), [] as [&str; 0]);
+    }
+    let error = TensorFile::open_key(fixture("averaged.pth"), Some("teacher")).unwrap_err().to_string();
+    assert!(error.contains("nothing under the key `teacher`"), "{error}");
+}
+
+#[test]
+fn two_networks_ask_for_a_key() {
+    let error = TensorFile::open(fixture("two.pth")).unwrap_err().to_string();
+    assert!(error.contains("gen, disc") && error.contains("--key"), "{error}");
+    let disc = TensorFile::open_key(fixture("two.pth"), Some("disc")).unwrap();
+    assert_eq!(disc.values("conv.bias").unwrap().unwrap(), [0.5; 4]);
+}
+
+#[test]
+fn programs_with_weights_inside_are_named() {
+    for (name, why) in [
+        ("inner_module.pth", "`torch.nn.modules.linear.Linear`, a whole model"),
+        ("script.pt", "a TorchScript archive"),
+    ] {
+        let error = TensorFile::open(fixture(name)).unwrap_err().to_string();
+        assert!(error.contains("is refused") && error.contains(why), "{name}: {error}");
+    }
+}
+
+/// The values that pass by the map are those of the map.
+#[test]
+fn values_read_from_the_disk_are_the_same() {
+    for name in ["zip.pth", "legacy.pth", "twin.safetensors"] {
+        let file = TensorFile::open(fixture(name)).unwrap();
+        for (tensor_name, tensor) in file.tensors() {
+            match (tensor.to_f32(), file.values(tensor_name)) {
+                (Ok(mapped), Ok(read)) => assert_eq!(read, Some(mapped), "{name}: {tensor_name}"),
+                (mapped, read) => assert_eq!(mapped.is_err(), read.is_err(), "{name}: {tensor_name}"),
+            }
+        }
+    }
 }

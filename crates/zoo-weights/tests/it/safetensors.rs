@@ -73,7 +73,8 @@ fn files_that_are_no_weights_say_so() {
         TensorFile::open(&path).unwrap_err()
     };
     assert!(matches!(open(b""), Error::UnknownFormat { .. }));
-    assert!(matches!(open(b"<!DOCTYPE html><html>"), Error::UnknownFormat { .. }));
+    assert!(matches!(open(b"<!DOCTYPE html><html>"), Error::Refused { .. }));
+    assert!(matches!(open(b"what is this"), Error::UnknownFormat { .. }));
     assert!(matches!(open(&whole[..whole.len() - 1]), Error::Malformed { .. }));
     assert!(matches!(open(&whole[..40]), Error::Malformed { .. }));
     let mut lying = whole.clone();

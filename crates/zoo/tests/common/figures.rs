@@ -26,7 +26,7 @@ pub(crate) fn totals(graph: &Graph) -> Totals {
     let mut totals = Totals::default();
     for (node, layer) in graph.nodes() {
         let (params, buffers) = (layer.elements(Role::Trainable) as u64, layer.elements(Role::Buffer) as u64);
-        if answering.contains(&node) {
+        if answering.contains(node) {
             totals.params += params;
             totals.buffers += buffers;
             totals.macs += layer.macs;

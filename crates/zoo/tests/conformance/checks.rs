@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
-use zoo_layers::{Graph, Mode, Net, Node, Op, Outputs, Param, Role, rng::Stream};
+use zoo_layers::{Graph, Mode, Net, Node, Op, Outputs, Param, Plan, Role, Route, rng::Stream};
 
 use crate::figures::{here, names_and_shapes, published, totals};
 
@@ -59,7 +59,7 @@ fn noise(shape: &[usize], purpose: &str) -> Tensor {
 }
 
 /// One training step: all outputs, auxiliary ones too, have their shapes and are finite; every learned parameter gets
-/// a gradient, and one that is not zero everywhere.
+/// a gradient, and one that is not zero everywhere; it takes the memory that its plan says, to the byte.
 pub(crate) fn every_parameter_learns(net: &Net) {
     let graph = net.graph();
     let pass = net.train_pass(&pictures(graph, 3, "lesson")).unwrap();
@@ -70,7 +70,10 @@ pub(crate) fn every_parameter_learns(net: &Net) {
     for (name, output) in pass.outputs() {
         loss = (loss + (output * noise(output.dims(), name)).unwrap().sum_all().unwrap()).unwrap();
     }
-    let gradients = pass.backward(&loss.backward().unwrap()).unwrap();
+    let (gradients, taken) = pass.measured(&loss.backward().unwrap()).unwrap();
+    let plan = Plan::new(graph, &Route::training(graph)).unwrap();
+    assert_eq!(taken, 4 * plan.taken(3), "{}: bytes taken, not as planned", graph.name());
+    let gradients = gradients.params;
     let cancelled = cancelled_biases(graph);
     for (param, tensor) in net.tensors().filter(|(param, _)| param.role == Role::Trainable) {
         let what = format!("{}: {}", graph.name(), param.name);
@@ -129,7 +132,7 @@ pub(crate) fn answers_depend_on_nothing_else(net: &Net) {
 pub(crate) fn saved_and_loaded_it_is_the_same(net: Net) {
     let graph = net.graph().clone();
     let picture = pictures(&graph, 1, "saved");
-    let before = bits(&net.forward(&picture, Mode::Eval).unwrap());
+    let before = bits(&net.answer(&picture).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     let named: HashMap<String, Tensor> =
@@ -139,6 +142,6 @@ pub(crate) fn saved_and_loaded_it_is_the_same(net: Net) {
     let read = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
     let net = graph.load_tensors(&read, &Device::Cpu).unwrap();
     drop(read);
-    let after = bits(&net.forward(&picture, Mode::Eval).unwrap());
+    let after = bits(&net.answer(&picture).unwrap());
     assert!(before == after, "{}: another answer after saving and loading", graph.name());
 }

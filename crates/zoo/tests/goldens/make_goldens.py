@@ -172,7 +172,7 @@ class Case:
 
 # Both papers feed pixels of 0 to 255, less the mean; on small inputs their normalisation would do next to nothing.
 RAW_PIXELS = 16
-LOSS_WEIGHTS = {"logits": 1.0, "out": 1.0, "aux1": 0.3, "aux2": 0.3}
+LOSS_WEIGHTS = {"logits": 1.0, "aux1": 0.3, "aux2": 0.3}
 AUX_LOSS_WEIGHT = {"inception_v3": 0.4, "fcn_resnet50": 0.5, "fcn_resnet101": 0.5}
 
 
@@ -243,9 +243,9 @@ def cases():
 def named_outputs(model, answer):
     """The network's answer by output name."""
     if model.startswith("fcn_resnet"):
-        return {"out": answer["out"], "aux": answer["aux"]}
+        return {"logits": answer["out"], "aux": answer["aux"]}
     if model.startswith("fcn"):
-        return {"out": answer}
+        return {"logits": answer}
     if isinstance(answer, torch.Tensor):
         return {"logits": answer}
     if model == "inception_v3":

@@ -175,8 +175,8 @@ fn the_generator_is_the_scripts() {
 pub(crate) fn outputs(golden: &Golden, net: &Net, input: &Tensor) -> Outputs {
     let names = golden.outputs.keys();
     let nodes: Vec<Node> = names.clone().map(|name| net.graph().find(name).unwrap()).collect();
-    let values = net.run(input, golden.mode(), &nodes).unwrap();
-    names.cloned().zip(nodes).map(|(name, node)| (name, values[&node].clone())).collect()
+    let values = net.run(&[(Graph::PICTURE, input)], &nodes, golden.mode()).unwrap();
+    names.cloned().zip(values).collect()
 }
 
 #[test]

@@ -107,7 +107,7 @@ impl Step {
         }
         let graph = self.net.graph();
         let active = graph.ancestors(self.outputs.keys().map(|name| graph.find(name).unwrap()));
-        let layers = graph.nodes().filter(|(node, _)| active.contains(node));
+        let layers = graph.nodes().filter(|(node, _)| active.contains(*node));
         let params = layers.flat_map(|(_, layer)| &layer.params);
         // A step in evaluation mode moves no running statistics.
         let moved = params.filter(|param| param.role == Role::Trainable || golden.mode() == Mode::Train);

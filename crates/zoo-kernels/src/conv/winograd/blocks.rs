@@ -5,22 +5,20 @@
 use std::ops::Range;
 
 use super::transform::PRODUCTS;
-use super::weights::{Panels, Weights};
+use super::weights::{self, Panels};
 use super::{Convolution, multiply};
 use crate::element::Element;
-use crate::gemm::micro::{Init, VECTORS};
 use crate::isa::{Kernel, dispatch};
-use crate::par::{Shared, tasks};
+use crate::par::{Shared, part, tasks};
 use crate::scratch;
 use crate::simd::Lanes;
 
 /// Tiles that a task transforms at once.
 const TILES: usize = 32;
 
-pub(super) fn run<T: Element>(convolution: &Convolution<'_, T>, out: &mut [T]) {
+pub(super) fn run<T: Element>(convolution: &Convolution<'_, T>, weights: &[T], out: &mut [T]) {
     let (isa, [rows, columns]) = (convolution.isa, convolution.tiles());
-    let weights = Weights::new(isa, convolution.kernel);
-    let panels = Panels::new(convolution.target.channels, isa.lanes::<T>());
+    let panels = Panels::new::<T>(isa, convolution.target.channels);
     // Wide rows of tiles are cut, narrow ones joined.
     let across = columns.div_ceil(TILES);
     let down = (rows * columns).div_ceil(TILES * across).next_multiple_of(2).min(rows);
@@ -29,10 +27,10 @@ pub(super) fn run<T: Element>(convolution: &Convolution<'_, T>, out: &mut [T]) {
         let (x, y) = (task % across, task / across);
         let block = Block {
             convolution,
-            weights: &weights,
+            weights,
             panels,
-            rows: y * rows / down..(y + 1) * rows / down,
-            columns: x * columns / across..(x + 1) * columns / across,
+            rows: part(rows, down, y),
+            columns: part(columns, across, x),
             out,
         };
         dispatch(isa, block);
@@ -40,9 +38,9 @@ pub(super) fn run<T: Element>(convolution: &Convolution<'_, T>, out: &mut [T]) {
 }
 
 /// One task: some columns of some rows of tiles, with all their channels.
-struct Block<'a, T: Element> {
+struct Block<'a, T> {
     convolution: &'a Convolution<'a, T>,
-    weights: &'a Weights<T>,
+    weights: &'a [T],
     panels: Panels,
     rows: Range<usize>,
     columns: Range<usize>,
@@ -55,7 +53,7 @@ impl<T: Element> Kernel<T> for Block<'_, T> {
         let (all, tiles) = (self.convolution, self.rows.len() * self.columns.len());
         let channels = all.source.channels;
         // The products' matrices, a vector apart so that not all begin in the same set of a cache.
-        let (source_step, sum_step) = (tiles * channels + S::N, tiles * VECTORS * S::N + S::N);
+        let (source_step, sum_step) = (tiles * channels + S::N, tiles * S::VECTORS * S::N + S::N);
         let mut source = scratch::take::<T>(PRODUCTS * source_step);
         let mut sums = scratch::take::<T>(PRODUCTS * sum_step);
         // SAFETY: `source` has a row of channels for each tile of each product, `sums` one of a panel, and the
@@ -67,8 +65,8 @@ impl<T: Element> Kernel<T> for Block<'_, T> {
                 for product in 0..PRODUCTS {
                     let a = (source.as_ptr().add(product * source_step), channels);
                     let c = sums.as_mut_ptr().add(product * sum_step);
-                    let b = self.weights.panel(product, panel);
-                    multiply::<S>(all.isa, [tiles, channels, place.1], a, b, c, Init::Zero);
+                    let b = weights::panel(self.weights, [channels, all.target.channels], product, place);
+                    multiply::<S>(all.isa, [tiles, channels, place.1], a, b, c, false);
                 }
                 all.finish::<S>(self.rows.clone(), self.columns.clone(), (&sums, sum_step), place, self.out);
             }

@@ -16,7 +16,7 @@ use super::weights::{GAP, Panels, TAPS};
 use crate::conv::spec::Conv2d;
 use crate::element::Element;
 use crate::error::Shape;
-use crate::gemm::micro::{self, Init, Left, Rows, Tile, VECTORS};
+use crate::gemm::micro::{self, Block, Operands};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, tasks};
 use crate::scratch;
@@ -33,6 +33,17 @@ pub(in crate::conv) fn suits(spec: &Conv2d, [n, c, _, _]: Shape, [oh, ow]: [usiz
     pays(spec, [n, c, oh, ow], 30.0, 20.0)
 }
 
+/// The numbers of transformed pictures and gradients that it holds, for so many channels on both sides together.
+pub(in crate::conv) fn working(channels: usize, [n, oh, ow]: [usize; 3]) -> usize {
+    let [rows, columns] = [n.saturating_mul(oh.div_ceil(OUT)), ow.div_ceil(OUT)];
+    each(channels, columns, rows).saturating_mul(PRODUCTS * channels * columns)
+}
+
+/// Rows of tiles that are transformed at a time.
+fn each(channels: usize, columns: usize, rows: usize) -> usize {
+    (MOST / (PRODUCTS * channels * columns)).clamp(1, rows.max(1))
+}
+
 pub(in crate::conv) fn grad_weight<T: Element>(
     spec: &Conv2d,
     [n, c, h, w]: Shape,
@@ -44,11 +55,11 @@ pub(in crate::conv) fn grad_weight<T: Element>(
     let (isa, o) = (Isa::current(), spec.out_channels);
     let [down, columns] = [oh.div_ceil(OUT), ow.div_ceil(OUT)];
     let rows = n * down;
-    let each = (MOST / (PRODUCTS * (c + o) * columns)).clamp(1, rows);
-    let panels = Panels::new(o, isa.lanes::<T>());
+    let each = each(c + o, columns, rows);
+    let panels = Panels::new::<T>(isa, o);
     let parts = c.div_ceil(CHANNELS);
     // Sums wait for the next batch of tiles, if there is one.
-    let block = PRODUCTS * (CHANNELS * VECTORS * isa.lanes::<T>() + GAP);
+    let block = PRODUCTS * (CHANNELS * isa.vectors::<T>() * isa.lanes::<T>() + GAP);
     let mut sums = scratch::take::<T>(if each < rows { parts * panels.count * block } else { 0 });
     let mut source = scratch::take::<T>(PRODUCTS * (each * columns * c + GAP));
     let mut spread = scratch::take::<T>(PRODUCTS * (each * columns * o + GAP));
@@ -172,7 +183,7 @@ impl<T: Element> Kernel<T> for Sums<'_, T> {
     fn run<S: Lanes<Elem = T>>(self) {
         let (batch, [channels, outs], (start, width)) = (self.batch, self.size, self.place);
         let tiles = batch.tiles;
-        let step = CHANNELS * VECTORS * S::N + GAP;
+        let step = CHANNELS * S::VECTORS * S::N + GAP;
         let mut own = scratch::take::<T>(if self.waiting.is_none() { PRODUCTS * step } else { 0 });
         let sums = self.waiting.unwrap_or(own.as_mut_ptr());
         let places: Vec<usize> =
@@ -182,21 +193,23 @@ impl<T: Element> Kernel<T> for Sums<'_, T> {
             let a = batch.source.get().wrapping_add(product * (tiles * channels + GAP));
             let b = batch.spread.get().wrapping_add(product * (tiles * outs + GAP) + start * tiles);
             for first in (0..tiles).step_by(DEPTH) {
-                for row in (0..places.len()).step_by(S::ROWS) {
-                    let tile = Tile {
-                        depth: DEPTH.min(tiles - first),
+                let block = Block {
+                    rows: places.len(),
+                    columns: width,
+                    depth: DEPTH.min(tiles - first),
+                    operands: Operands::Offsets {
                         a,
-                        left: Left::At { rows: places[row..].as_ptr(), steps: steps[first..].as_ptr() },
+                        rows: places.as_ptr(),
+                        steps: steps[first..].as_ptr(),
                         b: b.wrapping_add(first * width),
-                        b_rows: Rows::Step(width),
-                        c: sums.wrapping_add(product * step + row * width),
-                        c_row: width,
-                        columns: width,
-                        init: if self.add || first > 0 { Init::Add } else { Init::Zero },
-                    };
-                    // SAFETY: the product has these channels and tiles on both sides, and the sums are this task's.
-                    unsafe { micro::run(self.isa, S::ROWS.min(places.len() - row), &tile) };
-                }
+                    },
+                    c: sums.wrapping_add(product * step),
+                    c_row: width,
+                    add: self.add || first > 0,
+                    finish: None,
+                };
+                // SAFETY: the product has these channels and tiles on both sides, and the sums are this task's.
+                unsafe { micro::run(self.isa, &block) };
             }
         }
         if self.last {

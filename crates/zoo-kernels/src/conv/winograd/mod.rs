@@ -21,15 +21,19 @@ mod weights;
 
 use std::ops::Range;
 
+use super::forward::Layer;
+use super::method::Method;
 use super::spec::Conv2d;
 use crate::element::Element;
+use crate::epilogue::Epilogue;
 use crate::error::Shape;
-use crate::gemm::micro::{self, Init, Left, Rows, Tile};
+use crate::gemm::micro::{self, Block, Operands, Right};
 use crate::isa::Isa;
 use crate::par::Shared;
 use crate::scratch;
 use crate::simd::Lanes;
-pub(super) use grad_weight::{grad_weight, suits as suits_grad_weight};
+pub(super) use grad_weight::{grad_weight, suits as suits_grad_weight, working as grad_weight_working};
+pub(super) use panels::working as panels_working;
 use tiles::Planes;
 use transform::{IN, OUT, PRODUCTS, Pixels, Source, both};
 use weights::{Direction, Kernel3x3};
@@ -42,8 +46,23 @@ const KEPT: usize = 1 << 17;
 /// Whether the convolution, forward or backward, costs less this way: in cycles of AVX-512, by what transforms and
 /// products were measured to take.
 pub(super) fn suits(spec: &Conv2d, [n, c, _, _]: Shape, [oh, ow]: [usize; 2]) -> bool {
-    let batches = panels::batches([n, oh, ow], c.saturating_mul(spec.out_channels)).unwrap_or(1);
+    let batches = match method([n, oh, ow], c.saturating_mul(spec.out_channels)) {
+        Method::WinogradPanels => panels::batches(n * oh.div_ceil(OUT), ow.div_ceil(OUT)),
+        _ => 1,
+    };
     pays(spec, [n, c, oh, ow], 10.0, 12.0 * batches as f64)
+}
+
+/// How, for `pairs` pairs of channels: few tiles or many weights go by panels.
+pub(super) fn method([pictures, height, width]: [usize; 3], pairs: usize) -> Method {
+    let tiles = pictures * height.div_ceil(OUT) * width.div_ceil(OUT);
+    if tiles <= panels::TILES || pairs > KEPT { Method::WinogradPanels } else { Method::WinogradBlocks }
+}
+
+/// How, if weights are transformed once for many pictures, which saves time as long as they fit into the last cache.
+pub(super) fn prepared(spec: &Conv2d) -> Method {
+    let pairs = spec.in_channels.saturating_mul(spec.out_channels);
+    if pairs > KEPT { Method::WinogradPanels } else { Method::WinogradBlocks }
 }
 
 /// Whether products and transforms take fewer cycles than direct sums, with `transform` for each tile and channel
@@ -61,51 +80,70 @@ fn pays(spec: &Conv2d, [n, c, oh, ow]: Shape, transform: f64, weights: f64) -> b
     products + cost([tiles, c + o, 1, 1], transform) + cost([c, o, 1, 1], weights) < direct
 }
 
-/// The forward pass.
-pub(super) fn forward<T: Element>(
-    spec: &Conv2d,
-    [n, c, h, w]: Shape,
-    [oh, ow]: [usize; 2],
+/// The numbers that transformed weights take.
+pub(super) fn transformed_len(spec: &Conv2d) -> usize {
+    weights::len(spec.in_channels, spec.out_channels)
+}
+
+/// Transforms the forward pass's weights.
+pub(super) fn transform<T: Element>(isa: Isa, spec: &Conv2d, weight: &[T], to: &mut [T]) {
+    forward_kernel(spec, weight).transform_all(isa, to);
+}
+
+fn forward_kernel<'a, T>(spec: &Conv2d, weight: &'a [T]) -> Kernel3x3<'a, T> {
+    let (channels, outs) = (spec.in_channels, spec.out_channels);
+    Kernel3x3 { direction: Direction::Forward, channels, outs, weight }
+}
+
+/// The forward pass with [`transform`]ed weights.
+pub(super) fn by_blocks<T: Element>(
+    layer: &Layer<'_>,
     input: &[T],
-    weight: &[T],
-    bias: Option<&[T]>,
+    transformed: &[T],
+    epilogue: &Epilogue<'_, T>,
     out: &mut [T],
 ) {
-    let outs = spec.out_channels;
-    let convolution = Convolution {
-        isa: Isa::current(),
-        pictures: n,
-        source: Planes { channels: c, size: [h, w] },
-        target: Planes { channels: outs, size: [oh, ow] },
-        offset: [spec.padding.top as isize, spec.padding.left as isize],
-        kernel: Kernel3x3 { direction: Direction::Forward, channels: c, outs, weight },
-        input,
-        bias,
-    };
-    convolution.run(out);
+    blocks::run(&Convolution::forward(layer, input, epilogue), transformed, out);
+}
+
+/// The forward pass with weights as they are.
+pub(super) fn by_panels<T: Element>(
+    layer: &Layer<'_>,
+    input: &[T],
+    weight: &[T],
+    epilogue: &Epilogue<'_, T>,
+    out: &mut [T],
+) {
+    let kernel = forward_kernel(layer.spec, weight);
+    panels::run(&Convolution::forward(layer, input, epilogue), kernel, out);
 }
 
 /// The gradient of the input, which is a convolution of the output's with the turned kernel.
 pub(super) fn grad_input<T: Element>(
-    spec: &Conv2d,
-    [n, c, h, w]: Shape,
-    [oh, ow]: [usize; 2],
+    layer: &Layer<'_>,
+    method: Method,
     grad_out: &[T],
     weight: &[T],
     grad_input: &mut [T],
 ) {
-    let channels = spec.out_channels;
+    let ([n, c, h, w], [_, channels, oh, ow]) = (layer.shape, layer.output);
+    let padding = layer.spec.padding;
     let convolution = Convolution {
-        isa: Isa::current(),
+        isa: layer.isa,
         pictures: n,
         source: Planes { channels, size: [oh, ow] },
         target: Planes { channels: c, size: [h, w] },
-        offset: [2 - spec.padding.top as isize, 2 - spec.padding.left as isize],
-        kernel: Kernel3x3 { direction: Direction::Backward, channels, outs: c, weight },
+        offset: [2 - padding.top as isize, 2 - padding.left as isize],
         input: grad_out,
-        bias: None,
+        epilogue: &Epilogue::default(),
     };
-    convolution.run(grad_input);
+    let kernel = Kernel3x3 { direction: Direction::Backward, channels, outs: c, weight };
+    if method == Method::WinogradPanels {
+        return panels::run(&convolution, kernel, grad_input);
+    }
+    let mut transformed = scratch::take(weights::len(channels, c));
+    kernel.transform_all(layer.isa, &mut transformed);
+    blocks::run(&convolution, &transformed, grad_input);
 }
 
 /// A convolution whose first output sees the source from `-offset` on.
@@ -115,18 +153,21 @@ struct Convolution<'a, T> {
     source: Planes,
     target: Planes,
     offset: [isize; 2],
-    kernel: Kernel3x3<'a, T>,
     input: &'a [T],
-    bias: Option<&'a [T]>,
+    epilogue: &'a Epilogue<'a, T>,
 }
 
-impl<T: Element> Convolution<'_, T> {
-    fn run(&self, out: &mut [T]) {
-        let [height, width] = self.target.size;
-        let pairs = self.source.channels.saturating_mul(self.target.channels);
-        match panels::batches([self.pictures, height, width], pairs) {
-            Some(batches) => panels::run(self, batches, out),
-            None => blocks::run(self, out),
+impl<'a, T: Element> Convolution<'a, T> {
+    fn forward(layer: &Layer<'_>, input: &'a [T], epilogue: &'a Epilogue<'a, T>) -> Self {
+        let ([n, c, h, w], [_, o, oh, ow]) = (layer.shape, layer.output);
+        Self {
+            isa: layer.isa,
+            pictures: n,
+            source: Planes { channels: c, size: [h, w] },
+            target: Planes { channels: o, size: [oh, ow] },
+            offset: [layer.spec.padding.top as isize, layer.spec.padding.left as isize],
+            input,
+            epilogue,
         }
     }
 
@@ -193,6 +234,7 @@ impl<T: Element> Convolution<'_, T> {
         let (down, wide) = (height.div_ceil(OUT), OUT * columns.len());
         let mut lines = scratch::take::<T>((OUT * wide + S::N) * S::N);
         let mut block = scratch::take::<T>(S::N * S::N);
+        let plain = self.epilogue.is_plain();
         for (row, tiles) in rows.enumerate() {
             let (picture, top, left) = (tiles / down, tiles % down * OUT, columns.start * OUT);
             for channel in (0..width).step_by(S::N) {
@@ -204,20 +246,18 @@ impl<T: Element> Convolution<'_, T> {
                         both::<S, Pixels, IN, OUT>(from, [IN * step, step], to, [wide * S::N, S::N]);
                     }
                 }
-                if let Some(bias) = self.bias {
-                    for pixel in lines[..OUT * wide * S::N].chunks_exact_mut(S::N) {
-                        for (x, &bias) in pixel.iter_mut().zip(&bias[start + channel..]) {
-                            *x += bias;
-                        }
-                    }
-                }
                 for i in 0..OUT.min(height - top) {
                     let (count, place) = (wide.min(across - left), [picture, start + channel]);
                     // SAFETY: the caller's promise, and after each line is room for a block of pixels.
                     unsafe {
                         let from = lines.as_ptr().add(i * wide * S::N);
                         let (to, at) = (out.get(), [top + i, left]);
-                        self.target.scatter::<S, T>(from, count, place, at, to, &mut block);
+                        if plain {
+                            self.target.scatter::<S, T>(from, count, place, at, to, &mut block);
+                        } else {
+                            let epilogue = self.epilogue;
+                            self.target.finish::<S, T>(from, count, place, at, to, (&mut block, epilogue));
+                        }
                     }
                 }
             }
@@ -237,21 +277,19 @@ unsafe fn multiply<S: Lanes>(
     (a, a_row): (*const S::Elem, usize),
     b: *const S::Elem,
     c: *mut S::Elem,
-    init: Init<S::Elem>,
+    add: bool,
 ) {
-    for row in (0..tiles).step_by(S::ROWS) {
-        let tile = Tile {
-            depth,
-            a: a.wrapping_add(row * a_row),
-            left: Left::Step { row: a_row, step: 1 },
-            b,
-            b_rows: Rows::Step(width),
-            c: c.wrapping_add(row * width),
-            c_row: width,
-            columns: width,
-            init,
-        };
-        // SAFETY: the caller's promise.
-        unsafe { micro::run(isa, S::ROWS.min(tiles - row), &tile) };
-    }
+    let (tile, row) = (S::ROWS * a_row, a_row);
+    let block = Block {
+        rows: tiles,
+        columns: width,
+        depth,
+        operands: Operands::Steps { a, tile, row, step: 1, b: Right::Packed(b) },
+        c,
+        c_row: width,
+        add,
+        finish: None,
+    };
+    // SAFETY: the caller's promise.
+    unsafe { micro::run(isa, &block) };
 }

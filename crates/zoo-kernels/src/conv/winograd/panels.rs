@@ -6,36 +6,41 @@
 use std::ops::Range;
 
 use super::transform::{OUT, PRODUCTS};
-use super::weights::{GAP, Panels, TAPS};
-use super::{Convolution, KEPT, multiply};
+use super::weights::{GAP, Kernel3x3, Panels, TAPS};
+use super::{Convolution, multiply};
 use crate::element::Element;
-use crate::gemm::micro::{Init, VECTORS};
 use crate::isa::{Kernel, dispatch};
-use crate::par::{Shared, tasks};
+use crate::par::{Shared, part, tasks};
 use crate::scratch;
 use crate::simd::Lanes;
 
 /// Tiles that share a task's transformed weights.
-const TILES: usize = 64;
+pub(super) const TILES: usize = 64;
 /// Input channels whose weights are transformed at once: with a panel of 48 output channels, 432 KiB.
 const CHANNELS: usize = 64;
 
-/// In how many batches of tiles this is done, if it is better than blocks with all weights transformed before.
-pub(super) fn batches([pictures, height, width]: [usize; 3], pairs: usize) -> Option<usize> {
-    let (rows, columns) = (pictures * height.div_ceil(OUT), width.div_ceil(OUT));
-    let tiles = rows * columns;
-    (tiles <= TILES || pairs > KEPT).then(|| tiles.div_ceil(TILES).min(rows))
+/// In how many batches of tiles this is done.
+pub(super) fn batches(rows: usize, columns: usize) -> usize {
+    (rows * columns).div_ceil(TILES).min(rows)
 }
 
-pub(super) fn run<T: Element>(convolution: &Convolution<'_, T>, batches: usize, out: &mut [T]) {
+/// The numbers of a transformed source of so many channels that it holds.
+pub(in crate::conv) fn working(channels: usize, [n, height, width]: [usize; 3]) -> usize {
+    let [rows, columns] = [n.saturating_mul(height.div_ceil(OUT)), width.div_ceil(OUT)];
+    let most = rows.div_ceil(batches(rows, columns).max(1)) * columns;
+    most.saturating_mul(PRODUCTS * channels)
+}
+
+pub(super) fn run<T: Element>(convolution: &Convolution<'_, T>, kernel: Kernel3x3<'_, T>, out: &mut [T]) {
     let (isa, [rows, columns]) = (convolution.isa, convolution.tiles());
+    let batches = batches(rows, columns);
     let channels = convolution.source.channels;
-    let panels = Panels::new(convolution.target.channels, isa.lanes::<T>());
+    let panels = Panels::new::<T>(isa, convolution.target.channels);
     let most = rows.div_ceil(batches) * columns;
     let mut source = scratch::take::<T>(PRODUCTS * (most * channels + GAP));
     let (to, out) = (Shared::new(&mut source), Shared::new(out));
     for batch in 0..batches {
-        let rows = batch * rows / batches..(batch + 1) * rows / batches;
+        let rows = part(rows, batches, batch);
         let step = rows.len() * columns * channels + GAP;
         tasks(rows.len(), usize::MAX, |row| {
             let at = row * columns * channels;
@@ -44,7 +49,8 @@ pub(super) fn run<T: Element>(convolution: &Convolution<'_, T>, batches: usize, 
         });
         tasks(panels.count, usize::MAX, |panel| {
             let place = panels.get(panel);
-            dispatch(isa, Panel { convolution, rows: rows.clone(), columns, source: to, step, place, out });
+            let rows = rows.clone();
+            dispatch(isa, Panel { convolution, kernel, rows, columns, source: to, step, place, out });
         });
     }
 }
@@ -73,6 +79,7 @@ impl<T: Element> Kernel<T> for Row<'_, T> {
 /// One task: the output channels `place.0..place.0 + place.1` of some rows of tiles.
 struct Panel<'a, T> {
     convolution: &'a Convolution<'a, T>,
+    kernel: Kernel3x3<'a, T>,
     rows: Range<usize>,
     columns: usize,
     /// The transformed tiles, whose products are `step` apart. Nobody writes them now.
@@ -87,8 +94,8 @@ impl<T: Element> Kernel<T> for Panel<'_, T> {
     fn run<S: Lanes<Elem = T>>(self) {
         let (all, tiles, (start, width)) = (self.convolution, self.rows.len() * self.columns, self.place);
         let channels = all.source.channels;
-        let sum_step = tiles * VECTORS * S::N + S::N;
-        let weight_step = CHANNELS * VECTORS * S::N + S::N;
+        let sum_step = tiles * S::VECTORS * S::N + S::N;
+        let weight_step = CHANNELS * S::VECTORS * S::N + S::N;
         let mut sums = scratch::take::<T>(PRODUCTS * sum_step);
         let mut weights = scratch::take::<T>(PRODUCTS * weight_step);
         let mut taps = scratch::take::<T>((TAPS + S::N) * S::N);
@@ -99,14 +106,13 @@ impl<T: Element> Kernel<T> for Panel<'_, T> {
                 let depth = CHANNELS.min(channels - first);
                 for out in (0..width).step_by(S::N) {
                     let to = (weights.as_mut_ptr().add(out), width, weight_step);
-                    all.kernel.transform::<S>(start + out, first..first + depth, &mut taps, to);
+                    self.kernel.transform::<S>(start + out, first..first + depth, &mut taps, to);
                 }
-                let init = if first == 0 { Init::Zero } else { Init::Add };
                 for product in 0..PRODUCTS {
                     let a = (self.source.get().cast_const().add(product * self.step + first), channels);
                     let b = weights.as_ptr().add(product * weight_step);
                     let c = sums.as_mut_ptr().add(product * sum_step);
-                    multiply::<S>(all.isa, [tiles, depth, width], a, b, c, init);
+                    multiply::<S>(all.isa, [tiles, depth, width], a, b, c, first > 0);
                 }
             }
             all.finish::<S>(self.rows.clone(), 0..self.columns, (&sums, sum_step), self.place, self.out);

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::transform::{IN, Line, OUT, both};
 use crate::element::Element;
+use crate::epilogue::Epilogue;
 use crate::simd::{Lanes, zero};
 
 /// Planes of one size, a picture's channels side by side, as the pixels of a tensor lie.
@@ -89,6 +90,36 @@ impl Planes {
             for column in 0..columns {
                 let from = lines.as_ptr().add(column * OUT * S::N);
                 both::<S, L, I, IN>(from, [wide * S::N, S::N], to.add(column * tile_step), [IN * step, step]);
+            }
+        }
+    }
+
+    /// As [`Planes::scatter`], and does to the pixels what follows.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    pub(super) unsafe fn finish<S: Lanes<Elem = T>, T: Element>(
+        &self,
+        from: *const T,
+        count: usize,
+        [picture, channel]: [usize; 2],
+        [y, x]: [usize; 2],
+        target: *mut T,
+        (block, epilogue): (&mut [T], &Epilogue<'_, T>),
+    ) {
+        let plane = self.size[0] * self.size[1];
+        let to = self.at(picture, channel, y) + x;
+        for at in (0..count).step_by(S::N) {
+            // SAFETY: the caller's promise; `block` has `N * N` numbers.
+            unsafe {
+                S::transpose(from.add(at * S::N), S::N, block.as_mut_ptr(), S::N);
+                for lane in 0..S::N {
+                    let to = to + lane * plane + at;
+                    let follows = epilogue.of(channel + lane, to);
+                    let from = block.as_ptr().add(lane * S::N);
+                    follows.copy::<S>(from, target.add(to), S::N.min(count - at));
+                }
             }
         }
     }

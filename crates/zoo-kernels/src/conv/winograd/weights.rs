@@ -6,10 +6,9 @@ use std::ops::Range;
 
 use super::transform::{IN, PRODUCTS, Weight, both};
 use crate::element::Element;
-use crate::gemm::micro::VECTORS;
 use crate::isa::{Isa, Kernel, dispatch};
-use crate::par::{Shared, tasks};
-use crate::scratch::{self, Scratch};
+use crate::par::{Shared, part_of_vectors, tasks};
+use crate::scratch;
 use crate::simd::Lanes;
 
 /// Weights of one pair of channels.
@@ -28,24 +27,24 @@ pub(super) enum Direction {
     Backward,
 }
 
-/// Panels of output channels: as in the matrix product, at most three vectors wide and as even as can be.
+/// Panels of output channels: each a tile of the matrix product, as even as can be.
 #[derive(Clone, Copy)]
 pub(super) struct Panels {
-    vectors: usize,
+    outs: usize,
     lanes: usize,
     pub(super) count: usize,
 }
 
 impl Panels {
-    pub(super) fn new(outs: usize, lanes: usize) -> Self {
-        let vectors = outs / lanes;
-        Self { vectors, lanes, count: vectors.div_ceil(VECTORS) }
+    pub(super) fn new<T: Element>(isa: Isa, outs: usize) -> Self {
+        let lanes = isa.lanes::<T>();
+        Self { outs, lanes, count: (outs / lanes).div_ceil(isa.vectors::<T>()) }
     }
 
     /// First channel and number of channels of a panel.
     pub(super) fn get(&self, panel: usize) -> (usize, usize) {
-        let at = |panel: usize| panel * self.vectors / self.count * self.lanes;
-        (at(panel), at(panel + 1) - at(panel))
+        let channels = part_of_vectors(self.outs, self.lanes, self.count, panel);
+        (channels.start, channels.len())
     }
 
     /// First channel and number of channels of the panel that has channel `out`.
@@ -53,6 +52,22 @@ impl Panels {
         let panels = (0..self.count).map(|panel| self.get(panel));
         panels.take_while(|panel| panel.0 <= out).last().unwrap_or((0, 0))
     }
+}
+
+/// The numbers that the transformed weights of all pairs of channels take.
+pub(super) fn len(channels: usize, outs: usize) -> usize {
+    PRODUCTS * (channels * outs + GAP)
+}
+
+/// The first row of one product's panel in the transformed weights: of each product, panel by panel, they have a row
+/// of output channels for each input channel.
+pub(super) fn panel<T>(
+    transformed: &[T],
+    [channels, outs]: [usize; 2],
+    product: usize,
+    (start, _): (usize, usize),
+) -> *const T {
+    transformed[product * (channels * outs + GAP) + channels * start..].as_ptr()
 }
 
 /// The weights of a 3x3 kernel, as they are.
@@ -66,6 +81,17 @@ pub(super) struct Kernel3x3<'a, T> {
 }
 
 impl<T: Element> Kernel3x3<'_, T> {
+    /// Transforms all of them into `to`, which has [`len`] numbers.
+    pub(super) fn transform_all(self, isa: Isa, to: &mut [T]) {
+        let panels = Panels::new::<T>(isa, self.outs);
+        let to = Shared::new(to);
+        let (groups, parts) = (self.outs / isa.lanes::<T>(), self.channels.div_ceil(CHANNELS));
+        tasks(groups * parts, self.weight.len(), |task| {
+            let (group, part) = (task / parts, task % parts);
+            dispatch(isa, Part { kernel: self, panels, group, part, to });
+        });
+    }
+
     /// Transforms the weights between some channels and a vector of output channels from `out` on. Channels go
     /// `row` apart from `to` on, products `product` apart.
     ///
@@ -112,35 +138,6 @@ impl<T: Element> Kernel3x3<'_, T> {
                 both::<S, Weight, 3, IN>(taps.as_ptr(), [3 * S::N, S::N], to, [IN * product, product]);
             }
         }
-    }
-}
-
-/// Transformed weights. Of each product, panel by panel, a row of output channels for each input channel.
-pub(super) struct Weights<T: Element> {
-    numbers: Scratch<T>,
-    channels: usize,
-    outs: usize,
-    panels: Panels,
-}
-
-impl<T: Element> Weights<T> {
-    pub(super) fn new(isa: Isa, kernel: Kernel3x3<'_, T>) -> Self {
-        let (channels, outs) = (kernel.channels, kernel.outs);
-        let panels = Panels::new(outs, isa.lanes::<T>());
-        let mut numbers = scratch::take(PRODUCTS * (channels * outs + GAP));
-        let to = Shared::new(&mut numbers);
-        let (groups, parts) = (outs / isa.lanes::<T>(), channels.div_ceil(CHANNELS));
-        tasks(groups * parts, kernel.weight.len(), |task| {
-            let (group, part) = (task / parts, task % parts);
-            dispatch(isa, Part { kernel, panels, group, part, to });
-        });
-        Self { numbers, channels, outs, panels }
-    }
-
-    /// The first row of one product's panel.
-    pub(super) fn panel(&self, product: usize, panel: usize) -> *const T {
-        let at = product * (self.channels * self.outs + GAP) + self.channels * self.panels.get(panel).0;
-        self.numbers[at..].as_ptr()
     }
 }
 

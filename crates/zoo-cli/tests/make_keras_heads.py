@@ -1,0 +1,61 @@
+"""Writes what transfer learning leaves, with the Keras that runs this: `python make_keras_heads.py FOLDER [NETWORK,…]`.
+
+Bases of Xception, MobileNetV2 and VGG16 with random weights, flat and nested in functional and sequential models, with
+heads under Keras' own names, as .keras, .h5 and .weights.h5, and for each an input and Keras' own output.
+`check_keras_heads.py` compares. Run by hand with keras 3.0.5, 3.3.3, 3.6.0, 3.10.0 and 3.15.1 (jax backend 0.10.2).
+"""
+
+import os, sys
+os.environ["KERAS_BACKEND"] = "jax"
+os.environ["JAX_PLATFORMS"] = "cpu"
+import keras, numpy as np
+from keras import layers
+out = sys.argv[1]; os.makedirs(out, exist_ok=True)
+rng = np.random.default_rng(0)
+def fill(net):
+    ws = []
+    for v in net.weights:
+        s = v.shape; n = v.path.split('/')[-1] if hasattr(v,'path') else v.name
+        if n in ('kernel','depthwise_kernel','pointwise_kernel'):
+            fan = np.prod(s[:-1]) if n!='depthwise_kernel' else s[0]*s[1]
+            w = rng.normal(size=s)*np.sqrt(2/fan)
+        elif 'variance' in n or 'gamma' in n: w = rng.uniform(.5,1.5,size=s)
+        else: w = rng.normal(size=s)*.1
+        ws.append(w.astype('float32'))
+    net.set_weights(ws)
+def head(x, n, act, default):
+    x = layers.GlobalAveragePooling2D()(x)
+    return layers.Dense(n, activation=act)(x) if default else layers.Dense(n, activation=act, name='predictions')(x)
+side = {'Xception':75,'MobileNetV2':96,'VGG16':48}
+wanted = sys.argv[2].split(',') if len(sys.argv)>2 else list(side)
+for arch in wanted:
+    s = side[arch]; make = getattr(keras.applications, arch)
+    def base(): return make(weights=None, include_top=False, input_shape=(s,s,3))
+    def flat():
+        b = base(); return keras.Model(b.input, head(b.output, 5, 'softmax', True))
+    def nested():
+        b = base(); i = keras.Input((s,s,3)); x = b(i, training=False)
+        x = layers.GlobalAveragePooling2D()(x); x = layers.Dropout(.2)(x)
+        return keras.Model(i, layers.Dense(5, activation='softmax')(x))
+    def seq():
+        return keras.Sequential([keras.Input((s,s,3)), base(), layers.GlobalAveragePooling2D(), layers.Dense(3)])
+    def binary():
+        b = base(); i = keras.Input((s,s,3)); x = layers.Rescaling(1/127.5, offset=-1)(i); x = b(x, training=False)
+        x = layers.GlobalAveragePooling2D()(x)
+        return keras.Model(i, layers.Dense(1, activation='sigmoid')(x))
+    def deep():
+        return keras.Sequential([keras.Input((s,s,3)), base(), layers.GlobalAveragePooling2D(), layers.Dense(8, activation='relu'), layers.Dense(3)])
+    for kind, f in dict(flat=flat, nested=nested, seq=seq, binary=binary, deep=deep).items():
+        keras.backend.clear_session(); keras.utils.set_random_seed(1)
+        net = f(); fill(net)
+        x = rng.uniform(-1,1,size=(2,s,s,3)).astype('float32')
+        if kind=='binary': x = rng.uniform(0,255,size=(2,s,s,3)).astype('float32')
+        y = np.asarray(net.predict(x, verbose=0))
+        t = f'{out}/{arch}-{kind}'
+        np.save(t+'-x.npy', (x if kind!='binary' else x/127.5-1).astype('float32').transpose(0,3,1,2).copy()); np.save(t+'-y.npy', y)
+        for ext in ('.keras','.h5'):
+            try: net.save(t+ext)
+            except Exception as e: print(t+ext, 'FAILED', repr(e)[:200])
+        try: net.save_weights(t+'.weights.h5')
+        except Exception as e: print(t+'.weights.h5', 'FAILED', repr(e)[:200])
+print(keras.__version__, 'done')

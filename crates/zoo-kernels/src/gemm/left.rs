@@ -1,0 +1,126 @@
+//! The left side of a product: rows as they lie, or packed tile by tile.
+
+#![expect(unsafe_code, reason = "tasks pack disjoint tiles through one pointer")]
+
+use std::ops::Range;
+
+use super::micro::{Operands, Right};
+use crate::element::Element;
+use crate::isa::{Isa, Kernel, dispatch};
+use crate::par::{CHUNK, Shared, ranges};
+use crate::simd::Lanes;
+
+/// Where a matrix to be packed lies: number `(i, outer, inner)` of a group at
+/// `group * group_step + i * row_step + outer * outer_step + picks[inner]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a, T> {
+    pub(crate) data: &'a [T],
+    pub(crate) groups: usize,
+    pub(crate) group_step: usize,
+    pub(crate) rows: usize,
+    pub(crate) row_step: usize,
+    pub(crate) outer: usize,
+    pub(crate) outer_step: usize,
+    pub(crate) picks: &'a [usize],
+}
+
+impl<'a, T: Element> Source<'a, T> {
+    /// `groups` matrices of `rows` rows of `depth` numbers, all dense.
+    pub(crate) fn dense(data: &'a [T], groups: usize, rows: usize, depth: usize) -> Self {
+        let group_step = rows * depth;
+        Self { data, groups, group_step, rows, row_step: depth, outer: depth, outer_step: 1, picks: &[0] }
+    }
+
+    /// The numbers that it takes packed.
+    pub(crate) fn packed_len(&self, isa: Isa) -> usize {
+        self.groups * group_len::<T>(isa, self.rows, self.outer * self.picks.len())
+    }
+
+    /// Packs it into `to`, which has [`Source::packed_len`] numbers.
+    pub(crate) fn pack(&self, isa: Isa, to: &mut [T]) {
+        let depth = self.outer * self.picks.len();
+        let tiles = self.rows.div_ceil(isa.rows::<T>());
+        let each = (CHUNK / (depth * isa.rows::<T>()).max(1)).max(1);
+        let to = Shared::new(to);
+        ranges(self.groups * tiles, each, depth * isa.rows::<T>(), |tiles| {
+            dispatch(isa, Pack { source: self, tiles, to });
+        });
+    }
+}
+
+/// The numbers of one group, packed.
+fn group_len<T: Element>(isa: Isa, rows: usize, depth: usize) -> usize {
+    rows.next_multiple_of(isa.rows::<T>()) * depth
+}
+
+struct Pack<'a, T> {
+    source: &'a Source<'a, T>,
+    /// Tiles, counted through all groups.
+    tiles: Range<usize>,
+    to: Shared<T>,
+}
+
+impl<T: Element> Kernel<T> for Pack<'_, T> {
+    #[inline(always)]
+    fn run<S: Lanes<Elem = T>>(self) {
+        let source = self.source;
+        let depth = source.outer * source.picks.len();
+        let in_group = source.rows.div_ceil(S::ROWS);
+        for tile in self.tiles {
+            let (group, first) = (tile / in_group, tile % in_group * S::ROWS);
+            let from = &source.data[group * source.group_step + first * source.row_step..];
+            let rows = S::ROWS.min(source.rows - first);
+            // SAFETY: rows `first..first + rows` are in the source with all their numbers, and this tile's part of
+            // the packed ones, `depth` times `ROWS` numbers, is this task's.
+            unsafe {
+                let mut to = self.to.get().add(tile * S::ROWS * depth);
+                for outer in 0..source.outer {
+                    for &pick in source.picks {
+                        let from = from.as_ptr().add(outer * source.outer_step + pick);
+                        if rows == S::ROWS {
+                            for i in 0..S::ROWS {
+                                *to.add(i) = *from.add(i * source.row_step);
+                            }
+                        } else {
+                            for i in 0..rows {
+                                *to.add(i) = *from.add(i * source.row_step);
+                            }
+                        }
+                        to = to.add(S::ROWS);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The left side of one or several groups' products.
+#[derive(Clone, Copy)]
+pub(crate) enum Left<'a, T> {
+    /// Rows one behind the other.
+    Rows(&'a [T]),
+    /// As [`Source::pack`] packs them.
+    Packed(&'a [T]),
+}
+
+impl<T: Element> Left<'_, T> {
+    /// The operands of a block from row `row`, a multiple of the tile's, and number `k` on, of matrices of
+    /// `rows` by `depth`.
+    pub(crate) fn operands(
+        self,
+        isa: Isa,
+        [rows, depth]: [usize; 2],
+        [group, row, k]: [usize; 3],
+        b: Right<T>,
+    ) -> Operands<T> {
+        let tile_rows = isa.rows::<T>();
+        let (data, at, row, step) = match self {
+            Left::Rows(data) => (data, (group * rows + row) * depth + k, depth, 1),
+            Left::Packed(data) => {
+                let at = group * group_len::<T>(isa, rows, depth) + row * depth + k * tile_rows;
+                (data, at, 1, tile_rows)
+            }
+        };
+        Operands::Steps { a: data[at..].as_ptr(), tile: tile_rows * depth, row, step, b }
+    }
+}

@@ -3,8 +3,9 @@
     python make_goldens.py [--list] [--check] [NAME...]
 
 Tests read the JSON files beside this script and need neither Python nor PyTorch. Everything is computed in f64 from
-the f32 weights below, so that a golden has no rounding error of its own; `--check` computes each in f32 as well and
-prints the difference, with the least, greatest and standard deviation of each output.
+the f32 weights below, so that a golden has no rounding error of its own, and of gradients it is recorded how far
+PyTorch's f32 is from that. `--check` computes each in f32 as well and prints the difference, with the least, greatest
+and standard deviation of each output.
 
 Generated weights
 -----------------
@@ -45,10 +46,17 @@ evaluation mode (running statistics, no auxiliary heads where evaluation has non
 `loss`      the cross entropy, mean over pictures, or over pixels for maps; auxiliary outputs are added with the weights
             in `loss_weights`. The class at place p is (7 p + 3) mod classes, where p counts pictures, or pixels through
             the batch in row-major order.
-`gradients` by parameter: `norm` (L2), `max_abs`, and `samples`, 16 entries at the indices floor(k * n / 16).
+`gradients` by parameter: `norm` (L2), `max_abs`, and `samples`, 16 entries at the indices floor(k * n / 16). `f32` says
+            what PyTorch's own f32 makes of this gradient: `deviation`, the norm of its difference from f64's as a share
+            of f64's norm, and `cosine`, of the angle between the two; each is the worst of the runs below.
+`f32`       those runs: `batches`, the golden's own and others (`batch.0`, `batch.1`, ...), each in all `arithmetics`.
 `running`   the same of the running statistics after the step, in training mode.
 `vanishing` parameters whose gradient is zero in exact arithmetic (a bias in front of batch norm, a dead unit) or nearly
             so: a norm under 1e-9 of the greatest. What is computed there may be rounding noise; compare it with zero.
+
+Why several batches: whether a value that is nearly zero comes out above or below decides a ReLU, and a gradient that
+meets it is another one from there on. A single run in f32 tells of a network whether *this* batch has such values, and
+the golden's own was chosen to have few. Many runs tell how far f32 can be from f64 in this network.
 
 `generator.json` has the first values and the last of one tensor of every kind.
 
@@ -151,6 +159,7 @@ class Case:
     scale: int = 1
     transform_input: bool = False
     input: str = "input"
+    batches: int = 8  # in how many PyTorch's f32 is compared with its f64; fewer where that takes minutes
     features: str = ""  # the project's name of what the network's method `features` gives, to record that instead
 
     @property
@@ -205,18 +214,18 @@ def cases():
     yield gradients("legacy_seresnet18", 64, 64, input="input.1")
     yield gradients("resnet20_cifar", 32, 32)
     yield gradients("lenet5", 28, 28)
-    yield gradients("alexnet", 95, 79)
-    yield gradients("alexnet_paper", 227, 227, scale=RAW_PIXELS)
-    yield gradients("vgg11", 64, 64)
-    yield gradients("vgg11_bn", 64, 64)
+    yield gradients("alexnet", 95, 79, batches=4)
+    yield gradients("alexnet_paper", 227, 227, scale=RAW_PIXELS, batches=4)
+    yield gradients("vgg11", 64, 64, batches=4)
+    yield gradients("vgg11_bn", 64, 64, batches=4)
     yield gradients("googlenet_paper", 224, 224, scale=RAW_PIXELS)
     yield gradients("googlenet_paper", 64, 64, train=False, input="input.2", scale=RAW_PIXELS)
     for model in ["fcn32s", "fcn16s", "fcn8s", "fcn8s_atonce"]:
-        yield gradients(model, 17, 24)
-    yield gradients("googlenet", 64, 64)
+        yield gradients(model, 17, 24, batches=4)
+    yield gradients("googlenet", 64, 64, batches=16)
     yield gradients("googlenet", 64, 64, train=False)
-    yield gradients("inception_v3", 299, 299)
-    yield gradients("inception_v3", 99, 83, train=False)
+    yield gradients("inception_v3", 299, 299, batches=3)
+    yield gradients("inception_v3", 99, 83, train=False, batches=16)
     yield gradients("xception", 75, 71, input="input.1")
     yield gradients("xception", 75, 71, train=False)
     yield gradients("xception_keras", 76, 72)
@@ -256,12 +265,17 @@ def total_loss(outputs, weights):
     return total
 
 
-def run(case, net, dtype):
+def run(case, net, dtype, input=None, onednn=True, memory_format=torch.contiguous_format):
     """Fills the network and runs the case: (outputs, and for a grads case loss, gradients and running statistics)."""
+    with torch.backends.mkldnn.flags(enabled=onednn):
+        return run_so(case, net, dtype, input or case.input, memory_format)
+
+
+def run_so(case, net, dtype, input, memory_format):
     net.to(torch.float32)
     fill(net, case.model)
-    net.to(dtype).train(case.train)
-    x = generated_input(case.input, case.shape, case.scale).to(dtype)
+    net.to(dtype=dtype, memory_format=memory_format).train(case.train)
+    x = generated_input(input, case.shape, case.scale).to(dtype=dtype, memory_format=memory_format)
     if not case.grads:
         with torch.no_grad():
             if case.features:
@@ -278,7 +292,8 @@ def run(case, net, dtype):
     loss.backward()
     step = {
         "loss": loss.detach(),
-        "gradients": {tensor_name(case.model, k): p.grad for k, p in net.named_parameters() if p.grad is not None},
+        # Clones, for the parameters take the next run's type along with their gradients.
+        "gradients": {tensor_name(case.model, k): p.grad.clone() for k, p in net.named_parameters() if p.grad is not None},
         "running": {},
     }
     if case.train:
@@ -286,6 +301,32 @@ def run(case, net, dtype):
             if not key.endswith("num_batches_tracked"):
                 step["running"][tensor_name(case.model, key)] = buffer.clone()
     return {name: output.detach() for name, output in outputs.items()}, step
+
+
+# How f32 is computed: by oneDNN or PyTorch's own loops, channel by channel or pixel by pixel. Each rounds otherwise.
+ARITHMETICS = {
+    "oneDNN": {},
+    "without oneDNN": {"onednn": False},
+    "channels last": {"memory_format": torch.channels_last},
+}
+
+
+def in_f32(case, net, exact):
+    """The worst of PyTorch's f32 by parameter: (deviation, cosine). `exact` is the step of the golden's batch."""
+    worst = {}
+    for batch in range(case.batches):
+        input = f"batch.{batch - 1}" if batch else case.input
+        gradients = (run(case, net, torch.float64, input)[1] if batch else exact)["gradients"]
+        for arithmetic in ARITHMETICS.values():
+            rounded = run(case, net, torch.float32, input, **arithmetic)[1]["gradients"]
+            for name, gradient in gradients.items():
+                a, b = rounded[name].double().flatten(), gradient.flatten()
+                if not b.any():
+                    continue
+                deviation, cosine = float((a - b).norm() / b.norm()), float(a @ b / (a.norm() * b.norm()))
+                known = worst.get(name, (0, 1))
+                worst[name] = (max(known[0], deviation), min(known[1], cosine))
+    return worst
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------------
@@ -316,7 +357,12 @@ def tensor_record(tensor):
     return {"norm": short(flat.norm()), "max_abs": short(flat.abs().max()), "samples": shorts(flat[indices])}
 
 
-def golden(case, outputs, step):
+def gradient_record(gradient, f32):
+    deviation, cosine = f32
+    return {**tensor_record(gradient), "f32": {"deviation": float(f"{deviation:.3g}"), "cosine": short(cosine)}}
+
+
+def golden(case, outputs, step, f32):
     record = {
         "model": case.model,
         "mode": "train" if case.train else "eval",
@@ -331,7 +377,11 @@ def golden(case, outputs, step):
             "loss_weights": loss_weights(case.model, outputs),
             "loss": short(step["loss"]),
             "vanishing": [name for name, norm in norms.items() if norm < 1e-9 * max(norms.values())],
-            "gradients": {name: tensor_record(gradient) for name, gradient in step["gradients"].items()},
+            "f32": {"batches": case.batches, "arithmetics": list(ARITHMETICS)},
+            "gradients": {
+                name: gradient_record(gradient, f32[name]) if name in f32 else tensor_record(gradient)
+                for name, gradient in step["gradients"].items()
+            },
             "running": {name: tensor_record(buffer) for name, buffer in step["running"].items()},
         }
     return record
@@ -406,7 +456,8 @@ def main():
             net = build(case.model, case.transform_input)
         net.to_empty(device="cpu")
         exact = run(case, net, torch.float64)
-        record = golden(case, *exact)
+        f32 = in_f32(case, net, exact[1]) if case.grads else {}
+        record = golden(case, *exact, f32)
         (HERE / f"{case.name}.json").write_text(to_json(record))
         if arguments.check:
             report(case, record, exact, run(case, net, torch.float32))

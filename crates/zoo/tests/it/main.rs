@@ -11,5 +11,6 @@ mod generated;
 mod goldens;
 mod pages;
 mod published;
+mod steps;
 mod tidy;
 mod transforms;

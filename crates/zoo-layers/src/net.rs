@@ -323,11 +323,13 @@ impl Net {
     /// # Errors
     /// candle's.
     pub fn recycle(&self, mut gradients: GradStore) -> Result<()> {
-        for (_, variable) in self.trainable()? {
-            if let Some(gradient) = gradients.remove(&variable) {
+        let trainable = self.trainable()?;
+        for (_, variable) in &trainable {
+            if let Some(gradient) = gradients.remove(variable) {
                 self.pool.reclaim(&gradient);
             }
         }
+        self.pool.trim(trainable.len());
         Ok(())
     }
 

@@ -122,6 +122,7 @@ impl Arguments {
         };
         let report = shown_report.in_full(if self.verbose { usize::MAX } else { REPORTED });
         let classes = match converted.classes {
+            Some(1) => "1 output".into(),
             Some(classes) => format!("{classes} classes"),
             None => "no classifier".into(),
         };

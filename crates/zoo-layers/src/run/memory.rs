@@ -131,6 +131,12 @@ impl Pool {
         }
     }
 
+    /// Keeps no more gradients than a step has: those of candle's tape are not taken from here, but come here too.
+    pub(crate) fn trim(&self, gradients: usize) {
+        lock(&self.f32.gradients).truncate(gradients);
+        lock(&self.f64.gradients).truncate(gradients);
+    }
+
     /// Takes the memory of a gradient that nobody else has: clones of it, and views, lose their values.
     pub(crate) fn reclaim(&self, gradient: &Tensor) {
         // A tensor that can't be taken apart is simply dropped.

@@ -65,7 +65,8 @@ impl<T: Shelved> Run<T> {
 
     fn target(&self, value: ValueId) -> Result<Tensor> {
         let tensor = self.tensor_at(self.plan.place(value));
-        let tensor = tensor.ok_or_else(|| Error::NoOutput { graph: String::new() })?;
+        let tensor =
+            tensor.ok_or_else(|| candle_core::Error::msg("a result was asked for before it was there"))?;
         Ok(tensor.reshape(self.dims(value))?)
     }
 

@@ -275,14 +275,14 @@ mod tests {
         for (name, value, hub, torch, keras) in [
             ("HF_HOME", "~/hf", "/home/me/hf/hub", "", ""),
             ("HF_HOME", "~", "/home/me/hub", "", ""),
-            ("HF_HOME", "$HOME/hf", "/root/hf/hub", "", ""),
-            ("HF_HUB_CACHE", "${HOME}s/$NONE/x", "/roots/$NONE/x", "", ""),
+            ("HF_HOME", "$HOME/hf", "/home/you/hf/hub", "", ""),
+            ("HF_HUB_CACHE", "${HOME}s/$NONE/x", "/home/yous/$NONE/x", "", ""),
             ("TORCH_HOME", "~/t", "", "/home/me/t/hub/checkpoints", ""),
             ("TORCH_HOME", "$HOME/t", "", "$HOME/t/hub/checkpoints", ""),
             ("KERAS_HOME", "~//k", "", "", "/home/me/k/models"),
             ("XDG_CACHE_HOME", "~/c", "/home/me/c/huggingface/hub", "/home/me/c/torch/hub/checkpoints", ""),
         ] {
-            let set = settings(&[(name, value), ("HOME", "/root")]);
+            let set = settings(&[(name, value), ("HOME", "/home/you")]);
             for (found, wanted) in [(set.hub_cache, hub), (set.torch_cache, torch), (set.keras_cache, keras)]
             {
                 assert!(wanted.is_empty() || found == *Path::new(wanted), "{name}={value}: {found:?}");

@@ -169,13 +169,15 @@ pub(crate) fn dispatch<T: Element, K: Kernel<T>>(isa: Isa, kernel: K) {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn on_avx2<T: Element, K: Kernel<T>>(kernel: K) {
+#[inline(never)]
+pub(crate) fn on_avx2<T: Element, K: Kernel<T>>(kernel: K) {
     kernel.run::<T::Avx2>();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")]
-fn on_avx512<T: Element, K: Kernel<T>>(kernel: K) {
+#[inline(never)]
+pub(crate) fn on_avx512<T: Element, K: Kernel<T>>(kernel: K) {
     kernel.run::<T::Avx512>();
 }
 

@@ -104,6 +104,7 @@ mod isa;
 pub mod loss;
 pub mod lrn;
 mod math;
+pub mod nhwc;
 pub mod norm;
 mod par;
 mod peak;

@@ -13,7 +13,7 @@ mod runs;
 mod spec;
 mod transposed;
 mod unfolded;
-mod winograd;
+pub(crate) mod winograd;
 mod working;
 
 pub use forward::{forward, forward_with};

@@ -137,7 +137,7 @@ fn taps(pool: &Pool2d, width: usize, windows: usize) -> Range<usize> {
 
 /// The larger, or NaN if either is: a comparison with NaN is false.
 #[inline(always)]
-fn larger<T: Element>(a: T, b: T) -> T {
+pub(crate) fn larger<T: Element>(a: T, b: T) -> T {
     if b > a || b.is_nan() { b } else { a }
 }
 

@@ -7,6 +7,8 @@ mod spec;
 pub use average::{adaptive_average_backward, adaptive_average_forward, average_backward, average_forward};
 pub use max::{max_backward, max_forward};
 pub use spec::Pool2d;
+pub(crate) use max::larger;
+pub(crate) use spec::{Window, adaptive_windows, windows};
 
 use crate::error::{Result, Shape, check_len};
 

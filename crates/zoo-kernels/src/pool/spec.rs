@@ -94,15 +94,15 @@ impl Pool2d {
 
 /// One window along one side: the input's pixels in it, and what an average divides by.
 #[derive(Debug, Clone)]
-pub(super) struct Window {
+pub(crate) struct Window {
     /// First pixel inside, one past the last, in steps of the dilation.
-    pub(super) inside: Range<usize>,
+    pub(crate) inside: Range<usize>,
     /// Pixels that count.
-    pub(super) count: usize,
+    pub(crate) count: usize,
 }
 
 /// The windows of a pool along side `i` of the input.
-pub(super) fn windows(pool: &Pool2d, i: usize, size: usize, out: usize) -> Vec<Window> {
+pub(crate) fn windows(pool: &Pool2d, i: usize, size: usize, out: usize) -> Vec<Window> {
     let p = pool.padding;
     let pad = if i == 0 { [p.top, p.bottom] } else { [p.left, p.right] };
     let (kernel, dilation) = (pool.kernel_size[i], pool.dilation[i]);
@@ -121,7 +121,7 @@ pub(super) fn windows(pool: &Pool2d, i: usize, size: usize, out: usize) -> Vec<W
 }
 
 /// The windows of an adaptive average along one side: as even as can be, overlapping where needed.
-pub(super) fn adaptive_windows(size: usize, out: usize) -> Vec<Window> {
+pub(crate) fn adaptive_windows(size: usize, out: usize) -> Vec<Window> {
     // In u128, since the products of sides needn't fit.
     let split = |o: usize, up: bool| {
         let product = o as u128 * size as u128;

@@ -5,6 +5,7 @@
 mod common;
 mod conv;
 mod gemm;
+mod nhwc;
 mod norm;
 mod outputs;
 mod pool;

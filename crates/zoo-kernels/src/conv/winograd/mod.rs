@@ -16,7 +16,7 @@ mod blocks;
 mod grad_weight;
 mod panels;
 mod tiles;
-mod transform;
+pub(crate) mod transform;
 mod weights;
 
 use std::ops::Range;

@@ -12,10 +12,10 @@ use crate::element::Element;
 use crate::simd::Lanes;
 
 /// Pixels along a tile of the output, and along the tile of the source that it sees.
-pub(super) const OUT: usize = 4;
-pub(super) const IN: usize = 6;
+pub(crate) const OUT: usize = 4;
+pub(crate) const IN: usize = 6;
 /// Products of a tile.
-pub(super) const PRODUCTS: usize = IN * IN;
+pub(crate) const PRODUCTS: usize = IN * IN;
 
 /// The points, their squares, and what a polynomial's value there is divided by.
 const P: f64 = FRAC_1_SQRT_2;
@@ -31,12 +31,12 @@ fn number<S: Lanes>(value: f64) -> S {
 }
 
 /// A linear map of a line of `I` vectors to one of `O`.
-pub(super) trait Line<const I: usize, const O: usize> {
+pub(crate) trait Line<const I: usize, const O: usize> {
     fn line<S: Lanes>(x: [S; I]) -> [S; O];
 }
 
 /// Of the source, `B^T`.
-pub(super) struct Source;
+pub(crate) struct Source;
 impl Line<IN, IN> for Source {
     #[inline(always)]
     fn line<S: Lanes>([a, b, c, d, e, f]: [S; IN]) -> [S; IN] {
@@ -56,7 +56,7 @@ impl Line<IN, IN> for Source {
 }
 
 /// Of the weights, `G`.
-pub(super) struct Weight;
+pub(crate) struct Weight;
 impl Line<3, IN> for Weight {
     #[inline(always)]
     fn line<S: Lanes>([a, b, c]: [S; 3]) -> [S; IN] {
@@ -74,7 +74,7 @@ impl Line<3, IN> for Weight {
 }
 
 /// Of the products, to pixels: `A^T`.
-pub(super) struct Pixels;
+pub(crate) struct Pixels;
 impl Line<IN, OUT> for Pixels {
     #[inline(always)]
     fn line<S: Lanes>([zero, p, minus_p, q, minus_q, infinity]: [S; IN]) -> [S; OUT] {
@@ -91,7 +91,7 @@ impl Line<IN, OUT> for Pixels {
 }
 
 /// Of the output's gradient, `A`.
-pub(super) struct Spread;
+pub(crate) struct Spread;
 impl Line<OUT, IN> for Spread {
     #[inline(always)]
     fn line<S: Lanes>([a, b, c, d]: [S; OUT]) -> [S; IN] {
@@ -109,7 +109,7 @@ impl Line<OUT, IN> for Spread {
 }
 
 /// Of the products' sums, to the weights' gradient: `G^T`.
-pub(super) struct Taps;
+pub(crate) struct Taps;
 impl Line<IN, 3> for Taps {
     #[inline(always)]
     fn line<S: Lanes>([zero, p, minus_p, q, minus_q, infinity]: [S; IN]) -> [S; 3] {
@@ -130,7 +130,7 @@ impl Line<IN, 3> for Taps {
 /// # Safety
 /// `I * I` vectors can be read there, and `O * O` written.
 #[inline(always)]
-pub(super) unsafe fn both<S: Lanes, L: Line<I, O>, const I: usize, const O: usize>(
+pub(crate) unsafe fn both<S: Lanes, L: Line<I, O>, const I: usize, const O: usize>(
     from: *const S::Elem,
     from_step: [usize; 2],
     to: *mut S::Elem,

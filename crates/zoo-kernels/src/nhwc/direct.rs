@@ -1,0 +1,321 @@
+//! Convolutions of any kind, and dense layers, as products of pixels with packed weights.
+
+#![expect(unsafe_code, reason = "tasks share the arena, and tiles read pixels through addresses")]
+
+use std::ops::Range;
+
+use super::conv::{Fold, Tail};
+use super::map::Map;
+use super::tile::{self, Tile};
+use crate::activation::Activation;
+use crate::conv::Conv2d;
+use crate::isa::Isa;
+use crate::par::{Shared, part, tasks};
+use crate::scratch::Aligned;
+
+/// Numbers of a sum that are added up in registers before they are added to those before: so much of a panel of
+/// weights stays in the cache while pixels pass by, and rounding errors of long sums stay small.
+const BLOCK: usize = 512;
+/// Numbers of the input that a task goes over again and again.
+const NEAR: usize = 1 << 15;
+/// Products of a vector that are worth a task of their own.
+const TASK: usize = 1 << 16;
+
+/// Packed weights.
+pub(super) struct Direct {
+    spec: Conv2d,
+    isa: Isa,
+    panels: Vec<Panel>,
+    /// Panel by panel; in a panel for each number of the sum a row of output channels.
+    weights: Aligned<f32>,
+    /// Panel by panel, whole vectors.
+    bias: Aligned<f32>,
+    /// What a tap beyond the picture reads.
+    zeros: Vec<f32>,
+    /// Input channels that a panel sees.
+    seen: usize,
+    /// Pixels of a tile.
+    rows: usize,
+}
+
+/// Output channels that are computed together.
+#[derive(Clone, Copy, Debug)]
+struct Panel {
+    /// The first of the input channels that it sees.
+    input: usize,
+    /// First output channel and number of them.
+    channel: usize,
+    channels: usize,
+    vectors: usize,
+    /// Where its weights and biases begin.
+    weights: usize,
+    bias: usize,
+}
+
+impl std::fmt::Debug for Direct {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Direct").field("spec", &self.spec).field("panels", &self.panels.len()).finish()
+    }
+}
+
+/// How many neighbouring groups are computed as one, with zeros where they don't see each other: so many that their
+/// output channels fill a vector.
+fn merged(spec: &Conv2d, lanes: usize) -> usize {
+    let each = spec.out_channels / spec.groups;
+    (1..=spec.groups).find(|&m| spec.groups % m == 0 && m * each >= lanes).unwrap_or(spec.groups)
+}
+
+impl Direct {
+    pub(super) fn new(spec: &Conv2d, weight: &[f32], fold: Fold<'_>, isa: Isa) -> Self {
+        let lanes = isa.lanes::<f32>();
+        let merged = merged(spec, lanes);
+        let (seen, outs) =
+            (merged * spec.in_channels / spec.groups, merged * spec.out_channels / spec.groups);
+        let [_, depth, kh, kw] = spec.weight_shape();
+        let taps = kh * kw;
+        let vectors = outs.div_ceil(lanes);
+        let count = vectors.div_ceil(tile::most_vectors(isa));
+        let mut panels = Vec::new();
+        let (mut weights_len, mut bias_len) = (0, 0);
+        for group in 0..spec.groups / merged {
+            for i in 0..count {
+                let range = part(vectors, count, i);
+                let (first, last) = (range.start * lanes, outs.min(range.end * lanes));
+                panels.push(Panel {
+                    input: group * seen,
+                    channel: group * outs + first,
+                    channels: last - first,
+                    vectors: range.len(),
+                    weights: weights_len,
+                    bias: bias_len,
+                });
+                weights_len += taps * seen * range.len() * lanes;
+                bias_len += range.len() * lanes;
+            }
+        }
+        let mut weights = Aligned::zeroed(weights_len);
+        let mut bias = Aligned::zeroed(bias_len);
+        let out_each = spec.out_channels / spec.groups;
+        for panel in &panels {
+            let width = panel.vectors * lanes;
+            for i in 0..panel.channels {
+                let out = panel.channel + i;
+                bias[panel.bias + i] = fold.shift(out);
+                let scale = fold.scale(out);
+                // The first input channel that this output channel sees, of those that its panel does.
+                let first = out / out_each * depth - panel.input;
+                for c in 0..depth {
+                    for tap in 0..taps {
+                        let to = panel.weights + (tap * seen + first + c) * width + i;
+                        weights[to] = weight[(out * depth + c) * taps + tap] * scale;
+                    }
+                }
+            }
+        }
+        let widest = panels.iter().map(|panel| panel.vectors).max().unwrap_or(1);
+        let rows = tile::most_rows(isa, widest);
+        let zeros = vec![0.0; seen.max(spec.in_channels)];
+        Self { spec: *spec, isa, panels, weights, bias, zeros, seen, rows }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.weights.len() + self.bias.len()
+    }
+
+    /// Whether a kernel's row is one segment: its taps lie side by side in the input, zeros around it too.
+    fn reads_rows(&self, input: &Map) -> bool {
+        let (spec, [_, c, h, w]) = (&self.spec, input.shape);
+        let reach = |i: usize, windows: usize| {
+            (windows - 1) * spec.stride[i] + (spec.kernel_size[i] - 1) * spec.dilation[i] + 1
+        };
+        let windows = |i: usize, size: usize, padding: usize| {
+            (size + padding - (spec.kernel_size[i] - 1) * spec.dilation[i] - 1) / spec.stride[i] + 1
+        };
+        let p = spec.padding;
+        let down = reach(0, windows(0, h, p.top + p.bottom));
+        let across = reach(1, windows(1, w, p.left + p.right));
+        spec.kernel_size[1] > 1
+            && spec.dilation[1] == 1
+            && self.seen == c
+            && input.pixel == c
+            && input.halo.top >= p.top
+            && input.halo.left >= p.left
+            && p.top + h + input.halo.bottom >= down
+            && p.left + w + input.halo.right >= across
+    }
+
+    /// Computes; shapes, places and the activation are checked.
+    pub(super) fn run(&self, arena: &mut [f32], input: &Map, out: &Map, tail: Tail) {
+        let arena = Shared::new(arena);
+        let taps = self.spec.kernel_size[0] * self.spec.kernel_size[1];
+        let (count, length) = match self.reads_rows(input) {
+            true => (self.spec.kernel_size[0], self.spec.kernel_size[1] * self.seen),
+            false => (taps, self.seen),
+        };
+        let job = Job { conv: self, arena, input: *input, out: *out, tail, count, length };
+        let pixels = out.pixels();
+        let [blocks, groups] = self.divide(pixels, input);
+        let work = pixels.saturating_mul(self.weights.len());
+        tasks(blocks * groups, work, |task| {
+            let pixels = part(pixels, blocks, task / groups);
+            let panels = part(self.panels.len(), groups, task % groups);
+            job.task(pixels, &self.panels[panels]);
+        });
+    }
+
+    /// Into how many blocks of pixels and groups of panels the work is divided: enough tasks for the threads to share
+    /// evenly, with the least to read. Results don't depend on it.
+    fn divide(&self, pixels: usize, input: &Map) -> [usize; 2] {
+        let vectors: usize = self.weights.len() / self.isa.lanes::<f32>();
+        let wanted = (pixels.saturating_mul(vectors) / TASK).clamp(1, 8 * rayon::current_num_threads());
+        let [n, c, h, w] = input.shape;
+        let read = n * c * h * w;
+        let least = (read / NEAR).clamp(1, pixels.div_ceil(self.rows));
+        let cost = |[blocks, groups]: [usize; 2]| blocks * self.weights.len() + groups * read;
+        let mut best = [least.max(wanted).min(pixels.div_ceil(self.rows)), 1];
+        for groups in 2..=self.panels.len().min(wanted) {
+            let divided = [wanted.div_ceil(groups).max(least).min(pixels.div_ceil(self.rows)), groups];
+            let (few, fewer) = (best[0] * best[1] < wanted, divided[0] * groups > best[0] * best[1]);
+            if cost(divided) < cost(best) || (few && fewer) {
+                best = divided;
+            }
+        }
+        best
+    }
+}
+
+/// One run.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    conv: &'a Direct,
+    arena: Shared<f32>,
+    input: Map,
+    out: Map,
+    tail: Tail,
+    /// Segments of a sum, and numbers in each.
+    count: usize,
+    length: usize,
+}
+
+impl Job<'_> {
+    /// Some pixels of some panels.
+    fn task(&self, pixels: Range<usize>, panels: &[Panel]) {
+        let (conv, rows) = (self.conv, self.conv.rows);
+        let first = pixels.start;
+        let tiles = pixels.len().div_ceil(rows);
+        // Of each pixel of the block where its segments begin, tile by tile; where its result goes; and its residual.
+        let mut segments = vec![std::ptr::null(); pixels.len() * self.count];
+        for i in 0..tiles {
+            let tile = part(pixels.len(), tiles, i);
+            let (start, rows) = (tile.start * self.count, tile.len());
+            for (r, pixel) in tile.enumerate() {
+                self.segments(first + pixel, |segment, address| segments[start + segment * rows + r] = address);
+            }
+        }
+        let place = |map: &Map, pixel: usize| self.arena.get().wrapping_add(place(map, pixel));
+        let outs: Vec<*mut f32> = pixels.clone().map(|pixel| place(&self.out, pixel)).collect();
+        let residuals: Option<Vec<*const f32>> = self
+            .tail
+            .residual
+            .map(|residual| pixels.clone().map(|pixel| place(&residual, pixel).cast_const()).collect());
+        let lanes = conv.isa.lanes::<f32>();
+        for block in blocks(self.count, self.length) {
+            for panel in panels {
+                let done = block.segments.start * self.length + block.from;
+                for i in 0..tiles {
+                    let tile = part(pixels.len(), tiles, i);
+                    let place = tile.start * self.count + block.segments.start * tile.len();
+                    // SAFETY: `Conv::run` checked that all maps lie in the arena and that the output is apart from the
+                    // input; a segment's address is that of `length` numbers in the input (its halo included, where
+                    // `reads_rows` said so), or of zeros for as many channels. A panel's weights and biases were packed
+                    // for that many numbers. Other tasks write other pixels or other channels, and the instruction set
+                    // is that of `Isa::current` at packing.
+                    unsafe {
+                        let call = Tile {
+                            segments: segments.as_ptr().add(place),
+                            count: block.segments.len(),
+                            from: panel.input + block.from,
+                            length: block.length,
+                            weights: conv.weights.as_ptr().add(panel.weights + done * panel.vectors * lanes),
+                            bias: (done == 0).then(|| conv.bias.as_ptr().add(panel.bias)),
+                            residual: match &residuals {
+                                Some(residuals) if done == 0 => Some(residuals.as_ptr().add(tile.start)),
+                                _ => None,
+                            },
+                            out: outs.as_ptr().add(tile.start),
+                            channel: panel.channel,
+                            channels: panel.channels,
+                            activation: match block.is_last {
+                                true => self.tail.activation,
+                                false => Activation::Identity,
+                            },
+                        };
+                        tile::run(conv.isa, tile.len(), panel.vectors, &call);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives `each` the addresses of an output pixel's segments.
+    #[inline(always)]
+    fn segments(&self, pixel: usize, mut each: impl FnMut(usize, *const f32)) {
+        let (spec, input) = (&self.conv.spec, &self.input);
+        let [_, _, h, w] = input.shape;
+        let [_, _, oh, ow] = self.out.shape;
+        let arena = self.arena.get().cast_const();
+        let (n, rest) = (pixel / (oh * ow), pixel % (oh * ow));
+        let (y, x) = (rest / ow * spec.stride[0], rest % ow * spec.stride[1]);
+        let [kh, kw] = spec.kernel_size;
+        if self.count == kh && self.length != self.conv.seen {
+            // Rows, whose zeros around the picture are the halo's.
+            let corner = input.start + n * input.picture + y * input.row + x * input.pixel
+                - spec.padding.top * input.row
+                - spec.padding.left * input.pixel;
+            for row in 0..kh {
+                each(row, arena.wrapping_add(corner + row * spec.dilation[0] * input.row));
+            }
+            return;
+        }
+        for i in 0..kh {
+            let iy = (y + i * spec.dilation[0]).wrapping_sub(spec.padding.top);
+            for j in 0..kw {
+                let ix = (x + j * spec.dilation[1]).wrapping_sub(spec.padding.left);
+                let address = match iy < h && ix < w {
+                    true => arena.wrapping_add(input.at(n, iy, ix)),
+                    false => self.conv.zeros.as_ptr(),
+                };
+                each(i * kw + j, address);
+            }
+        }
+    }
+}
+
+/// The place of the `pixel`-th pixel of all pictures.
+pub(super) fn place(map: &Map, pixel: usize) -> usize {
+    if map.is_even() {
+        return map.start + pixel * map.pixel;
+    }
+    let [_, _, h, w] = map.shape;
+    map.at(pixel / (h * w), pixel / w % h, pixel % w)
+}
+
+/// A part of all sums.
+struct Block {
+    segments: Range<usize>,
+    from: usize,
+    length: usize,
+    is_last: bool,
+}
+
+/// Divides sums over `count` segments of `length` numbers into blocks: several segments each, or a part of one.
+fn blocks(count: usize, length: usize) -> impl Iterator<Item = Block> {
+    let parts = length.div_ceil(BLOCK).max(1);
+    let each = (BLOCK / length.max(1)).max(1);
+    let groups = count.div_ceil(each);
+    (0..groups * parts).map(move |i| {
+        let (segments, within) = (part(count, groups, i / parts), part(length, parts, i % parts));
+        let is_last = i + 1 == groups * parts;
+        Block { segments, from: within.start, length: within.len(), is_last }
+    })
+}

@@ -1,0 +1,155 @@
+//! The register tile: some pixels by some vectors of output channels.
+//!
+//! A pixel's numbers are multiplied one at a time with vectors of weights. Where they lie is given by an address for
+//! each pixel and each *segment* of the sum, so that a segment may be a kernel's tap, or a whole row of a kernel, of
+//! any pixel anywhere; the zeros around a picture are an address like any other.
+
+#![expect(unsafe_code, reason = "addresses of pixels, and vector loads and stores")]
+
+use crate::activation::Activation;
+use crate::epilogue::finish;
+#[cfg(target_arch = "x86_64")]
+use crate::isa::{on_avx2, on_avx512};
+use crate::isa::{Isa, Kernel};
+use crate::simd::Lanes;
+
+/// A tile's sums, and what follows them.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    /// Segment by segment the addresses of the pixels, as many as the tile has rows.
+    pub(super) segments: *const *const f32,
+    /// How many segments.
+    pub(super) count: usize,
+    /// Where in each segment the sum begins, and how many numbers of it are summed.
+    pub(super) from: usize,
+    pub(super) length: usize,
+    /// Packed: for each number of the sum the tile's vectors.
+    pub(super) weights: *const f32,
+    /// The tile's vectors of biases; or none, to add to what is there.
+    pub(super) bias: Option<*const f32>,
+    /// For each pixel where another summand lies, counted from `channel` on.
+    pub(super) residual: Option<*const *const f32>,
+    /// For each pixel where the result goes, counted from `channel` on.
+    pub(super) out: *const *mut f32,
+    pub(super) channel: usize,
+    /// Channels of the result: the last vector may be cut.
+    pub(super) channels: usize,
+    pub(super) activation: Activation,
+}
+
+/// Vectors across the widest tile.
+pub(super) fn most_vectors(isa: Isa) -> usize {
+    match isa {
+        Isa::Avx512 => 4,
+        Isa::Avx2 | Isa::Portable => 2,
+    }
+}
+
+/// Pixels of a tile of so many vectors: sums, weights and a broadcast fit into the registers, and the addresses into
+/// the others.
+pub(super) fn most_rows(isa: Isa, vectors: usize) -> usize {
+    match (isa, vectors) {
+        (Isa::Avx512, 4) | (Isa::Avx2 | Isa::Portable, 2) => 6,
+        _ => 8,
+    }
+}
+
+/// Computes a tile of `1..=most_rows` pixels by `1..=most_vectors` vectors.
+///
+/// # Safety
+/// Everything that the tile names can be read or written; `isa` was found on this machine.
+pub(super) unsafe fn run(isa: Isa, rows: usize, vectors: usize, tile: &Tile) {
+    debug_assert!(vectors <= most_vectors(isa) && rows <= most_rows(isa, vectors), "a tile too large");
+    macro_rules! sized {
+        ($on:path: $($vectors:literal by $($rows:literal)*,)*) => {
+            match (vectors, rows) {
+                $($(($vectors, $rows) => $on(Sized::<$rows, $vectors>(tile)),)*)*
+                _ => {}
+            }
+        };
+    }
+    // SAFETY: of the two calls on vectors of instruction sets, the caller's promise.
+    #[cfg(target_arch = "x86_64")]
+    match isa {
+        Isa::Avx512 => unsafe {
+            sized!(on_avx512: 1 by 1 2 3 4 5 6 7 8, 2 by 1 2 3 4 5 6 7 8, 3 by 1 2 3 4 5 6 7 8, 4 by 1 2 3 4 5 6,);
+        },
+        // SAFETY: as above.
+        Isa::Avx2 => unsafe { sized!(on_avx2: 1 by 1 2 3 4 5 6 7 8, 2 by 1 2 3 4 5 6,) },
+        Isa::Portable => sized!(portable: 1 by 1 2 3 4 5 6 7 8, 2 by 1 2 3 4 5 6,),
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    sized!(portable: 1 by 1 2 3 4 5 6 7 8, 2 by 1 2 3 4 5 6,);
+}
+
+#[inline(never)]
+fn portable<K: Kernel<f32>>(kernel: K) {
+    kernel.run::<<f32 as crate::Element>::Portable>();
+}
+
+/// A tile of a size that the compiler knows.
+struct Sized<'a, const R: usize, const V: usize>(&'a Tile);
+
+impl<const R: usize, const V: usize> Kernel<f32> for Sized<'_, R, V> {
+    #[inline(always)]
+    fn run<S: Lanes<Elem = f32>>(self) {
+        let tile = self.0;
+        let mut sums = [[S::splat(0.0); V]; R];
+        let mut weights = tile.weights;
+        // SAFETY: by the contract of `run`, so many segments have the addresses of `R` pixels, which have so many
+        // numbers, and so many times `V` vectors of weights lie one behind the other.
+        unsafe {
+            for segment in 0..tile.count {
+                let mut pixels = [std::ptr::null(); R];
+                for (r, pixel) in pixels.iter_mut().enumerate() {
+                    *pixel = (*tile.segments.add(segment * R + r)).add(tile.from);
+                }
+                for k in 0..tile.length {
+                    let mut b = [S::splat(0.0); V];
+                    for (v, b) in b.iter_mut().enumerate() {
+                        *b = S::load(weights.add(v * S::N));
+                    }
+                    weights = weights.add(V * S::N);
+                    for r in 0..R {
+                        let a = S::splat(*pixels[r].add(k));
+                        for v in 0..V {
+                            sums[r][v] = sums[r][v].fma(a, b[v]);
+                        }
+                    }
+                }
+            }
+            for r in 0..R {
+                let out = (*tile.out.add(r)).add(tile.channel);
+                let residual = tile.residual.map(|residual| (*residual.add(r)).add(tile.channel));
+                for v in 0..V {
+                    let at = v * S::N;
+                    let count = if tile.channels < at + S::N { tile.channels - at } else { S::N };
+                    let before = match tile.bias {
+                        Some(bias) => S::load(bias.add(at)),
+                        None => some(out.add(at), count),
+                    };
+                    let residual = match residual {
+                        Some(residual) => Some(some::<S>(residual.add(at), count)),
+                        None => None,
+                    };
+                    let sum = finish(sums[r][v], None, Some(before), residual, tile.activation);
+                    if count == S::N {
+                        sum.store(out.add(at));
+                    } else {
+                        sum.store_part(out.add(at), count);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The first `count` numbers there, whole vectors by the faster instruction.
+///
+/// # Safety
+/// They can be read.
+#[inline(always)]
+unsafe fn some<S: Lanes<Elem = f32>>(from: *const f32, count: usize) -> S {
+    // SAFETY: the caller's promise.
+    unsafe { if count == S::N { S::load(from) } else { S::load_part(from, count) } }
+}

@@ -1,0 +1,433 @@
+//! Winograd's F(4x4, 3x3), channels innermost: 36 products for each sixteen outputs instead of 144.
+//!
+//! Some tiles at a time are transformed, vector by vector of channels; then each of a tile's 36 numbers is a product of
+//! its own, by the same register tile as all others; and the sums become pixels, with all that follows them. A dilated
+//! convolution is as many plain ones as the square of its dilation, on every so many pixels: only where a tile's pixels
+//! lie differs.
+
+#![expect(unsafe_code, reason = "tasks share the arena, and tiles are read and written through addresses")]
+
+use std::ops::Range;
+
+use super::conv::{Fold, Tail};
+use super::map::Map;
+use super::tile::{self, Tile};
+use crate::activation::Activation;
+use crate::conv::Conv2d;
+use crate::conv::winograd::transform::{IN, Line, OUT, PRODUCTS, Pixels, Source, Weight};
+use crate::epilogue::finish;
+use crate::error::Shape;
+use crate::isa::{Isa, Kernel, dispatch};
+use crate::par::{Shared, part, tasks};
+use crate::scratch::{self, Aligned};
+use crate::simd::Lanes;
+
+/// Numbers between the products, so that not all of them begin in the same set of a cache.
+const GAP: usize = 16;
+/// The most numbers that a task's tiles take, and the most tiles.
+const ROOM: usize = 1 << 20;
+const TILES: usize = 64;
+
+/// Packed weights.
+pub(super) struct Winograd {
+    spec: Conv2d,
+    isa: Isa,
+    panels: Vec<Panel>,
+    /// Product by product, panel by panel; in a panel for each input channel a row of output channels.
+    weights: Aligned<f32>,
+    bias: Aligned<f32>,
+    zeros: Vec<f32>,
+    rows: usize,
+}
+
+/// Output channels that are computed together.
+#[derive(Clone, Copy, Debug)]
+struct Panel {
+    channel: usize,
+    channels: usize,
+    vectors: usize,
+}
+
+impl std::fmt::Debug for Winograd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Winograd").field("spec", &self.spec).finish()
+    }
+}
+
+/// Whether it can compute a convolution.
+pub(super) fn fits(spec: &Conv2d) -> bool {
+    spec.kernel_size == [3, 3]
+        && spec.stride == [1, 1]
+        && spec.groups == 1
+        && spec.dilation[0] == spec.dilation[1]
+}
+
+/// Tiles of one picture.
+fn tiles(spec: &Conv2d, [_, _, oh, ow]: Shape) -> usize {
+    axis(spec.dilation[0], oh).len() * axis(spec.dilation[1], ow).len()
+}
+
+/// Whether it is expected to be faster than all products, by a model of cycles: of arithmetic, and of reading weights,
+/// which are four times as many, from memory.
+pub(super) fn pays(spec: &Conv2d, output: Shape, isa: Isa) -> bool {
+    if !fits(spec) || spec.in_channels < 8 || spec.out_channels < 8 {
+        return false;
+    }
+    let [n, _, oh, ow] = output;
+    let (pictures, c, k) = (n as f64, spec.in_channels as f64, spec.out_channels as f64);
+    let lanes = isa.lanes::<f32>() as f64;
+    let each_cycle = if isa == Isa::Avx512 { 1.0 } else { 2.0 };
+    let (vectors_in, vectors_out) = ((c / lanes).ceil(), (k / lanes).ceil());
+    let tiles = pictures * tiles(spec, output) as f64;
+    let threads = rayon::current_num_threads() as f64;
+    let read = |numbers: f64| numbers * 4.0 / MEMORY;
+    let direct = (pictures * (oh * ow) as f64 * 9.0 * c * vectors_out / each_cycle / threads).max(read(9.0 * c * k));
+    let products = tiles * 36.0 * c * vectors_out / each_cycle;
+    let transforms = tiles * (vectors_in + vectors_out) * TRANSFORM / each_cycle;
+    let winograd = ((products + transforms) / threads).max(read(36.0 * c * k));
+    winograd < direct
+}
+
+/// Bytes of weights that memory gives in a cycle, whatever the threads.
+const MEMORY: f64 = 6.0;
+/// Vector operations of a transform of a tile's vector, loads and stores among them.
+const TRANSFORM: f64 = 250.0;
+
+impl Winograd {
+    pub(super) fn new(spec: &Conv2d, weight: &[f32], fold: Fold<'_>, isa: Isa) -> Self {
+        let lanes = isa.lanes::<f32>();
+        let vectors = spec.out_channels.div_ceil(lanes);
+        let count = vectors.div_ceil(tile::most_vectors(isa));
+        let panel = |i| {
+            let range = part(vectors, count, i);
+            let (first, last) = (range.start * lanes, spec.out_channels.min(range.end * lanes));
+            Panel { channel: first, channels: last - first, vectors: range.len() }
+        };
+        let panels: Vec<Panel> = (0..count).map(panel).collect();
+        let mut bias = Aligned::zeroed(vectors * lanes);
+        for channel in 0..spec.out_channels {
+            bias[channel] = fold.shift(channel);
+        }
+        let product = spec.in_channels * vectors * lanes + GAP;
+        let mut weights = Aligned::zeroed(PRODUCTS * product);
+        let shared = Shared::new(&mut weights);
+        tasks(panels.len() * spec.in_channels, weight.len() * 16, |task| {
+            let (panel, c) = (panels[task / spec.in_channels], task % spec.in_channels);
+            dispatch(isa, Transform { spec, weight, fold, panel, c, to: shared, product });
+        });
+        let widest = panels.iter().map(|panel| panel.vectors).max().unwrap_or(1);
+        let rows = tile::most_rows(isa, widest);
+        let zeros = vec![0.0; spec.in_channels.max(vectors * lanes)];
+        Self { spec: *spec, isa, panels, weights, bias, zeros, rows }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.weights.len() + self.bias.len()
+    }
+
+    /// Numbers between the 36 products of packed weights.
+    fn product(&self) -> usize {
+        self.spec.in_channels * self.bias.len() + GAP
+    }
+
+    /// About how many numbers a task works in.
+    pub(super) fn working(&self, output: Shape) -> usize {
+        let all = output[0] * tiles(&self.spec, output);
+        PRODUCTS * self.divide(all)[2] * (self.spec.in_channels + self.bias.len())
+    }
+
+    /// Into how many blocks of tiles and groups of panels the work is divided, and the most tiles in a block. Results
+    /// don't depend on it.
+    fn divide(&self, all: usize) -> [usize; 3] {
+        let threads = rayon::current_num_threads();
+        let each = PRODUCTS * (self.spec.in_channels + self.bias.len());
+        let most = (ROOM / each).clamp(self.rows.min(all), TILES);
+        // As many blocks as the cache wants, or as keep all threads busy if weights are few to read again.
+        let mut blocks = all.div_ceil(most);
+        if self.weights.len() < ROOM {
+            let wanted = (2 * threads).min(all.div_ceil(self.rows));
+            blocks = blocks.max(wanted);
+        }
+        if blocks > 1 {
+            blocks = blocks.next_multiple_of(threads).min(all);
+        }
+        let groups = threads.div_ceil(blocks).min(self.panels.len());
+        [blocks, groups, all.div_ceil(blocks)]
+    }
+
+    /// Computes; shapes, places and the activation are checked.
+    pub(super) fn run(&self, arena: &mut [f32], input: &Map, out: &Map, tail: Tail) {
+        let arena = Shared::new(arena);
+        let dilation = self.spec.dilation;
+        let [n, _, oh, ow] = out.shape;
+        let (rows, columns) = (axis(dilation[0], oh), axis(dilation[1], ow));
+        let all = n * rows.len() * columns.len();
+        let [blocks, groups, _] = self.divide(all);
+        let job = Job { conv: self, arena, input, out, tail, rows: &rows, columns: &columns };
+        tasks(blocks * groups, usize::MAX, |task| {
+            let tiles = part(all, blocks, task / groups);
+            let panels = part(self.panels.len(), groups, task % groups);
+            job.task(tiles, &self.panels[panels]);
+        });
+    }
+}
+
+/// The first pixels of the tiles along a side: those of each phase of the dilation by fours.
+fn axis(dilation: usize, size: usize) -> Vec<usize> {
+    let phases = (0..dilation.min(size)).map(|phase| (phase, (size - phase).div_ceil(dilation)));
+    phases.flat_map(|(phase, count)| (0..count).step_by(OUT).map(move |i| phase + i * dilation)).collect()
+}
+
+/// One run.
+struct Job<'a> {
+    conv: &'a Winograd,
+    arena: Shared<f32>,
+    input: &'a Map,
+    out: &'a Map,
+    tail: Tail,
+    rows: &'a [usize],
+    columns: &'a [usize],
+}
+
+impl Job<'_> {
+    /// Picture, row and column of a tile's first output.
+    fn corner(&self, tile: usize) -> [usize; 3] {
+        let (rows, columns) = (self.rows.len(), self.columns.len());
+        let (n, rest) = (tile / (rows * columns), tile % (rows * columns));
+        [n, self.rows[rest / columns], self.columns[rest % columns]]
+    }
+
+    /// Some tiles of some panels.
+    fn task(&self, tiles: Range<usize>, panels: &[Panel]) {
+        let (conv, lanes) = (self.conv, self.conv.isa.lanes::<f32>());
+        let (Some(first), Some(last)) = (panels.first(), panels.last()) else { return };
+        let width = conv.spec.in_channels.next_multiple_of(lanes);
+        let outs = (last.channel + last.channels - first.channel).next_multiple_of(lanes);
+        let count = tiles.len();
+        let (seen, made) = (count * width + GAP, count * outs + GAP);
+        let mut sources = scratch::take::<f32>(PRODUCTS * seen);
+        let mut sums = scratch::take::<f32>(PRODUCTS * made);
+        for (i, tile) in tiles.clone().enumerate() {
+            let pixels = self.sources(tile);
+            let (to, c) = (sources[i * width..].as_mut_ptr(), conv.spec.in_channels);
+            dispatch(conv.isa, IntoTile { pixels, channels: c, to, step: seen });
+        }
+        let rows = count.div_ceil(conv.rows);
+        for product in 0..PRODUCTS {
+            let (from, to) = (&sources[product * seen..], &mut sums[product * made..]);
+            let segments: Vec<*const f32> = (0..count).map(|i| from[i * width..].as_ptr()).collect();
+            let out: Vec<*mut f32> = (0..count).map(|i| to[i * outs..].as_mut_ptr()).collect();
+            for panel in panels {
+                for i in 0..rows {
+                    let some = part(count, rows, i);
+                    let weights = product * conv.product() + panel.channel * conv.spec.in_channels;
+                    // SAFETY: each tile has as many numbers of this product as there are input channels, and room for
+                    // the sums of all panels in whole vectors; the weights were packed so, for this instruction set.
+                    unsafe {
+                        let call = Tile {
+                            segments: segments.as_ptr().add(some.start),
+                            count: 1,
+                            from: 0,
+                            length: conv.spec.in_channels,
+                            weights: conv.weights.as_ptr().add(weights),
+                            bias: Some(conv.zeros.as_ptr()),
+                            residual: None,
+                            out: out.as_ptr().add(some.start),
+                            channel: panel.channel - first.channel,
+                            channels: panel.vectors * lanes,
+                            activation: Activation::Identity,
+                        };
+                        tile::run(conv.isa, some.len(), panel.vectors, &call);
+                    }
+                }
+            }
+        }
+        for (i, tile) in tiles.enumerate() {
+            let from = sums[i * outs..].as_ptr();
+            let channels = first.channel..last.channel + last.channels;
+            dispatch(conv.isa, FromTile { job: self, tile: self.corner(tile), channels, from, step: made });
+        }
+    }
+
+    /// Where the pixels that a tile sees lie: zeros beyond the picture.
+    fn sources(&self, tile: usize) -> [*const f32; PRODUCTS] {
+        let [n, y, x] = self.corner(tile);
+        let (spec, [_, _, h, w]) = (&self.conv.spec, self.input.shape);
+        let mut pixels = [self.conv.zeros.as_ptr(); PRODUCTS];
+        for i in 0..IN {
+            let y = (y + i * spec.dilation[0]).wrapping_sub(spec.padding.top);
+            for j in 0..IN {
+                let x = (x + j * spec.dilation[1]).wrapping_sub(spec.padding.left);
+                if y < h && x < w {
+                    pixels[i * IN + j] = self.arena.get().wrapping_add(self.input.at(n, y, x)).cast_const();
+                }
+            }
+        }
+        pixels
+    }
+}
+
+/// Transforms a tile's pixels.
+struct IntoTile {
+    pixels: [*const f32; PRODUCTS],
+    channels: usize,
+    to: *mut f32,
+    step: usize,
+}
+
+impl Kernel<f32> for IntoTile {
+    #[inline(always)]
+    fn run<S: Lanes<Elem = f32>>(self) {
+        let mut channel = 0;
+        while channel < self.channels {
+            let count = S::N.min(self.channels - channel);
+            let mut half = [[S::splat(0.0); IN]; IN];
+            for j in 0..IN {
+                let mut column = [S::splat(0.0); IN];
+                for (i, x) in column.iter_mut().enumerate() {
+                    // SAFETY: an address is that of a pixel's channels, or of as many zeros.
+                    *x = unsafe {
+                        let from = self.pixels[i * IN + j].add(channel);
+                        if count == S::N { S::load(from) } else { S::load_part(from, count) }
+                    };
+                }
+                for (row, x) in half.iter_mut().zip(Source::line(column)) {
+                    row[j] = x;
+                }
+            }
+            for (i, row) in half.into_iter().enumerate() {
+                for (j, x) in Source::line(row).into_iter().enumerate() {
+                    // SAFETY: a tile has room for whole vectors of each product.
+                    unsafe { x.store(self.to.add((i * IN + j) * self.step + channel)) };
+                }
+            }
+            channel += S::N;
+        }
+    }
+}
+
+/// Makes pixels of a tile's sums.
+struct FromTile<'a> {
+    job: &'a Job<'a>,
+    tile: [usize; 3],
+    channels: Range<usize>,
+    from: *const f32,
+    step: usize,
+}
+
+impl Kernel<f32> for FromTile<'_> {
+    #[inline(always)]
+    fn run<S: Lanes<Elem = f32>>(self) {
+        let (job, [n, y, x]) = (self.job, self.tile);
+        let [_, _, oh, ow] = job.out.shape;
+        let [dy, dx] = job.conv.spec.dilation;
+        // How many of the tile's rows and columns are in the picture.
+        let rows = (oh - y).div_ceil(dy).min(OUT);
+        let columns = (ow - x).div_ceil(dx).min(OUT);
+        let arena = job.arena.get();
+        let out = job.out.at(n, y, x);
+        let (down, across) = (dy * job.out.row, dx * job.out.pixel);
+        let residual = job.tail.residual.map(|map| (map.at(n, y, x), dy * map.row, dx * map.pixel));
+        let mut channel = self.channels.start;
+        while channel < self.channels.end {
+            let count = S::N.min(self.channels.end - channel);
+            let from = self.from.wrapping_add(channel - self.channels.start);
+            let mut half = [[S::splat(0.0); IN]; OUT];
+            for j in 0..IN {
+                let mut column = [S::splat(0.0); IN];
+                for (i, x) in column.iter_mut().enumerate() {
+                    // SAFETY: a tile has whole vectors of each product's sums.
+                    *x = unsafe { S::load(from.add((i * IN + j) * self.step)) };
+                }
+                for (row, x) in half.iter_mut().zip(Pixels::line(column)) {
+                    row[j] = x;
+                }
+            }
+            // SAFETY: biases are whole vectors; the pixels lie in the picture, and so in the maps, which `Conv::run`
+            // checked. Tasks write other pixels or other channels.
+            unsafe {
+                let bias = S::load(job.conv.bias.as_ptr().add(channel));
+                for (i, row) in half.into_iter().enumerate().take(rows) {
+                    for (j, x) in Pixels::line(row).into_iter().enumerate() {
+                        if j >= columns {
+                            break;
+                        }
+                        let residual = match residual {
+                            Some((at, down, across)) => {
+                                Some(S::load_part(arena.add(at + i * down + j * across + channel), count))
+                            }
+                            None => None,
+                        };
+                        let sum = finish(x, None, Some(bias), residual, job.tail.activation);
+                        let to = arena.add(out + i * down + j * across + channel);
+                        if count == S::N {
+                            sum.store(to);
+                        } else {
+                            sum.store_part(to, count);
+                        }
+                    }
+                }
+            }
+            channel += S::N;
+        }
+    }
+}
+
+/// Transforms the weights from one input channel to a panel.
+struct Transform<'a> {
+    spec: &'a Conv2d,
+    weight: &'a [f32],
+    fold: Fold<'a>,
+    panel: Panel,
+    c: usize,
+    to: Shared<f32>,
+    product: usize,
+}
+
+impl Kernel<f32> for Transform<'_> {
+    #[inline(always)]
+    fn run<S: Lanes<Elem = f32>>(self) {
+        const TAPS: usize = 9;
+        /// Numbers of the widest vector.
+        const MOST: usize = 16;
+        let (panel, channels) = (self.panel, self.spec.in_channels);
+        let width = panel.vectors * S::N;
+        for vector in 0..panel.vectors {
+            let mut taps = [[0.0; MOST]; TAPS];
+            for lane in 0..S::N.min(MOST) {
+                let out = panel.channel + vector * S::N + lane;
+                if out >= self.spec.out_channels {
+                    break;
+                }
+                let scale = self.fold.scale(out);
+                let from = &self.weight[(out * channels + self.c) * TAPS..][..TAPS];
+                for (tap, weight) in taps.iter_mut().zip(from) {
+                    tap[lane] = weight * scale;
+                }
+            }
+            let mut half = [[S::splat(0.0); 3]; IN];
+            for j in 0..3 {
+                // SAFETY: a vector has at most `MOST` numbers.
+                let column = unsafe {
+                    [
+                        S::load(taps[j].as_ptr()),
+                        S::load(taps[3 + j].as_ptr()),
+                        S::load(taps[6 + j].as_ptr()),
+                    ]
+                };
+                for (row, x) in half.iter_mut().zip(Weight::line(column)) {
+                    row[j] = x;
+                }
+            }
+            let place = panel.channel * channels + self.c * width + vector * S::N;
+            for (i, row) in half.into_iter().enumerate() {
+                for (j, x) in Weight::line(row).into_iter().enumerate() {
+                    let at = (i * IN + j) * self.product + place;
+                    // SAFETY: of each product the weights have whole vectors of all panels for each input channel;
+                    // other tasks write other channels'.
+                    unsafe { x.store(self.to.get().add(at)) };
+                }
+            }
+        }
+    }
+}

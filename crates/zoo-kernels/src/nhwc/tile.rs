@@ -118,10 +118,18 @@ impl<const R: usize, const V: usize> Kernel<f32> for Sized<'_, R, V> {
                     }
                 }
             }
-            for r in 0..R {
+            // Through memory, once: what follows is a loop too long to be unrolled, and indexing the sums in it would
+            // keep them there throughout.
+            let mut done = [[[0.0; WIDEST]; V]; R];
+            for (sums, done) in sums.iter().zip(&mut done) {
+                for (sum, done) in sums.iter().zip(done) {
+                    sum.store(done.as_mut_ptr());
+                }
+            }
+            for (r, done) in done.iter().enumerate() {
                 let out = (*tile.out.add(r)).add(tile.channel);
                 let residual = tile.residual.map(|residual| (*residual.add(r)).add(tile.channel));
-                for v in 0..V {
+                for (v, done) in done.iter().enumerate() {
                     let at = v * S::N;
                     let count = if tile.channels < at + S::N { tile.channels - at } else { S::N };
                     let before = match tile.bias {
@@ -132,7 +140,7 @@ impl<const R: usize, const V: usize> Kernel<f32> for Sized<'_, R, V> {
                         Some(residual) => Some(some::<S>(residual.add(at), count)),
                         None => None,
                     };
-                    let sum = finish(sums[r][v], None, Some(before), residual, tile.activation);
+                    let sum = finish(S::load(done.as_ptr()), None, Some(before), residual, tile.activation);
                     if count == S::N {
                         sum.store(out.add(at));
                     } else {
@@ -143,6 +151,9 @@ impl<const R: usize, const V: usize> Kernel<f32> for Sized<'_, R, V> {
         }
     }
 }
+
+/// Numbers of the widest vector.
+const WIDEST: usize = 16;
 
 /// The first `count` numbers there, whole vectors by the faster instruction.
 ///

@@ -66,7 +66,7 @@ pub use ops::{
     SelectChannels, Softmax, Subsample, Upsample,
 };
 pub use pass::{Gradients, Pass};
-pub use plan::{Frozen, Plan, Route, Step};
+pub use plan::{Frozen, Plan, Route, Source, Step, ValueId};
 pub use scope::Scope;
 pub use shape::Shape;
 pub use transform::Carry;

@@ -153,18 +153,19 @@ impl Conv {
         }
     }
 
-    /// Computes `out` from `input`, both in `arena`. The residual may lie where the output does.
+    /// Computes `out` from `input`, both in `arena`, for any number of pictures. The residual may lie where the output
+    /// does.
     ///
     /// # Errors
     /// Maps of other shapes, outside of the arena or over each other; an activation that isn't done here.
     pub fn run(&self, arena: &mut [f32], input: Map, out: Map, tail: Tail) -> Result<()> {
-        check_shape("input", input.shape, self.input)?;
-        check_shape("output", out.shape, self.output)?;
+        check_shape("input", input.shape, of_batch(self.input, out.shape[0]))?;
+        check_shape("output", out.shape, of_batch(self.output, input.shape[0]))?;
         input.check(OP, arena.len())?;
         out.check(OP, arena.len())?;
         out.check_apart(OP, &input)?;
         if let Some(residual) = tail.residual {
-            check_shape("residual", residual.shape, self.output)?;
+            check_shape("residual", residual.shape, out.shape)?;
             residual.check(OP, arena.len())?;
             if !residual.is_same(&out) {
                 out.check_apart(OP, &residual)?;
@@ -190,6 +191,10 @@ impl Conv {
     pub fn spec(&self) -> &Conv2d {
         &self.spec
     }
+}
+
+fn of_batch([_, c, h, w]: Shape, n: usize) -> Shape {
+    [n, c, h, w]
 }
 
 /// Refuses a map of another shape than was compiled for.

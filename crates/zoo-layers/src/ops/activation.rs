@@ -79,7 +79,7 @@ impl Operation for Activation {
 
 impl Activation {
     /// What the kernels call it; a scaled tanh they don't know.
-    pub(crate) const fn in_kernels(self) -> Option<zoo_kernels::Activation> {
+    pub const fn in_kernels(self) -> Option<zoo_kernels::Activation> {
         match self {
             Self::Relu => Some(zoo_kernels::Activation::Relu),
             Self::Relu6 => Some(zoo_kernels::Activation::Relu6),

@@ -177,8 +177,8 @@ impl Operation for AdaptiveAvgPool2d {
 }
 
 impl AvgPool2d {
-    /// What the kernels call it, for inputs of this size.
-    fn spec(&self, [_, _, height, width]: [usize; 4]) -> pool::Pool2d {
+    /// What the kernels call it, for inputs of these dimensions, batch first.
+    pub fn spec(&self, [_, _, height, width]: [usize; 4]) -> pool::Pool2d {
         pool_spec(&self.window(), self.rounding, self.divisor == Divisor::Window, [height, width])
     }
 }

@@ -205,8 +205,8 @@ impl Operation for Conv2d {
 }
 
 impl Conv2d {
-    /// What the kernels call it, for inputs of these dimensions.
-    pub(super) fn spec(&self, [_, channels, height, width]: [usize; 4]) -> conv::Conv2d {
+    /// What the kernels call it, for inputs of these dimensions, batch first.
+    pub fn spec(&self, [_, channels, height, width]: [usize; 4]) -> conv::Conv2d {
         conv::Conv2d {
             in_channels: channels,
             out_channels: self.out_channels,

@@ -138,7 +138,7 @@ impl CpuKernel for FoldedLinear {
     }
 }
 
-fn no_way_back(op: &'static str) -> KernelError {
+pub(super) fn no_way_back(op: &'static str) -> KernelError {
     KernelError::Value {
         op,
         what: "way back",

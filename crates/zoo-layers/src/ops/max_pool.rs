@@ -110,8 +110,8 @@ pub(super) fn pool_output(inputs: &[Shape], window: &Window, rounding: Rounding)
 }
 
 impl MaxPool2d {
-    /// What the kernels call it, for inputs of this size.
-    fn spec(&self, [_, _, height, width]: [usize; 4]) -> pool::Pool2d {
+    /// What the kernels call it, for inputs of these dimensions, batch first.
+    pub fn spec(&self, [_, _, height, width]: [usize; 4]) -> pool::Pool2d {
         pool_spec(&self.window(), self.rounding, true, [height, width])
     }
 }

@@ -120,6 +120,12 @@ impl Operation for ScaleChannels {
         shared(*self)
     }
 
+    fn fused(&self, _mode: Mode, following: &Following<'_>) -> Option<Arc<dyn Kernel>> {
+        let fits = following.norm.is_none() && !following.way_back;
+        let activation = known(following.activation).filter(|_| fits)?;
+        shared(ScaleAddKernel { sum: following.sum, activation })
+    }
+
     fn forward(&self, call: Call<'_>) -> Result<Tensor> {
         let [map, scale] = call.inputs else {
             candle_core::bail!(
@@ -129,6 +135,48 @@ impl Operation for ScaleChannels {
         };
         let (n, c, _, _) = map.dims4()?;
         map.broadcast_mul(&scale.reshape((n, c, 1, 1))?)
+    }
+}
+
+/// A map times its scales, the addition of the last argument if there is one, and the activation that follows. It has
+/// no way back.
+#[derive(Clone, Copy, Debug)]
+struct ScaleAddKernel {
+    sum: bool,
+    activation: zoo_kernels::Activation,
+}
+
+impl CpuKernel for ScaleAddKernel {
+    fn name(&self) -> &'static str {
+        "scale_channels"
+    }
+
+    fn works_in_place(&self) -> bool {
+        true
+    }
+
+    fn has_gradient(&self, _index: usize) -> bool {
+        false
+    }
+
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, saved, in_place, random } = run;
+        ScaleChannels.compute(Forward { args, out: &mut *out, saved, in_place, random })?;
+        let addend = args.last().filter(|_| self.sum);
+        over(out, 1, PIECE, |at, from, into| match addend {
+            Some(addend) => {
+                activation::add_forward(self.activation, from, &addend.data[at..at + from.len()], into)
+            }
+            None => activation::forward(self.activation, from, into),
+        })
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        _back: Backward<'_, T>,
+        _grads: &mut [Option<&mut [T]>],
+    ) -> Result<(), KernelError> {
+        Err(super::folded::no_way_back("scale_channels"))
     }
 }
 

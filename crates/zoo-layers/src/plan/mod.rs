@@ -17,8 +17,8 @@ use crate::{Error, Graph, Mode, Node, Result, Shape, kernel::Kernel};
 
 pub use route::{Frozen, Route};
 
-/// A value's place in [`Plan::values`].
-pub(crate) type ValueId = usize;
+/// A value's number in its [`Plan`].
+pub type ValueId = usize;
 
 /// What runs, from given values to wanted ones and back.
 #[derive(Clone, Debug)]
@@ -79,6 +79,26 @@ impl Step {
         self.how == How::InPlace
     }
 
+    /// The kernel that runs it, if one does.
+    pub fn kernel(&self) -> Option<&Arc<dyn Kernel>> {
+        self.kernel.as_ref()
+    }
+
+    /// What it reads: the first node's inputs and parameters, then a norm's parameters, then the other addend of a sum.
+    pub fn args(&self) -> &[Source] {
+        &self.args
+    }
+
+    /// The value that it gives.
+    pub fn out(&self) -> ValueId {
+        self.out
+    }
+
+    /// The values that nothing reads behind it.
+    pub fn dies(&self) -> &[ValueId] {
+        &self.dies
+    }
+
     /// The first node.
     pub(crate) fn node(&self) -> Node {
         self.nodes[0]
@@ -92,7 +112,8 @@ impl Step {
 
 /// Where an argument comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub enum Source {
+    /// An earlier step, or the caller.
     Value(ValueId),
     /// A node's parameter, by its place.
     Param(Node, usize),
@@ -230,6 +251,26 @@ impl Plan {
     /// What runs, in order.
     pub fn steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    /// How many values there are, on the way forward and back.
+    pub fn values(&self) -> usize {
+        self.values.len()
+    }
+
+    /// A value's shape for one picture. The number must be of this plan.
+    pub fn shape(&self, value: ValueId) -> Shape {
+        self.values[value].shape
+    }
+
+    /// The values that are given, in the order of the route's sources.
+    pub fn sources(&self) -> &[ValueId] {
+        &self.sources
+    }
+
+    /// The values that are asked for, in the order of the route's targets.
+    pub fn targets(&self) -> &[ValueId] {
+        &self.targets
     }
 
     /// The numbers that are kept for the way back when `batch` pictures have gone forward, the results among them, what

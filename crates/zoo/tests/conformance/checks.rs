@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
+use zoo_engine::Engine;
 use zoo_layers::{Graph, Mode, Net, Node, Op, Outputs, Param, Plan, Role, Route, rng::Stream};
 
 use crate::figures::{here, names_and_shapes, published, totals};
@@ -129,6 +130,37 @@ pub(crate) fn answers_depend_on_nothing_else(net: &Net) {
 }
 
 /// Written to a file and read again, strictly, it gives the same bits.
+/// The compiled network answers as the network does: for a batch, for one picture of it (in the same bits), and nearer
+/// without Winograd's transforms.
+pub(crate) fn the_engine_agrees(net: &Net) {
+    let graph = net.graph();
+    for (param, variable) in net.trainable().unwrap() {
+        // What starts as nothing would hide what is computed wrongly before it.
+        let size = variable.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        if size == 0.0 {
+            variable.set(&(noise(&param.shape, &param.name) * 0.3).unwrap()).unwrap();
+        }
+    }
+    let pictures = pictures(graph, 2, "engine");
+    let [channels, height, width] = graph.input().dims()[..] else { panic!("a picture is a map") };
+    let values = pictures.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let wanted = net.outputs(&pictures, Mode::Eval).unwrap();
+    for (exact, tolerance) in [(false, 2e-5), (true, 5e-6)] {
+        let engine =
+            Engine::compile(graph, net, [2, channels, height, width], zoo_engine::Options { exact }).unwrap();
+        let results = engine.run(&values).unwrap();
+        let alone = engine.run(&values[..values.len() / 2]).unwrap();
+        for ((output, got), alone) in graph.outputs_in(Mode::Eval).zip(&results).zip(&alone) {
+            let want = wanted[&output.name].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(got.len(), want.len(), "{}", output.name);
+            let largest = want.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+            let error = got.iter().zip(&want).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
+            assert!(largest > 0.0 && error <= tolerance * largest, "{}: off by {error} of {largest}", output.name);
+            assert!(alone.iter().zip(got).all(|(a, b)| a.to_bits() == b.to_bits()), "{}: alone", output.name);
+        }
+    }
+}
+
 pub(crate) fn saved_and_loaded_it_is_the_same(net: Net) {
     let graph = net.graph().clone();
     let picture = pictures(&graph, 1, "saved");

@@ -35,5 +35,6 @@ fn conforms(architecture: &Architecture) {
     let net = graph.init(1).unwrap();
     checks::every_parameter_learns(&net);
     checks::answers_depend_on_nothing_else(&net);
+    checks::the_engine_agrees(&net);
     checks::saved_and_loaded_it_is_the_same(net);
 }

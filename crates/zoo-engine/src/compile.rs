@@ -1,0 +1,502 @@
+//! From a plan to a program: each of the plan's steps becomes one of ours, or none.
+
+use std::borrow::Cow;
+
+use zoo_kernels::{Activation, conv::Conv2d, nhwc, pool::Pool2d};
+use zoo_layers::{Graph, Layer, Node, Op, Plan, Shape, Source, Step as Planned, ValueId};
+
+use crate::{
+    Error, Options, Result, Weights,
+    memory::{CellId, Cells},
+    step::{OnPlanes, PlaneArg, Step, Work},
+};
+
+/// What a plan becomes.
+pub(crate) struct Program {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) cells: Cells,
+    /// The cell of the picture, and those of the results with their shapes.
+    pub(crate) picture: CellId,
+    pub(crate) results: Vec<(Home, Shape)>,
+}
+
+/// Where a value lies: pixel by pixel, plane by plane, or both.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home {
+    /// The map it is, or is read from as a vector.
+    pub(crate) shape: [usize; 4],
+    pub(crate) pixels: Option<CellId>,
+    pub(crate) planes: Option<CellId>,
+}
+
+/// A step that is not placed yet.
+struct Draft {
+    node: String,
+    macs: u64,
+    work: Work<CellId>,
+}
+
+struct Compiler<'a, W: ?Sized> {
+    graph: &'a Graph,
+    plan: &'a Plan,
+    weights: &'a W,
+    options: Options,
+    batch: usize,
+    cells: Cells,
+    drafts: Vec<Draft>,
+    homes: Vec<Option<Home>>,
+    picture: CellId,
+}
+
+pub(crate) fn compile<W: Weights + ?Sized>(
+    graph: &Graph,
+    plan: &Plan,
+    weights: &W,
+    batch: usize,
+    options: Options,
+) -> Result<Program> {
+    let homes = vec![None; plan.values()];
+    let (cells, drafts) = (Cells::default(), Vec::new());
+    let mut compiler = Compiler { graph, plan, weights, options, batch, cells, drafts, homes, picture: 0 };
+    for source in plan.sources() {
+        let shape = compiler.dims(*source);
+        let cell = compiler.cells.add(shape, false, 0);
+        compiler.picture = cell;
+        compiler.homes[*source] = Some(Home { shape, pixels: Some(cell), planes: None });
+    }
+    for step in plan.steps() {
+        compiler.step(step)?;
+    }
+    compiler.finish()
+}
+
+/// What follows a step's first operation.
+struct Tail<'a> {
+    norm: Option<(Node, f64)>,
+    addend: Option<&'a Source>,
+    activation: Option<zoo_layers::Activation>,
+}
+
+impl<W: Weights + ?Sized> Compiler<'_, W> {
+    fn dims(&self, value: ValueId) -> [usize; 4] {
+        match self.plan.shape(value) {
+            Shape::Map { channels, height, width } => [self.batch, channels, height, width],
+            Shape::Vector { features } => [self.batch, features, 1, 1],
+        }
+    }
+
+    /// The moment of the step that is being made.
+    fn now(&self) -> usize {
+        self.drafts.len() + 1
+    }
+
+    fn step(&mut self, step: &Planned) -> Result<()> {
+        let graph = self.graph;
+        let node = step.nodes()[0];
+        let layer = graph.get(node);
+        let Some(Source::Value(first)) = step.args().first().copied() else {
+            return Err(self.broken(layer, "it reads nothing"));
+        };
+        if step.is_view() {
+            self.homes[step.out()] = self.homes[first];
+            return Ok(());
+        }
+        let tail = Self::tail(graph, step);
+        match &layer.op {
+            Op::Conv2d(conv) => {
+                let spec = conv.spec(self.home(first, layer)?.shape);
+                self.conv(step, layer, &spec, tail)
+            }
+            Op::Linear(linear) => {
+                let [_, c, h, w] = self.home(first, layer)?.shape;
+                let spec = Conv2d { kernel_size: [h, w], ..Conv2d::new(c, linear.out_features, 1) };
+                self.conv(step, layer, &spec, tail)
+            }
+            Op::MaxPool2d(pool) => {
+                let spec = pool.spec(self.home(first, layer)?.shape);
+                self.pool(step, layer, spec, true)
+            }
+            Op::AvgPool2d(pool) => {
+                let spec = pool.spec(self.home(first, layer)?.shape);
+                self.pool(step, layer, spec, false)
+            }
+            Op::Subsample(subsample) => {
+                let spec = Pool2d { stride: subsample.stride, ..Pool2d::new(1, 1) };
+                self.pool(step, layer, spec, true)
+            }
+            Op::AdaptiveAvgPool2d(_) => {
+                let input = self.pixels(first, layer)?;
+                let out = self.fresh(step);
+                self.push(layer, Work::Average { input, out });
+                Ok(())
+            }
+            Op::Concat(_) => self.concat(step, layer),
+            Op::BatchNorm2d(norm) => {
+                let affine = Some(self.fold(node, norm.eps, None)?);
+                self.pointwise(step, layer, affine, None, tail)
+            }
+            Op::ChannelAffine(_) => {
+                let affine = Some((self.param(node, 0)?.into_owned(), self.param(node, 1)?.into_owned()));
+                self.pointwise(step, layer, affine, None, tail)
+            }
+            Op::ChannelScaleShift(given) => {
+                let single = |values: &[f64]| values.iter().map(|value| *value as f32).collect();
+                let affine = Some((single(&given.scale), single(&given.shift)));
+                self.pointwise(step, layer, affine, None, tail)
+            }
+            Op::ScaleChannels(_) => {
+                let Some(Source::Value(scales)) = step.args().get(1).copied() else {
+                    return Err(self.broken(layer, "it has no scales"));
+                };
+                self.pointwise(step, layer, None, Some(scales), tail)
+            }
+            Op::Activation(activation) if activation.in_kernels().is_some() => {
+                let tail = Tail { activation: Some(*activation), ..tail };
+                self.pointwise(step, layer, None, None, tail)
+            }
+            Op::Add(_) => self.add(step, layer, tail),
+            _ => self.on_planes(step, layer),
+        }
+    }
+
+    fn tail<'s>(graph: &Graph, step: &'s Planned) -> Tail<'s> {
+        let mut tail = Tail { norm: None, addend: None, activation: None };
+        for node in &step.nodes()[1..] {
+            match &graph.get(*node).op {
+                Op::BatchNorm2d(norm) => tail.norm = Some((*node, norm.eps)),
+                Op::Add(_) => tail.addend = step.args().last(),
+                Op::Activation(activation) => tail.activation = Some(*activation),
+                _ => {}
+            }
+        }
+        tail
+    }
+
+    fn broken(&self, layer: &Layer, reason: &str) -> Error {
+        Error::Layer { node: layer.name.clone(), reason: format!("its plan is broken: {reason}") }
+    }
+
+    fn home(&self, value: ValueId, layer: &Layer) -> Result<Home> {
+        self.homes[value].ok_or_else(|| self.broken(layer, "a value is read before it is there"))
+    }
+
+    /// The cell of a value, pixel by pixel.
+    fn pixels(&mut self, value: ValueId, layer: &Layer) -> Result<CellId> {
+        let home = self.home(value, layer)?;
+        if let Some(cell) = home.pixels {
+            return Ok(cell);
+        }
+        let Some(planes) = home.planes else { return Err(self.broken(layer, "a value lies nowhere")) };
+        let cell = self.cells.add(home.shape, false, self.now());
+        self.push(layer, Work::FromPlanes { input: planes, out: cell });
+        self.homes[value] = Some(Home { pixels: Some(cell), ..home });
+        Ok(cell)
+    }
+
+    /// The cell of a value, plane by plane.
+    fn planes(&mut self, value: ValueId, layer: &Layer) -> Result<CellId> {
+        let home = self.home(value, layer)?;
+        if let Some(cell) = home.planes {
+            return Ok(cell);
+        }
+        let Some(pixels) = home.pixels else { return Err(self.broken(layer, "a value lies nowhere")) };
+        let cell = self.cells.add(home.shape, true, self.now());
+        self.push(layer, Work::ToPlanes { input: pixels, out: cell });
+        self.homes[value] = Some(Home { planes: Some(cell), ..home });
+        Ok(cell)
+    }
+
+    /// A new cell for a step's result.
+    fn fresh(&mut self, step: &Planned) -> CellId {
+        let shape = self.dims(step.out());
+        self.fresh_of(step, shape)
+    }
+
+    fn fresh_of(&mut self, step: &Planned, shape: [usize; 4]) -> CellId {
+        let cell = self.cells.add(shape, false, self.now());
+        self.homes[step.out()] = Some(Home { shape, pixels: Some(cell), planes: None });
+        cell
+    }
+
+    /// The first argument's cell if the result goes over it, else a new one.
+    fn over(&mut self, step: &Planned, input: CellId, shape: [usize; 4]) -> CellId {
+        if !step.is_in_place() {
+            return self.fresh_of(step, shape);
+        }
+        self.homes[step.out()] = Some(Home { shape, pixels: Some(input), planes: None });
+        input
+    }
+
+    /// Adds a step, and marks what it uses.
+    fn push(&mut self, layer: &Layer, work: Work<CellId>) {
+        let now = self.now();
+        let mut used = |cell: CellId| self.cells.used(cell, now);
+        match &work {
+            Work::Conv { input, out, residual, .. } => {
+                [Some(*input), Some(*out), *residual].into_iter().flatten().for_each(&mut used);
+            }
+            Work::Pool { input, out, .. } | Work::Average { input, out } => {
+                [*input, *out].into_iter().for_each(&mut used);
+            }
+            Work::Pointwise { input, out, factor, addend, .. } => {
+                [Some(*input), Some(*out), *factor, *addend].into_iter().flatten().for_each(&mut used);
+            }
+            Work::ToPlanes { input, out } | Work::FromPlanes { input, out } => {
+                [*input, *out].into_iter().for_each(&mut used);
+            }
+            Work::Planes(work) => {
+                used(work.out);
+                for arg in &work.args {
+                    if let PlaneArg::Value { plane, .. } = arg {
+                        used(*plane);
+                    }
+                }
+            }
+        }
+        self.drafts.push(Draft { node: layer.name.clone(), macs: 0, work });
+    }
+
+    /// A parameter's values, as many as the graph says, and all of them numbers.
+    fn param(&self, node: Node, place: usize) -> Result<Cow<'_, [f32]>> {
+        let layer = self.graph.get(node);
+        let Some(param) = layer.params.get(place) else {
+            return Err(self.broken(layer, "it lacks a parameter"));
+        };
+        let (node, name) = (|| layer.name.clone(), || param.name.clone());
+        let values = self
+            .weights
+            .values(param)
+            .map_err(|reason| Error::Weights { node: node(), name: name(), reason })?;
+        if values.len() != param.elements() {
+            let (got, want) = (values.len(), param.shape.clone());
+            return Err(Error::Length { node: node(), name: name(), got, want });
+        }
+        match values.iter().filter(|value| !value.is_finite()).count() {
+            0 => Ok(values),
+            count => Err(Error::NotFinite { node: node(), name: name(), count, of: values.len() }),
+        }
+    }
+
+    /// A norm's scale and shift, a bias before it taken in.
+    fn fold(&self, norm: Node, eps: f64, bias: Option<&[f32]>) -> Result<(Vec<f32>, Vec<f32>)> {
+        let [gamma, beta] = [self.param(norm, 0)?, self.param(norm, 1)?];
+        let [mean, variance] = [self.param(norm, 2)?, self.param(norm, 3)?];
+        let fold = |channel: usize| {
+            let at = |values: &[f32]| f64::from(values[channel]);
+            let scale = at(&gamma) / (at(&variance) + eps).sqrt();
+            let before = bias.map_or(0.0, at) - at(&mean);
+            (scale as f32, (at(&beta) + before * scale) as f32)
+        };
+        Ok((0..gamma.len()).map(fold).unzip())
+    }
+
+    fn conv(&mut self, step: &Planned, layer: &Layer, spec: &Conv2d, tail: Tail<'_>) -> Result<()> {
+        let node = step.nodes()[0];
+        let Some(Source::Value(first)) = step.args().first().copied() else {
+            return Err(self.broken(layer, "it reads nothing"));
+        };
+        let input = self.pixels(first, layer)?;
+        let shape = self.home(first, layer)?.shape;
+        let residual = match tail.addend {
+            Some(Source::Value(value)) => Some(self.pixels(*value, layer)?),
+            _ => None,
+        };
+        let kernel = |source| Error::Kernel { node: layer.name.clone(), source };
+        let method = nhwc::Conv::choose(spec, shape, self.options.exact).map_err(kernel)?;
+        let bias = if layer.params.len() > 1 { Some(self.param(node, 1)?) } else { None };
+        let folded = match tail.norm {
+            Some((norm, eps)) => Some(self.fold(norm, eps, bias.as_deref())?),
+            None => None,
+        };
+        let fold = match &folded {
+            Some((scale, shift)) => nhwc::Fold { scale: Some(scale), shift: Some(shift) },
+            None => nhwc::Fold { scale: None, shift: bias.as_deref() },
+        };
+        let weight = self.param(node, 0)?;
+        let conv = nhwc::Conv::new(spec, shape, &weight, fold, method).map_err(kernel)?;
+        drop((weight, bias));
+        if input == self.picture && spec.in_channels <= 4 && method == nhwc::Method::Direct {
+            // With zeros around the picture the rows of a first kernel are one piece each.
+            let (halo, p) = (&mut self.cells.cells[input].halo, spec.padding);
+            halo.top = halo.top.max(p.top);
+            halo.bottom = halo.bottom.max(p.bottom);
+            halo.left = halo.left.max(p.left);
+            halo.right = halo.right.max(p.right);
+        }
+        let out = self.fresh(step);
+        let (activation, late) = self.split(layer, tail.activation)?;
+        self.push(layer, Work::Conv { conv, input, out, residual, activation });
+        if let Some(last) = self.drafts.last_mut() {
+            let taps = spec.in_channels / spec.groups * spec.kernel_size[0] * spec.kernel_size[1];
+            last.macs = (self.plan.shape(step.out()).elements() as u64).saturating_mul(taps as u64);
+        }
+        if late != Activation::Identity {
+            let (affine, factor, addend) = (None, None, None);
+            self.push(layer, Work::Pointwise { affine, factor, addend, activation: late, input: out, out });
+        }
+        Ok(())
+    }
+
+    /// An activation as what stands in every tile and what comes behind.
+    fn split(&self, layer: &Layer, activation: Option<zoo_layers::Activation>) -> Result<(Activation, Activation)> {
+        let Some(activation) = activation else { return Ok((Activation::Identity, Activation::Identity)) };
+        match activation.in_kernels() {
+            Some(late @ (Activation::Sigmoid | Activation::Tanh)) => Ok((Activation::Identity, late)),
+            Some(activation) => Ok((activation, Activation::Identity)),
+            None => Err(self.broken(layer, "it has an activation that kernels lack")),
+        }
+    }
+
+    fn pool(&mut self, step: &Planned, layer: &Layer, pool: Pool2d, is_max: bool) -> Result<()> {
+        let Some(Source::Value(first)) = step.args().first().copied() else {
+            return Err(self.broken(layer, "it reads nothing"));
+        };
+        let input = self.pixels(first, layer)?;
+        let out = self.fresh(step);
+        self.push(layer, Work::Pool { pool, is_max, input, out });
+        Ok(())
+    }
+
+    fn pointwise(
+        &mut self,
+        step: &Planned,
+        layer: &Layer,
+        affine: Option<(Vec<f32>, Vec<f32>)>,
+        factor: Option<ValueId>,
+        tail: Tail<'_>,
+    ) -> Result<()> {
+        let Some(Source::Value(first)) = step.args().first().copied() else {
+            return Err(self.broken(layer, "it reads nothing"));
+        };
+        let input = self.pixels(first, layer)?;
+        let factor = factor.map(|value| self.pixels(value, layer)).transpose()?;
+        let addend = match tail.addend {
+            Some(Source::Value(value)) => Some(self.pixels(*value, layer)?),
+            _ => None,
+        };
+        let activation = match tail.activation.map(|activation| activation.in_kernels()) {
+            None => Activation::Identity,
+            Some(Some(activation)) => activation,
+            Some(None) => return Err(self.broken(layer, "it has an activation that kernels lack")),
+        };
+        let shape = self.home(first, layer)?.shape;
+        let out = self.over(step, input, shape);
+        self.push(layer, Work::Pointwise { affine, factor, addend, activation, input, out });
+        Ok(())
+    }
+
+    /// A sum of several maps: one after the other, the activation behind the last.
+    fn add(&mut self, step: &Planned, layer: &Layer, tail: Tail<'_>) -> Result<()> {
+        let values: Vec<ValueId> = step
+            .args()
+            .iter()
+            .filter_map(|arg| match arg {
+                Source::Value(value) => Some(*value),
+                Source::Param(..) => None,
+            })
+            .collect();
+        let cells = values.iter().map(|value| self.pixels(*value, layer)).collect::<Result<Vec<_>>>()?;
+        let activation = tail.activation.and_then(zoo_layers::Activation::in_kernels);
+        let activation = activation.unwrap_or(Activation::Identity);
+        let shape = self.home(values[0], layer)?.shape;
+        let out = self.over(step, cells[0], shape);
+        let mut input = cells[0];
+        for (i, addend) in cells.iter().enumerate().skip(1) {
+            let activation = if i + 1 == cells.len() { activation } else { Activation::Identity };
+            let (affine, factor, addend) = (None, None, Some(*addend));
+            self.push(layer, Work::Pointwise { affine, factor, addend, activation, input, out });
+            input = out;
+        }
+        if cells.len() == 1 {
+            let (affine, factor, addend) = (None, None, None);
+            self.push(layer, Work::Pointwise { affine, factor, addend, activation, input, out });
+        }
+        Ok(())
+    }
+
+    /// A concatenation: its parts are computed where they belong, or copied there.
+    fn concat(&mut self, step: &Planned, layer: &Layer) -> Result<()> {
+        let mut values = Vec::new();
+        for arg in step.args() {
+            if let Source::Value(value) = arg {
+                values.push(*value);
+            }
+        }
+        let is_map = matches!(self.plan.shape(step.out()), Shape::Map { .. });
+        for value in &values {
+            // A map that is read as a vector has its numbers in another order than the vector.
+            let [_, _, h, w] = self.home(*value, layer)?.shape;
+            if !is_map && h * w > 1 {
+                return self.on_planes(step, layer);
+            }
+        }
+        let parts = values.iter().map(|value| self.pixels(*value, layer)).collect::<Result<Vec<_>>>()?;
+        let out = self.fresh(step);
+        let mut channel = 0;
+        for (i, part) in parts.iter().enumerate() {
+            let cell = &self.cells.cells[*part];
+            let channels = cell.shape[1];
+            let is_own = cell.inside.is_none() && *part != self.picture && !parts[..i].contains(part);
+            if is_own {
+                self.cells.cells[*part].inside = Some((out, channel));
+                let now = self.now();
+                self.cells.used(*part, now);
+            } else {
+                let shape = cell.shape;
+                let copy = self.cells.add(shape, false, self.now());
+                self.cells.cells[copy].inside = Some((out, channel));
+                let (affine, factor, addend, activation) = (None, None, None, Activation::Identity);
+                self.push(layer, Work::Pointwise { affine, factor, addend, activation, input: *part, out: copy });
+            }
+            channel += channels;
+        }
+        Ok(())
+    }
+
+    /// An operation that has no kernel on pixels.
+    fn on_planes(&mut self, step: &Planned, layer: &Layer) -> Result<()> {
+        let mut args = Vec::new();
+        for arg in step.args() {
+            args.push(match *arg {
+                Source::Value(value) => {
+                    let (plane, is_map) =
+                        (self.planes(value, layer)?, matches!(self.plan.shape(value), Shape::Map { .. }));
+                    PlaneArg::Value { plane, shape: self.dims(value), is_map }
+                }
+                Source::Param(node, place) => PlaneArg::Param {
+                    values: self.param(node, place)?.into_owned(),
+                    shape: self.graph.get(node).params[place].shape.clone(),
+                },
+            });
+        }
+        let shape = self.dims(step.out());
+        let out = self.cells.add(shape, true, self.now());
+        let is_map = matches!(self.plan.shape(step.out()), Shape::Map { .. });
+        let (op, kernel) = (layer.op.clone(), step.kernel().cloned());
+        self.push(layer, Work::Planes(Box::new(OnPlanes { op, kernel, args, shape, is_map, out })));
+        if let Some(last) = self.drafts.last_mut() {
+            last.macs = layer.macs;
+        }
+        self.homes[step.out()] = Some(Home { shape, pixels: None, planes: Some(out) });
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Program> {
+        let end = self.drafts.len() + 1;
+        let mut results = Vec::new();
+        for target in self.plan.targets() {
+            let home = self.home(*target, &self.graph.layers()[0])?;
+            if let Some(cell) = home.planes.or(home.pixels) {
+                self.cells.used(cell, end);
+            }
+            results.push((home, self.plan.shape(*target)));
+        }
+        self.cells.place();
+        let cells = self.cells;
+        let steps = self.drafts.into_iter();
+        let steps = steps
+            .map(|Draft { node, macs, work }| Step { node, macs, work: work.placed(&cells) })
+            .collect();
+        Ok(Program { steps, cells, picture: self.picture, results })
+    }
+}

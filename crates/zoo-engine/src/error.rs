@@ -1,0 +1,97 @@
+//! What can go wrong when a network is compiled or run. Every message names the node.
+
+/// The result of everything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a network could not be compiled or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The plan could not be made: a size that the network can't take, for example.
+    #[error(transparent)]
+    Plan(#[from] zoo_layers::Error),
+    /// A source of weights that can't give a tensor.
+    #[error("`{node}`: its weights `{name}` can't be had: {reason}")]
+    Weights {
+        /// The node.
+        node: String,
+        /// The parameter.
+        name: String,
+        /// What the source says.
+        reason: String,
+    },
+    /// A tensor of another size than the graph's parameter.
+    #[error("`{node}`: its weights `{name}` have {got} values where {want:?} are wanted; give those of this network")]
+    Length {
+        /// The node.
+        node: String,
+        /// The parameter.
+        name: String,
+        /// Values given.
+        got: usize,
+        /// The parameter's shape.
+        want: Vec<usize>,
+    },
+    /// Weights that are no numbers.
+    #[error(
+        "`{node}`: {count} of the {of} values of its weights `{name}` are no finite numbers; the file is damaged, or its \
+         training failed"
+    )]
+    NotFinite {
+        /// The node.
+        node: String,
+        /// The parameter.
+        name: String,
+        /// How many values are none.
+        count: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// What a kernel refused.
+    #[error("in `{node}`: {source}")]
+    Kernel {
+        /// The node.
+        node: String,
+        /// The cause.
+        source: zoo_kernels::KernelError,
+    },
+    /// A layer without a kernel that failed, or gave another shape than it said.
+    #[error("in `{node}`: {reason}")]
+    Layer {
+        /// The node.
+        node: String,
+        /// What it said.
+        reason: String,
+    },
+    /// More memory than there is.
+    #[error(
+        "`{model}` at {input:?} needs {needed} MiB for what lies between its layers, the most of it at `{node}`, and this \
+         machine has {available} MiB; give a smaller batch or picture"
+    )]
+    Memory {
+        /// The network.
+        model: String,
+        /// Batch, channels, height and width.
+        input: [usize; 4],
+        /// The largest node.
+        node: String,
+        /// What the arena takes, in MiB.
+        needed: usize,
+        /// What the machine has, in MiB.
+        available: usize,
+    },
+    /// An input of another size than was compiled for.
+    #[error("`{model}` was compiled for up to {pictures} pictures of {picture:?}, got {got} values for {asked}")]
+    Input {
+        /// The network.
+        model: String,
+        /// The largest batch.
+        pictures: usize,
+        /// Channels, height and width.
+        picture: [usize; 3],
+        /// Values given.
+        got: usize,
+        /// Pictures said to be in them.
+        asked: usize,
+    },
+}

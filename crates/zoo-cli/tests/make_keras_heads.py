@@ -1,7 +1,9 @@
 """Writes what transfer learning leaves, with the Keras that runs this: `python make_keras_heads.py FOLDER [NETWORK,…]`.
 
 Bases of Xception, MobileNetV2 and VGG16 with random weights, flat and nested in functional and sequential models, with
-heads under Keras' own names, as .keras, .h5 and .weights.h5, and for each an input and Keras' own output.
+heads under Keras' own names, as .keras, .h5 and .weights.h5, and for each an input, Keras' own output and what its
+activation is applied to. The last layer is scaled so that these scores spread over about one: a softmax or a sigmoid
+that says 0 or 1 would hide what went wrong before it.
 `check_keras_heads.py` compares. Run by hand with keras 3.0.5, 3.3.3, 3.6.0, 3.10.0 and 3.15.1 (jax backend 0.10.2).
 """
 
@@ -23,6 +25,15 @@ def fill(net):
         else: w = rng.normal(size=s)*.1
         ws.append(w.astype('float32'))
     net.set_weights(ws)
+def scores(net, x):
+    """What the last layer's activation is applied to."""
+    last = net.layers[-1]; kept, last.activation = last.activation, keras.activations.linear
+    z = np.asarray(net(x, training=False)); last.activation = kept
+    return z
+def spread(net, x):
+    kernel, bias = net.layers[-1].get_weights()
+    z = scores(net, x) - bias
+    net.layers[-1].set_weights([kernel/(z.std() if z.size > 2 else np.abs(z).max()), bias])
 def head(x, n, act, default):
     x = layers.GlobalAveragePooling2D()(x)
     return layers.Dense(n, activation=act)(x) if default else layers.Dense(n, activation=act, name='predictions')(x)
@@ -50,9 +61,10 @@ for arch in wanted:
         net = f(); fill(net)
         x = rng.uniform(-1,1,size=(2,s,s,3)).astype('float32')
         if kind=='binary': x = rng.uniform(0,255,size=(2,s,s,3)).astype('float32')
-        y = np.asarray(net.predict(x, verbose=0))
+        spread(net, x); z = scores(net, x)
+        y = np.asarray(net(x, training=False))
         t = f'{out}/{arch}-{kind}'
-        np.save(t+'-x.npy', (x if kind!='binary' else x/127.5-1).astype('float32').transpose(0,3,1,2).copy()); np.save(t+'-y.npy', y)
+        np.save(t+'-x.npy', (x if kind!='binary' else x/127.5-1).astype('float32').transpose(0,3,1,2).copy()); np.save(t+'-y.npy', y); np.save(t+'-z.npy', z)
         for ext in ('.keras','.h5'):
             try: net.save(t+ext)
             except Exception as e: print(t+ext, 'FAILED', repr(e)[:200])

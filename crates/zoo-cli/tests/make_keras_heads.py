@@ -25,6 +25,13 @@ def fill(net):
         else: w = rng.normal(size=s)*.1
         ws.append(w.astype('float32'))
     net.set_weights(ws)
+def settle(net, x):
+    """Statistics of these very pictures, so that they still differ behind the last layer."""
+    body = next((layer for layer in net.layers if isinstance(layer, keras.Model)), net)
+    norms = [layer for layer in body.layers if isinstance(layer, layers.BatchNormalization)]
+    for layer in norms: layer.momentum, layer.kept = 0, layer.momentum
+    body(x, training=True)
+    for layer in norms: layer.momentum = layer.kept
 def scores(net, x):
     """What the last layer's activation is applied to."""
     last = net.layers[-1]; kept, last.activation = last.activation, keras.activations.linear
@@ -61,13 +68,11 @@ for arch in wanted:
         net = f(); fill(net)
         x = rng.uniform(-1,1,size=(2,s,s,3)).astype('float32')
         if kind=='binary': x = rng.uniform(0,255,size=(2,s,s,3)).astype('float32')
-        spread(net, x); z = scores(net, x)
+        settle(net, x if kind!='binary' else x/127.5-1); spread(net, x); z = scores(net, x)
         y = np.asarray(net(x, training=False))
         t = f'{out}/{arch}-{kind}'
         np.save(t+'-x.npy', (x if kind!='binary' else x/127.5-1).astype('float32').transpose(0,3,1,2).copy()); np.save(t+'-y.npy', y); np.save(t+'-z.npy', z)
-        for ext in ('.keras','.h5'):
-            try: net.save(t+ext)
-            except Exception as e: print(t+ext, 'FAILED', repr(e)[:200])
-        try: net.save_weights(t+'.weights.h5')
-        except Exception as e: print(t+'.weights.h5', 'FAILED', repr(e)[:200])
+        for ext, save in {'.keras': net.save, '.h5': net.save, '.weights.h5': net.save_weights}.items():
+            try: save(t+ext)
+            except Exception as e: print(t+ext, 'FAILED', repr(e)[:200]); os.path.exists(t+ext) and os.remove(t+ext)
 print(keras.__version__, 'done')

@@ -2,7 +2,7 @@
 
 Bases of Xception, MobileNetV2 and VGG16 with random weights, flat and nested in functional and sequential models, with
 heads under Keras' own names, as .keras, .h5 and .weights.h5, and for each an input, Keras' own output and what its
-activation is applied to. The last layer is scaled so that these scores spread over about one: a softmax or a sigmoid
+activation is applied to, computed by Keras in float64: in float32 it is off by 1e-5 itself. The last layer is scaled so that these scores spread over about one: a softmax or a sigmoid
 that says 0 or 1 would hide what went wrong before it.
 `check_keras_heads.py` compares. Run by hand with keras 3.0.5, 3.3.3, 3.6.0, 3.10.0 and 3.15.1 (jax backend 0.10.2).
 """
@@ -10,6 +10,7 @@ that says 0 or 1 would hide what went wrong before it.
 import os, sys
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_ENABLE_X64"] = "1"
 import keras, numpy as np
 from keras import layers
 out = sys.argv[1]; os.makedirs(out, exist_ok=True)
@@ -25,8 +26,15 @@ def fill(net):
         else: w = rng.normal(size=s)*.1
         ws.append(w.astype('float32'))
     net.set_weights(ws)
-def settle(net, x):
-    """Statistics of these very pictures, so that they still differ behind the last layer."""
+def pictures(n):
+    """Patches of colour, -1 to 1: of noise alone nothing but its mean would be left behind many layers."""
+    x = rng.uniform(-.8,.8,size=(n,4,4,3)).repeat(-(-s//4),1).repeat(-(-s//4),2)[:,:s,:s]
+    return (x + rng.uniform(-.2,.2,size=x.shape)).astype('float32')
+def precisely(dtype):
+    keras.config.set_floatx(dtype); keras.config.set_dtype_policy(dtype)
+def settle(net):
+    """Statistics of pictures like those that are answered, so that these still differ behind the last layer."""
+    x = pictures(16)
     body = next((layer for layer in net.layers if isinstance(layer, keras.Model)), net)
     norms = [layer for layer in body.layers if isinstance(layer, layers.BatchNormalization)]
     for layer in norms: layer.momentum, layer.kept = 0, layer.momentum
@@ -66,10 +74,12 @@ for arch in wanted:
     for kind, f in dict(flat=flat, nested=nested, seq=seq, binary=binary, deep=deep).items():
         keras.backend.clear_session(); keras.utils.set_random_seed(1)
         net = f(); fill(net)
-        x = rng.uniform(-1,1,size=(2,s,s,3)).astype('float32')
-        if kind=='binary': x = rng.uniform(0,255,size=(2,s,s,3)).astype('float32')
-        settle(net, x if kind!='binary' else x/127.5-1); spread(net, x); z = scores(net, x)
-        y = np.asarray(net(x, training=False))
+        x = pictures(2)
+        if kind=='binary': x = (x+1)*np.float32(127.5)
+        settle(net); spread(net, x)
+        precisely('float64'); exact = f(); exact.set_weights(net.get_weights()); precisely('float32')
+        z = scores(exact, x.astype('float64')); y = np.asarray(exact(x.astype('float64'), training=False))
+        own = scores(net, x); off = np.abs(own-z).max()/np.abs(z).max(); print(arch, kind, z.dtype, f'Keras itself {off:.1e}')
         t = f'{out}/{arch}-{kind}'
         np.save(t+'-x.npy', (x if kind!='binary' else x/127.5-1).astype('float32').transpose(0,3,1,2).copy()); np.save(t+'-y.npy', y); np.save(t+'-z.npy', z)
         for ext, save in {'.keras': net.save, '.h5': net.save, '.weights.h5': net.save_weights}.items():

@@ -91,7 +91,9 @@ pub(crate) fn decode_piece(
         let mut decoder = Decoder::new_with_limits(&padded, limits)?;
         let (width, height) = (decoder.header().width.into(), decoder.header().height.into());
         if width > most.0 || height > most.1 {
-            return Err(format!("a piece of {width}x{height} pixels, where {}x{} are left", most.0, most.1).into());
+            return Err(
+                format!("a piece of {width}x{height} pixels, where {}x{} are left", most.0, most.1).into()
+            );
         }
         if !has_usual_planes(decoder.header()) {
             return Err("planes of unusual sizes".into());

@@ -162,11 +162,7 @@ impl Head {
     }
 
     /// All values of a picture in pieces that are JPEGs.
-    fn values_of_pieces(
-        &self,
-        reader: &mut Decoder<Cursor<&[u8]>>,
-        bytes: &[u8],
-    ) -> Judged<(Values, usize)> {
+    fn values_of_pieces(&self, reader: &mut Decoder<Cursor<&[u8]>>, bytes: &[u8]) -> Judged<(Values, usize)> {
         if self.bits != 8 {
             return Err(format!("JPEG of {} bits, where 8 are expected", self.bits).into());
         }

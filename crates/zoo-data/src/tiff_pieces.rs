@@ -40,7 +40,9 @@ pub(crate) fn values(
     let covered = u64::from(across) * u64::from(wide) * u64::from(down) * u64::from(high);
     let pieces = across as usize * down as usize * layers;
     if covered > MAX_PIXELS || starts.len() < pieces || lengths.len() < pieces {
-        return Err(format!("{} pieces of {wide}x{high} pixels, where {pieces} are needed", starts.len()).into());
+        return Err(
+            format!("{} pieces of {wide}x{high} pixels, where {pieces} are needed", starts.len()).into()
+        );
     }
     let mut values = vec![0; width as usize * height as usize * samples];
     for (index, (&start, &length)) in starts.iter().zip(&lengths).take(pieces).enumerate() {

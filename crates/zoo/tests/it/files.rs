@@ -178,9 +178,11 @@ fn of_two_copies_the_averaged_one_is_taken_and_of_two_equal_ones_none() {
 #[test]
 fn files_without_auxiliary_heads_load_and_nothing_is_drawn_without_a_word() {
     let bench = Bench::new();
-    for (name, head, input) in
-        [("googlenet", "aux", [3, 64, 64]), ("inception_v3", "AuxLogits", [3, 99, 99]), ("fcn_resnet50", "aux_", [3, 33, 33])]
-    {
+    for (name, head, input) in [
+        ("googlenet", "aux", [3, 64, 64]),
+        ("inception_v3", "AuxLogits", [3, 99, 99]),
+        ("fcn_resnet50", "aux_", [3, 33, 33]),
+    ] {
         let mut tensors = fresh(name, &Options::default(), 7);
         let whole = bench.write("whole.safetensors", &tensors);
         let expected = answer(model(name).weights(&whole).unwrap().net(), input);

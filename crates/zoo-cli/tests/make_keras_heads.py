@@ -24,6 +24,8 @@ def fill(net):
             w = rng.normal(size=s)*np.sqrt(2/fan)
         elif 'variance' in n or 'gamma' in n: w = rng.uniform(.5,1.5,size=s)
         else: w = rng.normal(size=s)*.1
+        # Few values on the flat sides of their activations: else noise grows from layer to layer, Keras' own too.
+        if n=='beta' and 'project_BN' not in v.path: w = w+1.5
         ws.append(w.astype('float32'))
     net.set_weights(ws)
 def pictures(n):

@@ -83,7 +83,7 @@ for arch in wanted:
         z = scores(exact, x.astype('float64')); y = np.asarray(exact(x.astype('float64'), training=False))
         own = scores(net, x); off = np.abs(own-z).max()/np.abs(z).max(); print(arch, kind, z.dtype, f'Keras itself {off:.1e}')
         t = f'{out}/{arch}-{kind}'
-        np.save(t+'-x.npy', (x if kind!='binary' else x/127.5-1).astype('float32').transpose(0,3,1,2).copy()); np.save(t+'-y.npy', y); np.save(t+'-z.npy', z)
+        np.save(t+'-x.npy', (x if kind!='binary' else x.astype('float64')/127.5-1).astype('float32').transpose(0,3,1,2).copy()); np.save(t+'-y.npy', y); np.save(t+'-z.npy', z)
         for ext, save in {'.keras': net.save, '.h5': net.save, '.weights.h5': net.save_weights}.items():
             try: save(t+ext)
             except Exception as e: print(t+ext, 'FAILED', repr(e)[:200]); os.path.exists(t+ext) and os.remove(t+ext)

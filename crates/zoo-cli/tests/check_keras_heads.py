@@ -28,4 +28,4 @@ for f in sorted(glob.glob(f'{folder}/*')):
   # Of a single score most is lost where its parts cancel: there Keras' own answer counts.
   bad|=rel(z,y)>1e-5 or m[2]=='deep' or (off>1e-5 and m[2]!='binary')
   print(os.path.basename(f),f'scores {off:.1e}',f'answers {rel(z,y):.1e} ({y.min():.2f} to {y.max():.2f})',r.stderr.strip()[:200])
-sys.exit(bad)
+sys.exit(int(bad))

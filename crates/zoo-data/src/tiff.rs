@@ -105,6 +105,9 @@ impl Head {
         let is_palette = self.kind == Some(Kind::RGBPalette);
         let numbers = if is_palette { Cow::Owned(self.as_grey(bytes)?) } else { Cow::Borrowed(bytes) };
         let (values, stride) = self.values(&numbers)?;
+        if stride < colours {
+            return Err(format!("{stride} values of each pixel, where {colours} make its colour").into());
+        }
         let (width, height) = self.size;
         // 1 is an opacity that the colours were multiplied with, 2 one that they weren't, 999 an old program's 2.
         let multiplied = self.extra.first() == Some(&1);

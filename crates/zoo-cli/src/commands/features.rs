@@ -1,6 +1,10 @@
 //! `zoo features`: what a network makes of its input on the way.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use candle_core::{DType, Device, Tensor};
@@ -232,7 +236,7 @@ fn tensor(path: &Path) -> Result<Tensor> {
 /// Judges a NumPy array's header before anything is computed or taken from what it promises.
 fn check_npy(path: &Path) -> Result<()> {
     let cannot = || format!("{}: can't be read", shown(path));
-    let file = std::fs::File::open(path).with_context(cannot)?;
+    let file = File::open(path).with_context(cannot)?;
     let bytes = file.metadata().with_context(cannot)?.len();
     let mut head = Vec::new();
     file.take(1 << 16).read_to_end(&mut head).with_context(cannot)?;
@@ -245,9 +249,9 @@ fn check_npy(path: &Path) -> Result<()> {
     }
     let shape =
         head.split_once("'shape': (").and_then(|(_, rest)| rest.split_once(')')).map(|(shape, _)| shape);
-    let lengths =
-        shape.into_iter().flat_map(|shape| shape.split(',')).filter_map(|text| text.trim().parse().ok());
-    let count = lengths.into_iter().try_fold(1u64, u64::checked_mul);
+    let lengths = shape.unwrap_or_default().split(',').map(str::trim).filter(|text| !text.is_empty());
+    let count =
+        lengths.map(|text| text.parse::<u64>().ok()).try_fold(1, |count: u64, next| count.checked_mul(next?));
     match count {
         Some(count) if count <= bytes => Ok(()),
         _ => bail!(

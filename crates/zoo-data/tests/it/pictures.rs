@@ -146,7 +146,7 @@ fn tiffs_that_are_not_read_say_why() {
         ("jpeg-strips.tif", 256, 90, "a piece of 103x32 pixels, where 90x32 are left"),
         ("jpeg-strips.tif", 278, 33, "a piece of 103x32 pixels and 9888 values, where 103x33 of 3"),
         ("jpeg-strips.tif", 258, 12, "JPEG of 12 bits"),
-        ("jpeg-strips.tif", 262, 5, "3 values of each pixel, where 4 make its colour"),
+        ("jpeg-tiles-rgb.tif", 262, 5, "3 values of each pixel, where 4 make its colour"),
         ("jpeg-white-is-0.tif", 262, 2, "1 values of each pixel, where 3 make its colour"),
         ("jpeg-tiles.tif", 257, 97, "inconsistent sizes"),
         ("jpeg-tiles.tif", 322, 4_294_967_280, "inconsistent sizes"),

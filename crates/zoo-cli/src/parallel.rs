@@ -85,9 +85,7 @@ pub(crate) fn in_order<T: Send + 'static, R: Send>(
 
 /// Threads for `in_order` beside those that compute: as many as the caller allowed, and no more than help.
 pub(crate) fn threads() -> usize {
-    let allowed = std::env::var(crate::running::THREADS[0]).ok().and_then(|threads| threads.parse().ok());
-    let all = || thread::available_parallelism().map_or(1, usize::from);
-    allowed.unwrap_or_else(all).min(8)
+    rayon::current_num_threads().min(8)
 }
 
 #[cfg(test)]

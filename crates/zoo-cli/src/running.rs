@@ -47,9 +47,6 @@ pub(crate) struct MachineArguments {
     device: String,
 }
 
-/// What the thread pools read, rayon's and candle's own, once, before their first use.
-pub(crate) const THREADS: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
-
 /// Names of each kind that a report shows unless it is asked for all.
 pub(crate) const REPORTED: usize = 20;
 
@@ -57,7 +54,7 @@ impl MachineArguments {
     /// Settles threads and device; to be called before anything is computed.
     pub(crate) fn settle(&self) -> Result<candle_core::Device> {
         if let Some(threads) = self.threads {
-            restart_with(threads)?;
+            compute_with(threads)?;
         }
         let unavailable = |feature: &str| {
             WrongCall(anyhow!(
@@ -85,30 +82,12 @@ impl MachineArguments {
     }
 }
 
-/// The thread pools take their size from the environment at first use, so the program begins again with it set: as
-/// the same process, which whoever started it can end.
-#[cfg(unix)]
-fn restart_with(threads: u16) -> Result<()> {
-    use std::os::unix::process::CommandExt;
-
-    let threads = threads.to_string();
-    if THREADS.iter().all(|name| std::env::var(name).is_ok_and(|value| value == threads)) {
-        return Ok(());
-    }
-    let mut command =
-        std::process::Command::new(std::env::current_exe().context("the program can't find itself")?);
-    command.args(std::env::args_os().skip(1)).envs(THREADS.map(|name| (name, &threads)));
-    if let Some(name) = std::env::args_os().next() {
-        command.arg0(name);
-    }
-    Err(command.exec()).context("the program can't begin again with another number of threads")
-}
-
-/// Elsewhere no process can become another: rayon's pool is set up here, and candle's own stays as it is.
-#[cfg(not(unix))]
-fn restart_with(threads: u16) -> Result<()> {
+/// Sets up the threads that everything is computed on, in this very process: whoever started it can end it. Candle's
+/// own threads, which go by the environment alone, are for operations that no command runs on a CPU.
+fn compute_with(threads: u16) -> Result<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads.into())
+        .thread_name(|number| format!("zoo-{number}"))
         .build_global()
         .context("the number of threads can't be set any more")
 }

@@ -1,13 +1,16 @@
 """Writes what transfer learning leaves, with the Keras that runs this: `python make_keras_heads.py FOLDER [NETWORK,…]`.
 
 Bases of Xception, MobileNetV2 and VGG16 with random weights, flat and nested in functional and sequential models, with
-heads under Keras' own names, as .keras, .h5 and .weights.h5, and for each an input and Keras' own output.
+heads under Keras' own names, as .keras, .h5 and .weights.h5, and for each an input, Keras' own output and what its
+activation is applied to, computed by Keras in float64: in float32 it is off by 1e-5 itself. The last layer is scaled so that these scores spread over about one: a softmax or a sigmoid
+that says 0 or 1 would hide what went wrong before it.
 `check_keras_heads.py` compares. Run by hand with keras 3.0.5, 3.3.3, 3.6.0, 3.10.0 and 3.15.1 (jax backend 0.10.2).
 """
 
 import os, sys
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_ENABLE_X64"] = "1"
 import keras, numpy as np
 from keras import layers
 out = sys.argv[1]; os.makedirs(out, exist_ok=True)
@@ -21,8 +24,33 @@ def fill(net):
             w = rng.normal(size=s)*np.sqrt(2/fan)
         elif 'variance' in n or 'gamma' in n: w = rng.uniform(.5,1.5,size=s)
         else: w = rng.normal(size=s)*.1
+        # Few values on the flat sides of their activations: else noise grows from layer to layer, Keras' own too.
+        if n=='beta' and 'project_BN' not in v.path: w = w+1.5
         ws.append(w.astype('float32'))
     net.set_weights(ws)
+def pictures(n):
+    """Patches of colour, -1 to 1: of noise alone nothing but its mean would be left behind many layers."""
+    x = rng.uniform(-.8,.8,size=(n,4,4,3)).repeat(-(-s//4),1).repeat(-(-s//4),2)[:,:s,:s]
+    return (x + rng.uniform(-.2,.2,size=x.shape)).astype('float32')
+def precisely(dtype):
+    keras.config.set_floatx(dtype); keras.config.set_dtype_policy(dtype)
+def settle(net):
+    """Statistics of pictures like those that are answered, so that these still differ behind the last layer."""
+    x = pictures(16)
+    body = next((layer for layer in net.layers if isinstance(layer, keras.Model)), net)
+    norms = [layer for layer in body.layers if isinstance(layer, layers.BatchNormalization)]
+    for layer in norms: layer.momentum, layer.kept = 0, layer.momentum
+    body(x, training=True)
+    for layer in norms: layer.momentum = layer.kept
+def scores(net, x):
+    """What the last layer's activation is applied to."""
+    last = net.layers[-1]; kept, last.activation = last.activation, keras.activations.linear
+    z = np.asarray(net(x, training=False)); last.activation = kept
+    return z
+def spread(net, x):
+    kernel, bias = net.layers[-1].get_weights()
+    z = scores(net, x) - bias
+    net.layers[-1].set_weights([kernel/(z.std() if z.size > 2 else np.abs(z).max()), bias])
 def head(x, n, act, default):
     x = layers.GlobalAveragePooling2D()(x)
     return layers.Dense(n, activation=act)(x) if default else layers.Dense(n, activation=act, name='predictions')(x)
@@ -48,14 +76,15 @@ for arch in wanted:
     for kind, f in dict(flat=flat, nested=nested, seq=seq, binary=binary, deep=deep).items():
         keras.backend.clear_session(); keras.utils.set_random_seed(1)
         net = f(); fill(net)
-        x = rng.uniform(-1,1,size=(2,s,s,3)).astype('float32')
-        if kind=='binary': x = rng.uniform(0,255,size=(2,s,s,3)).astype('float32')
-        y = np.asarray(net.predict(x, verbose=0))
+        x = pictures(2)
+        if kind=='binary': x = (x+1)*np.float32(127.5)
+        settle(net); spread(net, x)
+        precisely('float64'); exact = f(); exact.set_weights(net.get_weights()); precisely('float32')
+        z = scores(exact, x.astype('float64')); y = np.asarray(exact(x.astype('float64'), training=False))
+        own = scores(net, x); off = np.abs(own-z).max()/np.abs(z).max(); print(arch, kind, z.dtype, f'Keras itself {off:.1e}')
         t = f'{out}/{arch}-{kind}'
-        np.save(t+'-x.npy', (x if kind!='binary' else x/127.5-1).astype('float32').transpose(0,3,1,2).copy()); np.save(t+'-y.npy', y)
-        for ext in ('.keras','.h5'):
-            try: net.save(t+ext)
-            except Exception as e: print(t+ext, 'FAILED', repr(e)[:200])
-        try: net.save_weights(t+'.weights.h5')
-        except Exception as e: print(t+'.weights.h5', 'FAILED', repr(e)[:200])
+        np.save(t+'-x.npy', (x if kind!='binary' else x.astype('float64')/127.5-1).astype('float32').transpose(0,3,1,2).copy()); np.save(t+'-y.npy', y); np.save(t+'-z.npy', z)
+        for ext, save in {'.keras': net.save, '.h5': net.save, '.weights.h5': net.save_weights}.items():
+            try: save(t+ext)
+            except Exception as e: print(t+ext, 'FAILED', repr(e)[:200]); os.path.exists(t+ext) and os.remove(t+ext)
 print(keras.__version__, 'done')

@@ -58,11 +58,89 @@ fn decode_unguarded(
             GrayImage::from_raw(width, height, decoded.data).map(DynamicImage::ImageLuma8)
         }
         PixelFormat::Cmyk => {
-            RgbImage::from_raw(width, height, inverted_cmyk_to_rgb(&decoded.data)).map(Into::into)
+            let (pixels, _) = decoded.data.as_chunks();
+            let pixels = pixels.iter().flat_map(|&inks| cmyk_to_rgb(inks)).collect();
+            RgbImage::from_raw(width, height, pixels).map(Into::into)
         }
         _ => RgbImage::from_raw(width, height, decoded.data).map(Into::into),
     };
     Ok((image.ok_or_else(short)?, orientation.unwrap_or(Orientation::NoTransforms)))
+}
+
+/// How the three or four values of a pixel are to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Planes {
+    /// As they are.
+    Plain,
+    /// As luma and two chromas, that become red, green, blue.
+    LumaChroma,
+}
+
+/// Decodes a piece of another kind of file: what tables all its pieces share (an own beginning and end around them, or
+/// nothing), the piece, and the most columns and rows that it may have. Gives columns, rows and values of each pixel.
+pub(crate) fn decode_piece(
+    tables: &[u8],
+    piece: &[u8],
+    planes: Planes,
+    most: (u32, u32),
+) -> std::result::Result<(u32, u32, Vec<u8>), Box<dyn std::error::Error + Send + Sync>> {
+    let guarded = catch_unwind(AssertUnwindSafe(|| {
+        let whole = joined(tables, piece, planes).ok_or("a piece of it is no JPEG")?;
+        let padded = padded(&whole).ok_or("a piece of it ends too soon")?;
+        let limits = DecodeLimits { max_scans: MAX_SCANS, ..DecodeLimits::default() };
+        let mut decoder = Decoder::new_with_limits(&padded, limits)?;
+        let (width, height) = (decoder.header().width.into(), decoder.header().height.into());
+        if width > most.0 || height > most.1 {
+            return Err(
+                format!("a piece of {width}x{height} pixels, where {}x{} are left", most.0, most.1).into()
+            );
+        }
+        if !has_usual_planes(decoder.header()) {
+            return Err("planes of unusual sizes".into());
+        }
+        decoder.set_output_format(match decoder.header().components.len() {
+            1 => PixelFormat::Grayscale,
+            3 => PixelFormat::Rgb,
+            _ => PixelFormat::Cmyk,
+        });
+        Ok((width, height, decoder.decode_image()?.data))
+    }));
+    guarded.unwrap_or_else(|_| Err("the decoder broke down".into()))
+}
+
+/// A picture of its own from shared tables and a piece, with a mark of Adobe's that says how its planes are to be taken
+/// in the place of what applications wrote into it.
+fn joined(tables: &[u8], piece: &[u8], planes: Planes) -> Option<Vec<u8>> {
+    let transform = u8::from(planes == Planes::LumaChroma);
+    let mut whole = vec![0xff, 0xd8, 0xff, 0xee, 0, 14];
+    whole.extend(b"Adobe\0\x64\0\0\0\0");
+    whole.push(transform);
+    for part in [tables, piece].into_iter().filter(|part| !part.is_empty()) {
+        let mut at = 2;
+        loop {
+            let Some(found) = part.get(at..)?.windows(2).position(is_mark) else { break };
+            at += found;
+            let kind = part[at + 1];
+            if kind == 0xd9 {
+                break;
+            }
+            let length = part.get(at + 2..at + 4)?;
+            let end = at + 2 + usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
+            let segment = part.get(at..end)?;
+            match kind {
+                // Of applications, and comments.
+                0xe0..=0xef | 0xfe => {}
+                // Behind a scan's head come its pixels, and then nothing that would be taken otherwise.
+                0xda => {
+                    whole.extend(&part[at..]);
+                    break;
+                }
+                _ => whole.extend(segment),
+            }
+            at = end;
+        }
+    }
+    Some(whole)
 }
 
 /// The same picture with bits behind each part of its pixels that no code begins with; nothing if the file stops
@@ -189,11 +267,9 @@ fn has_usual_planes(frame: &FrameHeader) -> bool {
 }
 
 /// Adobe writes inks inverted (255 is none), and every CMYK JPEG is taken for Adobe's, as Pillow takes it.
-fn inverted_cmyk_to_rgb(pixels: &[u8]) -> Vec<u8> {
-    let (pixels, _) = pixels.as_chunks::<4>();
-    let mix = |light: u8, black: u8| {
+pub(crate) fn cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
+    [cyan, magenta, yellow].map(|light| {
         let ink = u32::from(255 - light) * u32::from(black);
         black - ((ink + 127) / 255) as u8
-    };
-    pixels.iter().flat_map(|&[c, m, y, k]| [mix(c, k), mix(m, k), mix(y, k)]).collect()
+    })
 }

@@ -20,6 +20,7 @@ pub mod picture;
 pub mod preprocess;
 pub mod resize;
 mod tiff;
+mod tiff_pieces;
 
 pub use digits::{Digits, Part};
 pub use error::{Error, Result};

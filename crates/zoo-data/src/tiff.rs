@@ -1,8 +1,8 @@
 //! TIFF of grey, palette and RGB pixels, with or without transparency, of whole numbers or floating ones.
 //!
-//! The `image` crate reads the usual half of these; palettes, grey with transparency, few bits and floating grey
-//! are refused by it, and colours that were multiplied with their opacity are taken for plain ones. What is not
-//! of this file (CMYK, YCbCr) goes to it all the same.
+//! The `image` crate reads the usual half of these; palettes, grey with transparency, few bits, floating grey and most
+//! of what is compressed as JPEG are refused by it, and colours that were multiplied with their opacity are taken for
+//! plain ones. What is of no kind that is known here goes to it all the same.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -12,12 +12,13 @@ use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::{ByteOrder, PhotometricInterpretation as Kind, Tag};
 
+use crate::jpeg::{Planes, cmyk_to_rgb};
 use crate::picture::{DECODER_BYTES, MAX_PIXELS};
-use crate::{Error, Result};
+use crate::{Error, Result, tiff_pieces};
 
 /// Why a file isn't read, before it has a name.
-type Fault = Box<dyn std::error::Error + Send + Sync>;
-type Judged<T> = std::result::Result<T, Fault>;
+pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Judged<T> = std::result::Result<T, Fault>;
 
 /// Decodes the kinds that are read here; nothing of the others.
 pub(crate) fn decode(
@@ -43,6 +44,7 @@ struct Head {
     /// What the values beyond the colours are.
     extra: Vec<u16>,
     bits: u16,
+    compression: u16,
     /// Where the tags stand.
     directory: u64,
     order: ByteOrder,
@@ -62,9 +64,16 @@ impl Head {
     fn read(bytes: &[u8]) -> Judged<Head> {
         let mut reader = reader(bytes)?;
         let kind = reader.find_tag_unsigned(Tag::PhotometricInterpretation)?.and_then(Kind::from_u16);
+        let compression = reader.find_tag_unsigned(Tag::Compression)?.unwrap_or(1);
+        if let Some(name) = unread(compression) {
+            return Err(format!("its compression is {name}, which isn't read here").into());
+        }
+        let is_jpeg = compression == tiff_pieces::JPEG;
         let colours = match kind {
             Some(Kind::WhiteIsZero | Kind::BlackIsZero | Kind::RGBPalette) => Some(1),
             Some(Kind::RGB) => Some(3),
+            Some(Kind::YCbCr) if is_jpeg => Some(3),
+            Some(Kind::CMYK) => Some(4),
             _ => None,
         };
         if colours.is_some() && reader.find_tag_unsigned(Tag::FillOrder)?.unwrap_or(1) != 1 {
@@ -81,6 +90,7 @@ impl Head {
             colours,
             extra,
             bits: bits.and_then(|bits| bits.first().copied()).unwrap_or(1),
+            compression,
             directory: reader.ifd_pointer().ok_or("it has no directory")?.0,
             order: reader.byte_order(),
             palette: reader.find_tag_unsigned_vec(Tag::ColorMap)?.unwrap_or_default(),
@@ -95,17 +105,24 @@ impl Head {
         let is_palette = self.kind == Some(Kind::RGBPalette);
         let numbers = if is_palette { Cow::Owned(self.as_grey(bytes)?) } else { Cow::Borrowed(bytes) };
         let (values, stride) = self.values(&numbers)?;
+        if stride < colours {
+            return Err(format!("{stride} values of each pixel, where {colours} make its colour").into());
+        }
         let (width, height) = self.size;
         // 1 is an opacity that the colours were multiplied with, 2 one that they weren't, 999 an old program's 2.
         let multiplied = self.extra.first() == Some(&1);
-        let opacity = stride > colours && matches!(self.extra.first(), Some(1 | 2 | 999));
+        let are_inks = self.kind == Some(Kind::CMYK);
+        let opacity = stride > colours && !are_inks && matches!(self.extra.first(), Some(1 | 2 | 999));
         let mut values = values.values(is_palette.then_some(self.bits), stride, colours, opacity)?;
         if is_palette {
             values = self.looked_up(&values, opacity)?;
+        } else if are_inks {
+            let inks = values.as_chunks().0.iter();
+            values = inks.flat_map(|inks| cmyk_to_rgb(inks.map(|ink| 255 - ink))).collect();
         } else if multiplied && opacity {
             divide_by_opacity(&mut values, colours + 1);
         }
-        let colours = if is_palette { 3 } else { colours };
+        let colours = if is_palette || are_inks { 3 } else { colours };
         let image = match (colours, opacity) {
             (1, false) => GrayImage::from_raw(width, height, values).map(DynamicImage::from),
             (1, true) => GrayAlphaImage::from_raw(width, height, values).map(DynamicImage::from),
@@ -118,6 +135,9 @@ impl Head {
     /// All values, pixel by pixel, and how many each pixel has.
     fn values(&self, bytes: &[u8]) -> Judged<(Values, usize)> {
         let mut reader = reader(bytes)?;
+        if self.compression == tiff_pieces::JPEG {
+            return self.values_of_pieces(&mut reader, bytes);
+        }
         let mut result = DecodingResult::U8(Vec::new());
         let layout = reader.read_image_to_buffer(&mut result)?;
         let pixels = self.size.0 as usize * self.size.1 as usize;
@@ -142,6 +162,19 @@ impl Head {
             return Err(format!("{} values of {pixels} pixels", values.len()).into());
         }
         Ok((if layout.planes > 1 { values.interleaved(pixels) } else { values }, stride))
+    }
+
+    /// All values of a picture in pieces that are JPEGs.
+    fn values_of_pieces(&self, reader: &mut Decoder<Cursor<&[u8]>>, bytes: &[u8]) -> Judged<(Values, usize)> {
+        if self.bits != 8 {
+            return Err(format!("JPEG of {} bits, where 8 are expected", self.bits).into());
+        }
+        let planes = if self.kind == Some(Kind::YCbCr) { Planes::LumaChroma } else { Planes::Plain };
+        let (mut values, stride) = tiff_pieces::values(reader, bytes, planes)?;
+        if self.kind == Some(Kind::WhiteIsZero) {
+            values.iter_mut().for_each(|value| *value = 255 - *value);
+        }
+        Ok((Values::Bytes(values), stride))
     }
 
     /// The same file with its numbers of colours taken for grey, since the decoder knows no palettes.
@@ -187,6 +220,20 @@ impl Head {
         }
         Ok(values)
     }
+}
+
+/// What compressions are called that nobody reads here.
+fn unread(compression: u16) -> Option<String> {
+    Some(match compression {
+        1 | 4 | 5 | tiff_pieces::JPEG | 8 | 32_773 | 32_946 => return None,
+        2 | 3 => "an older fax's".into(),
+        6 => "the older of TIFF's two kinds of JPEG".into(),
+        34_712 | 33_003..=33_005 => "JPEG 2000".into(),
+        34_925 => "LZMA".into(),
+        50_000 => "Zstandard".into(),
+        50_001 => "WebP".into(),
+        other => format!("number {other}"),
+    })
 }
 
 /// Values as a file has them.

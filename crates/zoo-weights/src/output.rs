@@ -116,3 +116,26 @@ fn folder_of(path: &Path) -> &Path {
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// Nothing is written here: what would go wrong is a device that becomes a file.
+    #[test]
+    fn devices_and_what_leads_to_them_are_written_through() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let link = folder.path().join("link");
+        symlink("/dev/null", &link)?;
+        for path in ["/dev/null", "/dev/full", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/2"].map(Path::new) {
+            if path.exists() {
+                assert_eq!(Destination::of(path)?, Destination::Stream(path.into()));
+            }
+        }
+        assert_eq!(Destination::of(&link)?, Destination::Stream("/dev/null".into()));
+        assert!(Destination::of(folder.path()).is_err());
+        Ok(())
+    }
+}

@@ -1,6 +1,10 @@
 //! `zoo features`: what a network makes of its input on the way.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use candle_core::{DType, Device, Tensor};
@@ -210,6 +214,7 @@ fn prepared(network: &Network, place: &Place) -> Result<Prepared> {
 /// A prepared tensor: of a .safetensors the only one, or the one called `input`.
 fn tensor(path: &Path) -> Result<Tensor> {
     if path.extension().is_some_and(|ending| ending == "npy") {
+        check_npy(path)?;
         let tensor = Tensor::read_npy(path).and_then(|tensor| tensor.to_dtype(DType::F32));
         return tensor.with_context(|| format!("{}: not a NumPy array that can be read", shown(path)));
     }
@@ -226,6 +231,35 @@ fn tensor(path: &Path) -> Result<Tensor> {
         );
     };
     Ok(Tensor::from_vec(tensor.to_f32()?, tensor.shape.as_ref(), &Device::Cpu)?)
+}
+
+/// Judges a NumPy array's header before anything is computed or taken from what it promises.
+fn check_npy(path: &Path) -> Result<()> {
+    let cannot = || format!("{}: can't be read", shown(path));
+    let file = File::open(path).with_context(cannot)?;
+    let bytes = file.metadata().with_context(cannot)?.len();
+    let mut head = Vec::new();
+    file.take(1 << 16).read_to_end(&mut head).with_context(cannot)?;
+    let head = String::from_utf8_lossy(&head);
+    if head.contains("'fortran_order': True") {
+        bail!("{}: lies column by column; save numpy.ascontiguousarray(x)", shown(path));
+    }
+    if head.contains("'descr': '>") {
+        bail!("{}: its numbers begin with their highest byte; save x.astype('float32')", shown(path));
+    }
+    let shape =
+        head.split_once("'shape': (").and_then(|(_, rest)| rest.split_once(')')).map(|(shape, _)| shape);
+    let lengths = shape.unwrap_or_default().split(',').map(str::trim).filter(|text| !text.is_empty());
+    let count =
+        lengths.map(|text| text.parse::<u64>().ok()).try_fold(1, |count: u64, next| count.checked_mul(next?));
+    match count {
+        Some(count) if count <= bytes => Ok(()),
+        _ => bail!(
+            "{}: its shape is ({}), for which its {bytes} bytes are too few; save it again",
+            shown(path),
+            shape.unwrap_or_default()
+        ),
+    }
 }
 
 /// Says which file is meant when a tensor does not fit.

@@ -168,3 +168,23 @@ fn an_instruction_set_that_cannot_be_had_is_told_once() {
     let output = zoo(&["list"]).env("ZOO_SIMD", "portable").output().unwrap();
     assert!(output.stderr.is_empty(), "{output:?}");
 }
+
+#[test]
+fn numpy_arrays_that_promise_too_much_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, out) = (folder.path().join("x.npy"), folder.path().join("f.safetensors"));
+    for (described, says) in [
+        ("'descr': '<f4', 'fortran_order': False, 'shape': (100000, 3, 400, 400), ", "too few"),
+        ("'descr': '<f4', 'fortran_order': False, 'shape': (4000000000, 3, 4000000, 4000000), ", "too few"),
+        ("'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999999, 1), ", "too few"),
+        ("'descr': '<f4', 'fortran_order': True, 'shape': (1, 1, 1, 1), ", "ascontiguousarray"),
+        ("'descr': '>f4', 'fortran_order': False, 'shape': (1, 1, 1, 1), ", "astype('float32')"),
+    ] {
+        let header = format!("{{{described}}}\n");
+        let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+        std::fs::write(&path, [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &[0; 4]].concat())
+            .unwrap();
+        let call = ["features", "lenet5", path.to_str().unwrap(), "-o", out.to_str().unwrap()];
+        refused(&call, 1, &["x.npy", says]);
+    }
+}

@@ -171,7 +171,7 @@ fn a_reader_that_has_seen_enough_ends_an_endless_list() {
 
 #[test]
 fn threads_are_set_in_one_process() {
-    let mut child = zoo(&["predict", "lenet5", "--files-from", "-", "--format", "jsonl", "--threads", "1"])
+    let mut child = zoo(&["predict", "lenet5", "--files-from", "-", "--format", "jsonl", "--threads", "3"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -187,9 +187,12 @@ fn threads_are_set_in_one_process() {
         lines
     });
     if cfg!(target_os = "linux") {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap();
-        let set = environment.split(|byte| *byte == 0).filter(|entry| entry.ends_with(b"_NUM_THREADS=1"));
-        assert_eq!(set.count(), 2, "the process itself has the number");
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let names = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("comm")).unwrap());
+        let names: Vec<String> = names.collect();
+        let computing = names.iter().filter(|name| name.starts_with("zoo-")).count();
+        assert_eq!(computing, 3, "{names:?}");
+        assert!(!names.iter().any(|name| name.starts_with("candle")), "{names:?}");
     }
     // Nobody is left who could write on when it is ended.
     kill(pid);

@@ -239,6 +239,54 @@ def make_more_pictures():
     make_tifs(random, image, crop)
 
 
+def jpeg_tif(name, image, kind, piece, tiles=False, planes=False, **how):
+    """A TIFF whose pieces are JPEGs of their own, each with its tables."""
+    layers = image.split() if planes else [image]
+    (width, height), (wide, high) = image.size, piece if tiles else (image.width, piece[1])
+    pieces = []
+    for layer, top, left in [(l, y, x) for l in layers for y in range(0, height, high) for x in range(0, width, wide)]:
+        bottom = top + high if tiles else min(top + high, height)
+        data = io.BytesIO()
+        layer.crop((left, top, left + wide, bottom)).save(data, "jpeg", **how)
+        pieces.append(data.getvalue())
+    bands = len(image.getbands())
+    tags = {256: [width], 257: [height], 258: [8] * bands, 259: [7], 262: [kind], 277: [bands], 284: [2 if planes else 1]}
+    tags |= {530: [2, 2]} if kind == 6 else {}
+    tags |= {322: [wide], 323: [high]} if tiles else {278: [high]}
+    tags |= {324 if tiles else 273: [0] * len(pieces), 325 if tiles else 279: list(map(len, pieces))}
+    place = 8 + 2 + 12 * len(tags) + 4
+    body, entries = b"", b""
+    starts = np.cumsum([place + sum(4 * len(v) for v in tags.values() if len(v) > 1)] + [len(p) for p in pieces])
+    tags[324 if tiles else 273] = starts[:-1].tolist()
+    for tag, values in sorted(tags.items()):
+        packed = struct.pack("<" + "I" * len(values), *values)
+        if len(values) > 1:
+            body, packed = body + packed, struct.pack("<I", place + len(body))
+        entries += struct.pack("<HHI", tag, 4, len(values)) + packed
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + b"\0" * 4
+    (HERE / name).write_bytes(head + body + b"".join(pieces))
+
+
+def make_jpeg_tifs():
+    """Pieces as JPEGs, with tables in common as libtiff writes them and with their own, and inks."""
+    crop = Image.open(PHOTOS / "chelsea.png").convert("RGB").crop((100, 60, 203, 131))
+    alpha = Image.linear_gradient("L").resize(crop.size)
+    for name, image, how in [
+        ("rgb", crop, {}),
+        ("grey", crop.convert("L"), {278: 16}),
+        ("alpha", Image.merge("RGBA", [*crop.split(), alpha]), {278: 24}),
+        ("inks", crop.convert("CMYK"), {278: 32}),
+        ("ycbcr", crop.convert("YCbCr"), {278: 48}),
+    ]:
+        image.save(HERE / f"jpeg-{name}.tif", compression="jpeg", tiffinfo=how, quality=80)
+    jpeg_tif("jpeg-tiles.tif", crop, 6, (48, 32), tiles=True, subsampling=2, quality=80)
+    jpeg_tif("jpeg-tiles-rgb.tif", crop, 2, (64, 64), tiles=True, keep_rgb=True, quality=70)
+    jpeg_tif("jpeg-strips.tif", crop, 6, (0, 32), subsampling=2, progressive=True, quality=60)
+    jpeg_tif("jpeg-planes.tif", crop, 2, (0, 40), planes=True, quality=80)
+    jpeg_tif("jpeg-white-is-0.tif", crop.convert("L"), 0, (32, 48), tiles=True, quality=80)
+    crop.convert("CMYK").save(HERE / "inks.tif", compression="tiff_lzw")
+
+
 def read(path):
     return on_white(BY_HAND.get(path.name) or ImageOps.exif_transpose(Image.open(path)))
 
@@ -287,6 +335,7 @@ def cuts(path):
 def main():
     make_pictures()
     make_more_pictures()
+    make_jpeg_tifs()
     endings = "png jpg gif bmp pbm pgm ppm tif webp".split()
     files = sorted(path for path in HERE.iterdir() if path.suffix[1:] in endings)
     (HERE / "cuts.txt").write_text("".join(line + "\n" for path in files for line in cuts(path)))

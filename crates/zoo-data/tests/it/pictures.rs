@@ -117,6 +117,47 @@ fn values_without_a_level_are_refused() {
     assert!(message(&signed).contains("with signs"), "{}", message(&signed));
 }
 
+/// A golden TIFF with one tag's number exchanged.
+fn tiff_with(name: &str, tag: u16, value: u32) -> Vec<u8> {
+    let mut bytes = fs::read(manifest("tests/goldens").join(name)).unwrap();
+    let start = u32::from_le_bytes(*bytes[4..].first_chunk().unwrap()) as usize;
+    let entries = (0..100).map(|entry| start + 2 + 12 * entry);
+    let at = entries.into_iter().find(|&at| bytes[at..at + 2] == tag.to_le_bytes()).unwrap();
+    bytes[at + 2..at + 12].copy_from_slice(&[&[4, 0, 1, 0, 0, 0][..], &value.to_le_bytes()].concat());
+    bytes
+}
+
+#[test]
+fn tiffs_that_are_not_read_say_why() {
+    for (compression, name) in [
+        (2, "fax"),
+        (6, "the older of TIFF's two kinds of JPEG"),
+        (34_712, "JPEG 2000"),
+        (50_000, "Zstandard"),
+        (777, "number 777"),
+    ] {
+        let message = message(&tiff_with("jpeg-strips.tif", 259, compression));
+        assert!(message.contains(name) && message.contains("save it anew"), "{message}");
+    }
+    for (name, tag, value, says) in [
+        ("jpeg-strips.tif", 257, 16, "inconsistent sizes"),
+        ("jpeg-strips.tif", 257, 90, "a piece of 103x7 pixels and 2163 values, where 103x26 of 3"),
+        ("jpeg-strips.tif", 256, 104, "a piece of 103x32 pixels and 9888 values, where 104x32 of 3"),
+        ("jpeg-strips.tif", 256, 90, "a piece of 103x32 pixels, where 90x32 are left"),
+        ("jpeg-strips.tif", 278, 33, "a piece of 103x32 pixels and 9888 values, where 103x33 of 3"),
+        ("jpeg-strips.tif", 258, 12, "JPEG of 12 bits"),
+        ("jpeg-tiles-rgb.tif", 262, 5, "3 values of each pixel, where 4 make its colour"),
+        ("jpeg-white-is-0.tif", 262, 2, "1 values of each pixel, where 3 make its colour"),
+        ("jpeg-tiles.tif", 257, 97, "inconsistent sizes"),
+        ("jpeg-tiles.tif", 322, 4_294_967_280, "inconsistent sizes"),
+        ("jpeg-tiles.tif", 277, 4, "inconsistent sizes"),
+        ("jpeg-tiles.tif", 277, 60_000, "inconsistent sizes"),
+    ] {
+        let message = message(&tiff_with(name, tag, value));
+        assert!(message.contains(says), "{name} {tag} {value}: {message}");
+    }
+}
+
 #[test]
 fn transparency_is_blended_as_exactly_as_can_be() {
     for value in 0..=255u8 {
@@ -211,6 +252,12 @@ fn use_up(picture: zoo_data::Result<Picture>) {
 static JPEGS: LazyLock<Vec<Vec<u8>>> =
     LazyLock::new(|| SAMPLES.iter().filter(|bytes| bytes.starts_with(&[0xff, 0xd8])).cloned().collect());
 
+/// The TIFFs among the samples.
+static TIFFS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let is_tiff = |bytes: &&Vec<u8>| bytes.starts_with(b"II*") || bytes.starts_with(b"MM\0*");
+    SAMPLES.iter().filter(is_tiff).cloned().collect()
+});
+
 /// Where the segments of a JPEG's header begin, the frame and the tables and scans, up to `limit` of them.
 fn segments(bytes: &[u8], limit: usize) -> Vec<usize> {
     let marks = |pair: &[u8]| pair[0] == 0xff && matches!(pair[1], 0xc0..=0xcf | 0xda..=0xdd | 0xe0..=0xef);
@@ -262,6 +309,28 @@ proptest! {
                 }
             }
             bytes[at + 1] = frame.unwrap_or(bytes[at + 1]);
+        }
+        use_up(Picture::decode(&bytes, "x"));
+    }
+
+    #[test]
+    fn tiffs_with_other_tags_and_pieces_do_no_harm(
+        which in 0usize..1000,
+        wounds in prop::collection::vec((0usize..40, 0usize..12, any::<u8>()), 0..6),
+        inside in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let mut bytes = TIFFS[which % TIFFS.len()].clone();
+        let start: [u8; 4] = *bytes[4..].first_chunk().unwrap();
+        let start = if bytes[0] == b'I' { u32::from_le_bytes(start) } else { u32::from_be_bytes(start) } as usize;
+        for (entry, place, value) in wounds {
+            let at = start + 2 + 12 * entry + place;
+            if at < bytes.len() {
+                bytes[at] = value;
+            }
+        }
+        for (place, value) in inside {
+            let place = place.index(bytes.len());
+            bytes[place] = value;
         }
         use_up(Picture::decode(&bytes, "x"));
     }

@@ -178,21 +178,29 @@ fn of_two_copies_the_averaged_one_is_taken_and_of_two_equal_ones_none() {
 #[test]
 fn files_without_auxiliary_heads_load_and_nothing_is_drawn_without_a_word() {
     let bench = Bench::new();
+    for (name, head, input) in [
+        ("googlenet", "aux", [3, 64, 64]),
+        ("inception_v3", "AuxLogits", [3, 99, 99]),
+        ("fcn_resnet50", "aux_", [3, 33, 33]),
+    ] {
+        let mut tensors = fresh(name, &Options::default(), 7);
+        let whole = bench.write("whole.safetensors", &tensors);
+        let expected = answer(model(name).weights(&whole).unwrap().net(), input);
+        let all = tensors.len();
+        tensors.retain(|(name, ..)| !name.starts_with(head));
+        assert!(tensors.len() < all);
+        let path = bench.write("bare.safetensors", &tensors);
+        let network = model(name).weights(&path).unwrap();
+        assert_eq!(answer(network.net(), input), expected, "{name}");
+        let (converted, to) = bench.convert(of(name), &path).unwrap();
+        assert!(converted.options.no_auxiliary);
+        let notes = &converted.report.notes;
+        assert!(notes.join("; ").contains("has no auxiliary heads"), "{notes:?}");
+        assert_eq!(answer(model(to.to_str().unwrap()).pretrained().unwrap().net(), input), expected);
+    }
     let mut tensors = fresh("googlenet", &Options::default(), 7);
-    let whole = bench.write("whole.safetensors", &tensors);
     tensors.retain(|(name, ..)| !name.starts_with("aux"));
     let path = bench.write("bare.safetensors", &tensors);
-    let expected = answer(model("googlenet").weights(&whole).unwrap().net(), [3, 64, 64]);
-    let network = model("googlenet").weights(&path).unwrap();
-    assert_eq!(answer(network.net(), [3, 64, 64]), expected);
-    let (converted, to) = bench.convert(of("googlenet"), &path).unwrap();
-    assert!(converted.options.no_auxiliary);
-    assert!(
-        converted.report.notes.join("; ").contains("has no auxiliary heads"),
-        "{:?}",
-        converted.report.notes
-    );
-    assert_eq!(answer(model(to.to_str().unwrap()).pretrained().unwrap().net(), [3, 64, 64]), expected);
     // Half of them is neither with nor without.
     let half = tensors.iter().cloned().chain([lone("aux1.fc2.bias", &[1000])]).collect::<Vec<_>>();
     let error = model("googlenet").weights(&bench.write("half.safetensors", &half)).unwrap_err().to_string();

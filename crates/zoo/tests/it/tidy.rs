@@ -21,7 +21,7 @@ const FLOORS: &[&[(&str, &[&str])]] = &[
         ("zoo-senet", &["zoo-resnet"]),
         ("zoo-fcn", &["zoo-vgg", "zoo-resnet"]),
     ],
-    &[("zoo-report", &[]), ("zoo-train", &[])],
+    &[("zoo-report", &[]), ("zoo-onnx", &[]), ("zoo-train", &[])],
     &[("zoo", &[])],
     &[("zoo-cli", &[]), ("zoo-bench", &[])],
 ];

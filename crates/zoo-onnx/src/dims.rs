@@ -1,0 +1,92 @@
+//! The shapes of values as a file tells them: numbers, and names for what is free.
+
+use zoo_layers::{Graph, Node, Shape};
+
+use crate::{Error, Options, Result, form::FLOAT, proto::Message};
+
+/// One side of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Dim {
+    Fixed(usize),
+    Free(String),
+}
+
+/// A named value of f32: `ValueInfoProto`.
+pub(crate) fn value(name: &str, dims: &[Dim]) -> Result<Message> {
+    let mut shape = Message::new();
+    for dim in dims {
+        let dim = match dim {
+            Dim::Fixed(side) => {
+                let wide = i64::try_from(*side)
+                    .map_err(|_| Error::TooLarge { what: format!("a side of `{name}`"), value: *side })?;
+                Message::new().int(1, wide)
+            }
+            Dim::Free(name) => Message::new().text(2, name),
+        };
+        shape = shape.message(1, &dim);
+    }
+    let tensor = Message::new().int(1, FLOAT).message(2, &shape);
+    Ok(Message::new().text(1, name).message(2, &Message::new().message(1, &tensor)))
+}
+
+/// What is known of the shapes of a network's values.
+pub(crate) struct Dims<'a> {
+    graph: &'a Graph,
+    batch: Dim,
+    /// The same network for pictures of two other sizes, if the size is free.
+    others: Option<[Graph; 2]>,
+}
+
+impl<'a> Dims<'a> {
+    /// Checks that the network takes other sizes, where that is asked of it.
+    pub(crate) fn new(graph: &'a Graph, options: &Options) -> Result<Self> {
+        let batch = options.batch.map_or_else(|| Dim::Free("batch".into()), Dim::Fixed);
+        let others = match graph.input() {
+            Shape::Map { height, width, .. } if options.free_size => {
+                let at = |more: [usize; 2]| {
+                    let size = [height.saturating_add(more[0]), width.saturating_add(more[1])];
+                    graph
+                        .at_size(size[0], size[1])
+                        .map_err(|source| Error::FixedSize { graph: graph.name().into(), source })
+                };
+                Some([at([64, 160])?, at([224, 96])?])
+            }
+            _ => None,
+        };
+        Ok(Self { graph, batch, others })
+    }
+
+    /// Whether height and width are free.
+    pub(crate) fn free_size(&self) -> bool {
+        self.others.is_some()
+    }
+
+    /// The sides of a node's value, the batch first. Where the size is free and the value follows it, a side is the
+    /// picture's own, or has a name of its own.
+    pub(crate) fn of(&self, node: Node, name: &str) -> Vec<Dim> {
+        let mut dims = vec![self.batch.clone()];
+        let shape = self.graph.get(node).output;
+        let Shape::Map { channels, height, width } = shape else {
+            dims.push(Dim::Fixed(shape.channels()));
+            return dims;
+        };
+        dims.push(Dim::Fixed(channels));
+        for (axis, (side, word)) in [(height, "height"), (width, "width")].into_iter().enumerate() {
+            dims.push(match &self.others {
+                None => Dim::Fixed(side),
+                Some(others) => {
+                    let is = |fits: &dyn Fn(&Graph) -> usize| {
+                        others.iter().all(|other| other.get(node).output.size()[axis] == fits(other))
+                    };
+                    let follows = self.graph.input().size()[axis] == side && is(&|other| other.input().size()[axis]);
+                    match (follows, is(&|_| side)) {
+                        (true, _) => Dim::Free(word.into()),
+                        (_, true) => Dim::Fixed(side),
+                        _ => Dim::Free(format!("{name}.{word}")),
+                    }
+                }
+            });
+        }
+        dims
+    }
+}

@@ -21,6 +21,11 @@ impl Memory {
     }
 }
 
+/// The most of the whole process since the mark was set back.
+pub(crate) fn most_mib() -> Option<f64> {
+    Some(status("VmHWM:")? / 1024.0)
+}
+
 /// A field of the process's status, in KiB.
 fn status(field: &str) -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;

@@ -1,18 +1,48 @@
 //! The shapes of values as a file tells them: numbers, and names for what is free.
 
+use std::fmt;
+
 use zoo_layers::{Graph, Node, Shape};
 
 use crate::{Error, Options, Result, form::FLOAT, proto::Message};
 
 /// One side of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Dim {
+pub enum Dim {
+    /// So many.
     Fixed(usize),
+    /// Any number, under this name: the same name, the same number.
     Free(String),
 }
 
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(side) => side.fmt(f),
+            Self::Free(name) => name.fmt(f),
+        }
+    }
+}
+
+/// What goes into a network or comes out of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// Its name in the file.
+    pub name: String,
+    /// Its sides, the batch first.
+    pub dims: Vec<Dim>,
+}
+
+/// Written as `logits (batch, 1000)`.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dims: Vec<String> = self.dims.iter().map(Dim::to_string).collect();
+        write!(f, "{} ({})", self.name, dims.join(", "))
+    }
+}
+
 /// A named value of f32: `ValueInfoProto`.
-pub(crate) fn value(name: &str, dims: &[Dim]) -> Result<Message> {
+pub(crate) fn message(Value { name, dims }: &Value) -> Result<Message> {
     let mut shape = Message::new();
     for dim in dims {
         let dim = match dim {
@@ -63,7 +93,11 @@ impl<'a> Dims<'a> {
 
     /// The sides of a node's value, the batch first. Where the size is free and the value follows it, a side is the
     /// picture's own, or has a name of its own.
-    pub(crate) fn of(&self, node: Node, name: &str) -> Vec<Dim> {
+    pub(crate) fn of(&self, node: Node, name: &str) -> Value {
+        Value { name: name.into(), dims: self.sides(node, name) }
+    }
+
+    fn sides(&self, node: Node, name: &str) -> Vec<Dim> {
         let mut dims = vec![self.batch.clone()];
         let shape = self.graph.get(node).output;
         let Shape::Map { channels, height, width } = shape else {

@@ -307,8 +307,8 @@ impl Place<'_> {
 
     /// The shares of `output` regions in the pixels along an axis, `(output, pixels)`, for a number of pixels that the
     /// file's reader learns when it runs: region `i` spans pixels ⌊i·size/output⌋ to ⌈(i+1)·size/output⌉.
-    fn shares(&self, form: &mut Form, axis: i64, output: usize) -> Result<Arg> {
-        let regions = self.int("the regions", output)?;
+    fn shares(&self, form: &mut Form, axis: usize, output: usize) -> Result<Arg> {
+        let (regions, axis) = (self.int("the regions", output)?, self.int("an axis", axis)?);
         let one = || Arg::Ints(vec![1]);
         let size = form.call("Shape", [Arg::Input(0)]);
         form.with("start", Attribute::Int(2 + axis)).with("end", Attribute::Int(3 + axis));

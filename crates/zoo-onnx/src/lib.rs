@@ -44,6 +44,7 @@ mod tensor;
 mod weights;
 mod window;
 
+pub use dims::{Dim, Value};
 pub use error::{Error, Result};
 pub use model::{Model, Options};
 pub use weights::Weights;

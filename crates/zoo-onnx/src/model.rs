@@ -6,6 +6,7 @@ use zoo_layers::Graph;
 
 use crate::{
     Error, Result, Weights,
+    dims::Value,
     nodes::Nodes,
     proto::Message,
     tensor::{Second, Tensor},
@@ -56,6 +57,8 @@ pub struct Model<'a> {
     tensors: Vec<(Message, Tensor<'a>)>,
     /// Bytes of the second file, if there is one.
     second: Option<u64>,
+    inputs: Vec<Value>,
+    outputs: Vec<Value>,
 }
 
 impl<'a> Model<'a> {
@@ -68,6 +71,7 @@ impl<'a> Model<'a> {
             return Err(Error::TooLarge { what: "the batch".into(), value: 0 });
         }
         let nodes = Nodes::new(graph, &options)?;
+        let (inputs, outputs) = (nodes.input.into_iter().collect(), nodes.outputs);
         let opset = |domain: &str, version| Message::new().some_text(1, domain).int(2, version);
         let head = Message::new().int(1, IR_VERSION).text(2, "zoo").text(3, env!("CARGO_PKG_VERSION"));
         let mut head = head.message(8, &opset("", OPSET));
@@ -81,6 +85,7 @@ impl<'a> Model<'a> {
             head = head.message(14, &Message::new().text(1, key).text(2, value));
         }
         let model = Self::assemble(&head, &nodes.message, nodes.tensors, None)?;
+        let model = Self { inputs, outputs, ..model };
         if model.bytes() <= options.limit {
             return Ok(model);
         }
@@ -88,7 +93,8 @@ impl<'a> Model<'a> {
             return Err(Error::NeedsSecondFile { bytes: model.bytes(), limit: options.limit });
         };
         let tensors = model.tensors.into_iter().map(|(_, tensor)| tensor).collect();
-        Self::assemble(&head, &nodes.message, tensors, Some(Second { name, end: 0 }))
+        let (inputs, outputs) = (model.inputs, model.outputs);
+        Ok(Self { inputs, outputs, ..Self::assemble(&head, &nodes.message, tensors, Some(Second { name, end: 0 }))? })
     }
 
     /// Joins head, graph and weights: what is within a message has its length before it.
@@ -109,7 +115,7 @@ impl<'a> Model<'a> {
             headed.push((head, tensor));
         }
         let head = head.clone().announce(7, length).then(graph);
-        Ok(Self { head, tensors: headed, second: second.map(|second| second.end) })
+        Ok(Self { head, tensors: headed, second: second.map(|second| second.end), inputs: Vec::new(), outputs: Vec::new() })
     }
 
     /// Bytes of the file.
@@ -125,6 +131,16 @@ impl<'a> Model<'a> {
     /// Bytes of the second file that holds the weights; nothing if they are in the first.
     pub fn second_bytes(&self) -> Option<u64> {
         self.second
+    }
+
+    /// What goes in.
+    pub fn inputs(&self) -> &[Value] {
+        &self.inputs
+    }
+
+    /// What comes out, the main output first.
+    pub fn outputs(&self) -> &[Value] {
+        &self.outputs
     }
 
     /// How many tensors of weights there are.

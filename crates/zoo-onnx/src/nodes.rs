@@ -9,7 +9,7 @@ use zoo_layers::{
 
 use crate::{
     Error, Options, Result,
-    dims::{Dims, value},
+    dims::{self, Dims, Value},
     fold::{Fold, folds},
     form,
     proto::Message,
@@ -31,6 +31,8 @@ pub(crate) struct Nodes<'a> {
     pub(crate) tensors: Vec<Tensor<'a>>,
     /// Domains of nodes that are not ONNX's own.
     pub(crate) domains: Vec<String>,
+    pub(crate) input: Option<Value>,
+    pub(crate) outputs: Vec<Value>,
 }
 
 impl<'a> Nodes<'a> {
@@ -44,6 +46,8 @@ impl<'a> Nodes<'a> {
             message: Message::new().text(2, graph.name()),
             tensors: Vec::new(),
             domains: Vec::new(),
+            input: None,
+            outputs: Vec::new(),
         };
         nodes.name_ends();
         let folds = if options.fold_norms { folds(graph) } else { HashMap::new() };
@@ -70,7 +74,7 @@ impl<'a> Nodes<'a> {
             let name = nodes.value(node);
             // What drops nothing has its input's value.
             if told.insert(name.clone()) && name != nodes.value(Graph::PICTURE) {
-                nodes.message = std::mem::take(&mut nodes.message).message(13, &value(&name, &dims.of(node, &name))?);
+                nodes.message = std::mem::take(&mut nodes.message).message(13, &dims::message(&dims.of(node, &name))?);
             }
         }
         Ok(nodes)
@@ -233,8 +237,9 @@ impl<'a> Nodes<'a> {
     /// The picture and the outputs. One whose value has another name already gets a node that repeats it.
     fn ends(&mut self, dims: &Dims<'_>) -> Result<()> {
         let picture = self.value(Graph::PICTURE);
-        let message = value(&picture, &dims.of(Graph::PICTURE, &picture))?;
-        self.message = std::mem::take(&mut self.message).message(11, &message);
+        let value = dims.of(Graph::PICTURE, &picture);
+        self.message = std::mem::take(&mut self.message).message(11, &dims::message(&value)?);
+        self.input = Some(value);
         let mut given: HashSet<String> = HashSet::from([picture]);
         for output in self.graph.outputs_in(Mode::Eval) {
             let mut name = self.value(output.node);
@@ -248,8 +253,9 @@ impl<'a> Nodes<'a> {
                     self.push(&node_message(call, &name, std::slice::from_ref(&repeated), &name));
                 }
             }
-            let message = value(&name, &dims.of(output.node, &name))?;
-            self.message = std::mem::take(&mut self.message).message(12, &message);
+            let value = dims.of(output.node, &name);
+            self.message = std::mem::take(&mut self.message).message(12, &dims::message(&value)?);
+            self.outputs.push(value);
         }
         Ok(())
     }

@@ -2,14 +2,14 @@
 
 Usage: infer.py convert ENGINE FOLDER                     what the engine reads instead of ONNX, if it does: once
        infer.py run ENGINE FOLDER THREADS RUNS SECONDS    at least so many timed runs, and seconds of them
-       infer.py version ENGINE                            what it calls itself, and the instruction sets it tells
 
 ENGINE is onnxruntime, openvino, ncnn, mnn, pytorch (its memory laid out channel by channel) or pytorch_channels_last.
 FOLDER holds `model.onnx`, with a fixed batch and size, and `input.npy`; conversions lie beside them, and the output goes
 to `ENGINE.f32`, row by row, little-endian. Everything is computed in f32.
 
 It prints one line of JSON: run_ms, peak_mib (the most memory, less what was resident before the network was loaded),
-process_mib (the most of the whole process, the interpreter and the engine's own code included), version; or a reason.
+process_mib (the most of the whole process, the interpreter and the engine's own code included), version, simd (the instruction set in use, as the engine tells it, or
+null); or a reason.
 """
 
 import importlib
@@ -86,6 +86,12 @@ def openvino(folder, x, threads):
         request.infer()
         return request.get_output_tensor(0).data
 
+    def simd():
+        nodes = [node.get_rt_info() for node in compiled.get_runtime_model().get_ordered_ops()]
+        convolutions = [node for node in nodes if node["layerType"].astype(str) == "Convolution"]
+        return ", ".join(sorted({node["primitiveType"].astype(str) for node in convolutions}))
+
+    run.simd = simd
     return run
 
 
@@ -149,7 +155,11 @@ def pytorch(folder, x, threads, layout="contiguous_format"):
         with torch.inference_mode():
             return net(picture)
 
-    return lambda: run().contiguous().numpy()
+    def answer():
+        return run().contiguous().numpy()
+
+    answer.simd = lambda: f"ATen {torch.backends.cpu.get_cpu_capability()}"
+    return answer
 
 
 def pytorch_channels_last(folder, x, threads):
@@ -333,20 +343,14 @@ def run(engine, folder, threads, runs, seconds):
         answer()
         times.append((time.perf_counter() - begun) * 1e3)
     most = None if resident is None else status("VmHWM:")
+    package = PACKAGES.get(engine, engine)
     return {
+        "version": f"{engine} {getattr(load(package), '__version__', '').split('-')[0]}".strip(),
+        "simd": answer.simd() if hasattr(answer, "simd") else None,
         "run_ms": times,
         "peak_mib": None if most is None else max(most - resident, 0) / 1024,
         "process_mib": None if most is None else most / 1024,
     }
-
-
-def version(engine):
-    package = PACKAGES.get(engine, engine)
-    module = load(package)
-    told = {"version": f"{engine} {getattr(module, '__version__', '')}".strip()}
-    if package == "torch":
-        told["simd"] = f"ATen {module.backends.cpu.get_cpu_capability()}"
-    return told
 
 
 if len(sys.argv) < 3 or sys.argv[2] not in ENGINES:
@@ -360,8 +364,6 @@ command, engine = sys.argv[1], sys.argv[2]
 try:
     if command == "convert":
         result = convert(engine, Path(sys.argv[3]))
-    elif command == "version":
-        result = version(engine)
     else:
         folder, threads, runs, seconds = Path(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]), float(sys.argv[6])
         result = run(engine, folder, threads, runs, seconds)

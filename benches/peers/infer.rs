@@ -32,6 +32,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Say whether there are such networks
+    Check {
+        /// Names of architectures
+        networks: Vec<String>,
+    },
     /// Write weights made from their names, the network as ONNX, and an input
     Prepare {
         /// Name of the architecture
@@ -74,6 +79,10 @@ fn print(line: &Value, code: ExitCode) -> ExitCode {
 
 fn done(command: Command) -> Result<Value> {
     match command {
+        Command::Check { networks } => {
+            networks.iter().try_for_each(|network| zoo::find(network).map(|_| ()))?;
+            Ok(json!({}))
+        }
         Command::Prepare { network, folder, batch } => prepare(&network, &folder, batch.into()),
         Command::Run { network, folder, runs, seconds } => run(&network, &folder, runs, seconds),
     }
@@ -161,5 +170,5 @@ fn run(network: &str, folder: &Path, runs: usize, seconds: f64) -> Result<Value>
     }
     let simd = zoo_kernels::Isa::current().name();
     let peak = memory.as_ref().and_then(Memory::peak_mib);
-    Ok(json!({ "run_ms": run_ms, "peak_mib": peak, "process_mib": memory::most_mib(), "simd": simd }))
+    Ok(json!({ "run_ms": run_ms, "peak_mib": peak, "process_mib": memory::most_mib(), "simd": simd, "version": null }))
 }

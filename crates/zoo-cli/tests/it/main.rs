@@ -6,6 +6,7 @@ mod bad_input;
 mod classes;
 mod compare;
 mod contracts;
+mod export;
 mod files;
 #[path = "../../../zoo-weights/tests/it/server.rs"]
 #[expect(dead_code, reason = "most of what a server can do wrong is tested where the server is from")]

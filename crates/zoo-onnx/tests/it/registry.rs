@@ -127,21 +127,18 @@ fn norms_go_into_the_convolutions_before_them() {
 
 #[test]
 fn options_of_the_registry_are_written_too() {
-    let options = |options: zoo::Options| options;
+    let usual = zoo::Options::default;
     let cases = [
-        ("resnet50", options(zoo::Options { output_stride: Some(8), num_classes: Some(7), ..Default::default() })),
-        ("resnet18", options(zoo::Options { in_channels: Some(4), small_stem: true, ..Default::default() })),
-        ("seresnet50", options(zoo::Options { no_head: true, ..Default::default() })),
-        ("xception", options(zoo::Options { output_stride: Some(16), ..Default::default() })),
-        ("inception_v3", options(zoo::Options { no_auxiliary: true, ..Default::default() })),
-        ("resnet20", options(zoo::Options { centred_shortcut: true, ..Default::default() })),
+        ("resnet50", zoo::Options { output_stride: Some(8), num_classes: Some(7), ..usual() }),
+        ("resnet18", zoo::Options { in_channels: Some(4), small_stem: true, ..usual() }),
+        ("seresnet50", zoo::Options { no_head: true, ..usual() }),
+        ("xception", zoo::Options { output_stride: Some(16), ..usual() }),
+        ("inception_v3", zoo::Options { no_auxiliary: true, ..usual() }),
+        ("resnet20_cifar", zoo::Options { centred_shortcut: true, ..usual() }),
+        ("vgg16", zoo::Options { mean_classifier: true, ..usual() }),
     ];
     for (name, options) in cases {
-        let graph = match zoo::find(name) {
-            Ok(architecture) => architecture.graph_for(&options).unwrap(),
-            // The CIFAR networks have a longer name.
-            Err(_) => zoo::find(&format!("{name}_cifar")).unwrap().graph_for(&options).unwrap(),
-        };
+        let graph = zoo::find(name).unwrap().graph_for(&options).unwrap();
         check(&written(&graph, Options::default()), &graph, 2);
         check(&written(&graph, Options { fold_norms: true, ..Options::default() }), &graph, 2);
     }

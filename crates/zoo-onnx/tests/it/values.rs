@@ -6,7 +6,7 @@ use candle_core::{Device, Result as CandleResult, Tensor, Var};
 use zoo_layers::{
     Activation, AvgPool2d, Call, Conv2d, Divisor, Graph, Linear, LocalResponseNorm, MaxPool2d, Net, Op,
     Operation, Padding, Param, Shape,
-    onnx::{Arg, Attribute as Option_, Form, Site},
+    onnx::{self, Arg, Form, Site},
 };
 use zoo_onnx::{Error, Model, Options, Weights};
 
@@ -231,7 +231,7 @@ fn a_layer_of_ones_own_brings_its_form() {
     let mut form = Form::new();
     let x = form.call("Mul", [Arg::Input(0), Arg::number(2.0)]);
     form.call("Odd", [x, Arg::Absent, Arg::Ints(vec![1, 2])]);
-    form.of("com.example").with("alpha", Option_::Float(0.5)).with("mode", Option_::Text("new".into()));
+    form.of("com.example").with("alpha", onnx::Attribute::Float(0.5)).with("mode", onnx::Attribute::Text("new".into()));
     let graph = with(Own(Some(form)));
     let file = written(&graph, &graph.init(1).unwrap(), Options::default()).unwrap();
     let [first, last] = &file.nodes[..] else { panic!("{:?}", file.nodes) };

@@ -24,7 +24,9 @@ use memory::Memory;
 const WARM_UP: usize = 3;
 
 #[derive(Parser)]
-#[command(about = "Writes a network for other engines, or times the zoo's answers, and prints a line of JSON")]
+#[command(
+    about = "Writes a network for other engines, or times the zoo's answers, and prints a line of JSON"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -170,5 +172,7 @@ fn run(network: &str, folder: &Path, runs: usize, seconds: f64) -> Result<Value>
     }
     let simd = zoo_kernels::Isa::current().name();
     let peak = memory.as_ref().and_then(Memory::peak_mib);
-    Ok(json!({ "run_ms": run_ms, "peak_mib": peak, "process_mib": memory::most_mib(), "simd": simd, "version": null }))
+    Ok(
+        json!({ "run_ms": run_ms, "peak_mib": peak, "process_mib": memory::most_mib(), "simd": simd, "version": null }),
+    )
 }

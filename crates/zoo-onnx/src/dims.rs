@@ -91,36 +91,31 @@ impl<'a> Dims<'a> {
         self.others.is_some()
     }
 
-    /// The sides of a node's value, the batch first. Where the size is free and the value follows it, a side is the
-    /// picture's own, or has a name of its own.
+    /// The sides of a node's value, the batch first. Where the size is free and a side follows it, it is the picture's
+    /// own, or has a name of its own.
     pub(crate) fn of(&self, node: Node, name: &str) -> Value {
         Value { name: name.into(), dims: self.sides(node, name) }
     }
 
     fn sides(&self, node: Node, name: &str) -> Vec<Dim> {
-        let mut dims = vec![self.batch.clone()];
-        let shape = self.graph.get(node).output;
-        let Shape::Map { channels, height, width } = shape else {
-            dims.push(Dim::Fixed(shape.channels()));
-            return dims;
-        };
-        dims.push(Dim::Fixed(channels));
-        for (axis, (side, word)) in [(height, "height"), (width, "width")].into_iter().enumerate() {
-            dims.push(match &self.others {
-                None => Dim::Fixed(side),
-                Some(others) => {
-                    let is = |fits: &dyn Fn(&Graph) -> usize| {
-                        others.iter().all(|other| other.get(node).output.size()[axis] == fits(other))
-                    };
-                    let follows = self.graph.input().size()[axis] == side && is(&|other| other.input().size()[axis]);
-                    match (follows, is(&|_| side)) {
-                        (true, _) => Dim::Free(word.into()),
-                        (_, true) => Dim::Fixed(side),
-                        _ => Dim::Free(format!("{name}.{word}")),
-                    }
-                }
-            });
+        let dims = self.graph.get(node).output.dims();
+        let words: &[&str] = if dims.len() == 1 { &["features"] } else { &["channels", "height", "width"] };
+        let sides = dims.iter().zip(words).enumerate();
+        let side = |(axis, (side, word)): (usize, (&usize, &&str))| self.side(node, axis, *side, word, name);
+        std::iter::once(self.batch.clone()).chain(sides.map(side)).collect()
+    }
+
+    /// One side behind the batch, called by a word.
+    fn side(&self, node: Node, axis: usize, side: usize, word: &str, name: &str) -> Dim {
+        let Some(others) = &self.others else { return Dim::Fixed(side) };
+        let at = |graph: &Graph, node: Node| graph.get(node).output.dims().get(axis).copied();
+        if others.iter().all(|other| at(other, node) == Some(side)) {
+            return Dim::Fixed(side);
         }
-        dims
+        let follows = |graph: &Graph| at(graph, node) == at(graph, Graph::PICTURE);
+        match follows(self.graph) && others.iter().all(follows) {
+            true => Dim::Free(word.into()),
+            false => Dim::Free(format!("{name}.{word}")),
+        }
     }
 }

@@ -70,7 +70,9 @@ pub enum Error {
         of: usize,
     },
     /// A norm whose statistics can't be folded.
-    #[error("`{node}` can't be folded into the convolution before it: channel {channel} has a variance of {variance}")]
+    #[error(
+        "`{node}` can't be folded into the convolution before it: channel {channel} has a variance of {variance}"
+    )]
     Unfoldable {
         /// Full path of the norm.
         node: String,

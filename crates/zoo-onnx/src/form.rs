@@ -1,8 +1,8 @@
 //! The zoo's operations in the words of ONNX, opset 17.
 
 use zoo_layers::{
-    Activation, AdaptiveAvgPool2d, Align, ChannelScaleShift, ConvTranspose2d, Conv2d, Layer, LocalResponseNorm,
-    Op, PadChannels, SelectChannels, Shape,
+    Activation, AdaptiveAvgPool2d, Align, ChannelScaleShift, Conv2d, ConvTranspose2d, Layer,
+    LocalResponseNorm, Op, PadChannels, SelectChannels, Shape,
     onnx::{Arg, Attribute, Form, Site},
 };
 
@@ -18,7 +18,10 @@ pub(crate) fn of(layer: &Layer, site: &Site<'_>) -> Result<Form> {
         Op::Conv2d(conv) => place.conv(&mut form, conv)?,
         Op::ConvTranspose2d(conv) => place.conv_transpose(&mut form, conv)?,
         Op::BatchNorm2d(norm) => {
-            form.call("BatchNormalization", [Arg::Input(0), Arg::Param(0), Arg::Param(1), Arg::Param(2), Arg::Param(3)]);
+            form.call(
+                "BatchNormalization",
+                [Arg::Input(0), Arg::Param(0), Arg::Param(1), Arg::Param(2), Arg::Param(3)],
+            );
             form.with("epsilon", Attribute::Float(norm.eps as f32));
         }
         Op::Linear(linear) => {

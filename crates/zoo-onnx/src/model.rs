@@ -94,7 +94,11 @@ impl<'a> Model<'a> {
         };
         let tensors = model.tensors.into_iter().map(|(_, tensor)| tensor).collect();
         let (inputs, outputs) = (model.inputs, model.outputs);
-        Ok(Self { inputs, outputs, ..Self::assemble(&head, &nodes.message, tensors, Some(Second { name, end: 0 }))? })
+        Ok(Self {
+            inputs,
+            outputs,
+            ..Self::assemble(&head, &nodes.message, tensors, Some(Second { name, end: 0 }))?
+        })
     }
 
     /// Joins head, graph and weights: what is within a message has its length before it.
@@ -115,7 +119,13 @@ impl<'a> Model<'a> {
             headed.push((head, tensor));
         }
         let head = head.clone().announce(7, length).then(graph);
-        Ok(Self { head, tensors: headed, second: second.map(|second| second.end), inputs: Vec::new(), outputs: Vec::new() })
+        Ok(Self {
+            head,
+            tensors: headed,
+            second: second.map(|second| second.end),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+        })
     }
 
     /// Bytes of the file.

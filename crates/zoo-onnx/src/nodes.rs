@@ -54,7 +54,9 @@ impl<'a> Nodes<'a> {
         let gone: HashSet<Node> = folds.values().copied().collect();
         let active = graph.active(Mode::Eval);
         let mut described = Vec::new();
-        for (node, layer) in graph.nodes().filter(|(node, _)| active.contains(*node) && *node != Graph::PICTURE) {
+        for (node, layer) in
+            graph.nodes().filter(|(node, _)| active.contains(*node) && *node != Graph::PICTURE)
+        {
             if gone.contains(&node) {
                 continue;
             }
@@ -74,7 +76,8 @@ impl<'a> Nodes<'a> {
             let name = nodes.value(node);
             // What drops nothing has its input's value.
             if told.insert(name.clone()) && name != nodes.value(Graph::PICTURE) {
-                nodes.message = std::mem::take(&mut nodes.message).message(13, &dims::message(&dims.of(node, &name))?);
+                nodes.message =
+                    std::mem::take(&mut nodes.message).message(13, &dims::message(&dims.of(node, &name))?);
             }
         }
         Ok(nodes)
@@ -123,7 +126,14 @@ impl<'a> Nodes<'a> {
     }
 
     /// One layer.
-    fn layer(&mut self, node: Node, layer: &'a Layer, inputs: &[Node], dims: &Dims<'_>, options: &Options) -> Result<()> {
+    fn layer(
+        &mut self,
+        node: Node,
+        layer: &'a Layer,
+        inputs: &[Node],
+        dims: &Dims<'_>,
+        options: &Options,
+    ) -> Result<()> {
         let params: Vec<String> = layer.params.iter().map(|param| param.name.clone()).collect();
         let form = self.form(layer, inputs, dims, options)?;
         self.tensors.extend(layer.params.iter().map(|param| Tensor {
@@ -161,7 +171,14 @@ impl<'a> Nodes<'a> {
     }
 
     /// The calls of a form, the last one under the layer's name.
-    fn write(&mut self, node: Node, layer: &Layer, form: &Form, inputs: &[Node], params: &[String]) -> Result<()> {
+    fn write(
+        &mut self,
+        node: Node,
+        layer: &Layer,
+        form: &Form,
+        inputs: &[Node],
+        params: &[String],
+    ) -> Result<()> {
         let Some(last) = form.calls.len().checked_sub(1) else {
             let value = inputs.first().map(|input| self.value(*input)).unwrap_or_default();
             self.values.insert(node, value);
@@ -197,7 +214,14 @@ impl<'a> Nodes<'a> {
     }
 
     /// The name of what a call reads; numbers that never change become tensors of their own.
-    fn argument(&mut self, arg: &Arg, layer: &Layer, inputs: &[Node], params: &[String], results: &[String]) -> Result<String> {
+    fn argument(
+        &mut self,
+        arg: &Arg,
+        layer: &Layer,
+        inputs: &[Node],
+        params: &[String],
+        results: &[String],
+    ) -> Result<String> {
         let lacks = |what: &str, place: usize, count: usize| Error::BadForm {
             node: layer.name.clone(),
             op: layer.op.operation().kind(),
@@ -209,8 +233,12 @@ impl<'a> Nodes<'a> {
                 let input = inputs.get(*place).ok_or_else(|| lacks("input", *place, inputs.len()))?;
                 Ok(self.value(*input))
             }
-            Arg::Param(place) => params.get(*place).cloned().ok_or_else(|| lacks("parameter", *place, params.len())),
-            Arg::Result(place) => results.get(*place).cloned().ok_or_else(|| lacks("result", *place, results.len())),
+            Arg::Param(place) => {
+                params.get(*place).cloned().ok_or_else(|| lacks("parameter", *place, params.len()))
+            }
+            Arg::Result(place) => {
+                results.get(*place).cloned().ok_or_else(|| lacks("result", *place, results.len()))
+            }
             Arg::Floats { dims, values } if dims.iter().product::<usize>() != values.len() => {
                 let (node, op) = (layer.name.clone(), layer.op.operation().kind());
                 let reason = format!("has {} numbers for the shape {dims:?}", values.len());
@@ -271,7 +299,9 @@ fn node_message(call: &Call, name: &str, args: &[String], result: &str) -> Messa
             Attribute::Float(value) => named.float(2, *value).int(kind, 1),
             Attribute::Int(value) => named.int(3, *value).int(kind, 2),
             Attribute::Text(text) => named.text(4, text).int(kind, 3),
-            Attribute::Ints(values) => values.iter().fold(named, |named, value| named.int(8, *value)).int(kind, 7),
+            Attribute::Ints(values) => {
+                values.iter().fold(named, |named, value| named.int(8, *value)).int(kind, 7)
+            }
         };
         message.message(5, &attribute)
     });

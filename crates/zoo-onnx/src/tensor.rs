@@ -62,9 +62,9 @@ impl Tensor<'_> {
             ("offset", start.to_string()),
             ("length", self.bytes().to_string()),
         ];
-        let head = entries.iter().fold(head, |head, (key, value)| {
-            head.message(13, &Message::new().text(1, key).text(2, value))
-        });
+        let head = entries
+            .iter()
+            .fold(head, |head, (key, value)| head.message(13, &Message::new().text(1, key).text(2, value)));
         Ok(head.int(14, 1))
     }
 

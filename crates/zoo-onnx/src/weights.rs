@@ -37,19 +37,11 @@ pub trait Weights {
     ///
     /// # Errors
     /// What `take` says; that there are no such values.
-    fn values(
-        &self,
-        param: &Param,
-        take: &mut dyn FnMut(&[f32]) -> crate::Result<()>,
-    ) -> crate::Result<()>;
+    fn values(&self, param: &Param, take: &mut dyn FnMut(&[f32]) -> crate::Result<()>) -> crate::Result<()>;
 }
 
 impl Weights for Net {
-    fn values(
-        &self,
-        param: &Param,
-        take: &mut dyn FnMut(&[f32]) -> crate::Result<()>,
-    ) -> crate::Result<()> {
+    fn values(&self, param: &Param, take: &mut dyn FnMut(&[f32]) -> crate::Result<()>) -> crate::Result<()> {
         match self.tensors().find(|(own, _)| own.name == param.name) {
             Some((_, tensor)) => pieces(param, tensor, take),
             None => Ok(()),

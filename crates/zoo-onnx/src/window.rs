@@ -102,7 +102,9 @@ fn reached_over(
     if place.site.free_size {
         // ONNX rounds up without looking where the last window starts; it starts inside if windows overlap enough.
         let sides = match padding {
-            Padding::Same => return Err(place.needs_size("rounds up the number of windows of a padding that needs it")),
+            Padding::Same => {
+                return Err(place.needs_size("rounds up the number of windows of a padding that needs it"));
+            }
             padding => padding.sides(kernel, stride, dilation, place.size()),
         };
         if (0..2).any(|axis| sides[2 * axis + 1] + more[2 * axis + 1] + stride[axis] > reach[axis]) {

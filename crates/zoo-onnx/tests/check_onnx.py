@@ -1,6 +1,7 @@
 """Holds exported networks against ONNX's own checker and ONNX Runtime, by hand:
 
     python check_onnx.py [--zoo PROGRAM] [--folder FOLDER] [NAME...]
+    python check_onnx.py --operations FOLDER
 
 For every architecture (or those named) it makes weights from the tensors' names, has `zoo export` write the network
 three times (as it is, with norms folded, and for pictures of any size where the network takes them), and checks each:
@@ -9,6 +10,9 @@ three times (as it is, with norms folded, and for pictures of any size where the
 * names: the graph's inputs and outputs, the parameters' names and shapes, the metadata;
 * ONNX Runtime's answer against `zoo features --at logits` for the same input, within 1e-4 of the largest value. The one
   for any size is asked for pictures of another.
+
+With --operations it checks the small networks that `cargo run -p zoo-onnx --example operations -- FOLDER` wrote: every
+operation, with options that no architecture has.
 
 It prints a line for each network and ends with 1 if any is wrong. It needs numpy, onnx, onnxruntime and safetensors, and
 a built `zoo` (`cargo build --release -p zoo-cli`); two cores take half an hour.
@@ -143,12 +147,40 @@ def checked(zoo, name, folder):
     return found + [net.deviation(free, x, net.ours(x))]
 
 
+def operations(folder):
+    """The small networks, in all the ways they were written; how many are wrong."""
+    paths = sorted(folder.glob("*/*.onnx"))
+    wrong = 0
+    for path in paths:
+        try:
+            onnx.checker.check_model(path, full_check=True)
+            session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+            x = np.load(path.with_suffix(".input.npy"))
+            far = 0.0
+            for output in session.get_outputs():
+                ours = np.load(path.with_suffix(f".{output.name}.npy"))
+                theirs = session.run([output.name], {"input": x})[0]
+                assert theirs.shape == ours.shape, f"{theirs.shape}, not {ours.shape}"
+                far = max(far, float(np.abs(theirs - ours).max() / np.abs(ours).max()))
+            ok = far <= WITHIN
+            print(f"{path.parent.name:36} {path.stem:6} {far:.1e}{'' if ok else '  WRONG'}")
+        except Exception as error:
+            ok = False
+            print(f"{path.parent.name:36} {path.stem:6} {type(error).__name__}: {error}")
+        wrong += not ok
+    print(f"{len(paths)} files, {wrong} wrong")
+    return wrong
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("names", nargs="*", metavar="NAME")
     arguments.add_argument("--zoo", default=str(ROOT / "target/release/zoo"), help="the program")
     arguments.add_argument("--folder", help="where networks are written, half a gigabyte at a time")
+    arguments.add_argument("--operations", type=Path, help="check what the example wrote into this folder instead")
     arguments = arguments.parse_args()
+    if arguments.operations:
+        sys.exit(operations(arguments.operations) > 0)
     names = arguments.names or sorted(path.stem for path in SNAPSHOTS.glob("*.snap"))
     print(f"onnx {onnx.__version__}, onnxruntime {onnxruntime.__version__}")
     print(f"{'network':28} {'as it is':>10} {'folded':>10} {'any size':>10}")

@@ -20,6 +20,7 @@ use crate::{
     output,
     running::{RunArguments, writable, written},
     shaping,
+    triton::Place as Triton,
 };
 
 /// Bytes gathered before they are written.
@@ -35,13 +36,17 @@ const BUFFER: usize = 1 << 20;
                         zoo export resnet50 resnet50.onnx --batch 8 --fold-norms\n  \
                         zoo export fcn_resnet50 fcn.onnx --input free\n  \
                         zoo export mine.safetensors mine.onnx --input 3x320x480\n  \
-                        zoo export resnet50 features.onnx --at layer3 --at layer4")]
+                        zoo export resnet50 features.onnx --at layer3 --at layer4\n  \
+                        zoo export resnet50 --triton models --fold-norms")]
 pub(crate) struct Arguments {
     /// Name of an architecture, or a .safetensors file that names its own
     model: String,
     /// The file to write
-    #[arg(value_name = "OUT.onnx")]
-    to: PathBuf,
+    #[arg(value_name = "OUT.onnx", required_unless_present = "triton")]
+    to: Option<PathBuf>,
+    /// Write it into this folder of models as NVIDIA's Triton serves them, with its configuration and labels
+    #[arg(long, value_name = "DIR", conflicts_with = "to")]
+    triton: Option<PathBuf>,
     /// Pictures at once: a number, or any
     #[arg(long, default_value = "free", value_name = "N|free")]
     batch: Free<Batch>,
@@ -109,18 +114,32 @@ impl Arguments {
         self.check_places(&model).or_wrong_call()?;
         // What can't be written is told before weights are fetched.
         let unloaded = self.shaped(&self.part(model.graph())?).or_wrong_call()?;
-        zoo_onnx::Model::new(&unloaded, self.options(BTreeMap::new())).or_wrong_call()?;
-        let destination = writable(&self.to)?;
+        let triton = self.triton.as_ref().map(|folder| Triton::new(folder, model.architecture().name));
+        let to = match (&self.to, &triton) {
+            (_, Some(triton)) => triton.model(),
+            (Some(to), None) => to.clone(),
+            (None, None) => return Err(anyhow!("name the file to write")).or_wrong_call(),
+        };
+        zoo_onnx::Model::new(&unloaded, self.options(&to, BTreeMap::new())).or_wrong_call()?;
+        if let Some(triton) = &triton {
+            triton.make().with_context(|| format!("the folder of {} can't be made", shown(&to)))?;
+        }
+        let destination = writable(&to)?;
         let network = match self.at.is_empty() {
             true => self.run.load(&model)?,
             false => self.run.load_cut(&model, &model.cut(&self.at).or_wrong_call()?)?,
         };
         // A file may tell of other classes or channels than the architecture's.
         let graph = self.shaped(network.net().graph()).or_wrong_call()?;
-        let options = self.options(metadata(&model, &network, graph.input())?);
+        let (Destination::File(place) | Destination::Stream(place)) = &destination;
+        let options = self.options(place, metadata(&model, &network, graph.input())?);
         let file = zoo_onnx::Model::new(&graph, options).or_wrong_call()?;
-        self.write(&file, &network, &destination)?;
-        Ok(written(&destination, self.told(&model, &file)))
+        write(&file, &network, &destination)?;
+        if let Some(triton) = &triton {
+            let described = triton.describe(file.inputs(), file.outputs(), network.prepare().classes());
+            described.with_context(|| format!("what belongs to {} can't be written", shown(&to)))?;
+        }
+        Ok(written(&destination, told(&model, &file, &to)))
     }
 
     fn check_places(&self, model: &Model) -> Result<()> {
@@ -149,7 +168,7 @@ impl Arguments {
         }
     }
 
-    fn options(&self, metadata: BTreeMap<String, String>) -> zoo_onnx::Options {
+    fn options(&self, to: &Path, metadata: BTreeMap<String, String>) -> zoo_onnx::Options {
         let usual = zoo_onnx::Options::default();
         zoo_onnx::Options {
             batch: match self.batch {
@@ -159,50 +178,49 @@ impl Arguments {
             free_size: matches!(self.input, Some(Free::Free)),
             fold_norms: self.fold_norms,
             metadata,
-            second_file: second(&self.to).map(|(_, name)| name),
+            second_file: second(to).map(|(_, name)| name),
             limit: if self.external_data { 0 } else { usual.limit },
         }
     }
+}
 
-    /// The second file first: the first one names it.
-    fn write(&self, file: &zoo_onnx::Model<'_>, network: &Network, place: &Destination) -> Result<()> {
-        let failed = |path: &Path| format!("{} was not written", shown(path));
-        let bar = output::spinner(format!("writing {}", shown(&self.to)));
-        if file.second_bytes().is_some() {
-            let Destination::File(place) = place else {
-                return Err(anyhow!(
-                    "{} is no file, so no second one can lie beside it for the weights; name a file",
-                    shown(&self.to)
-                ))
-                .or_wrong_call();
-            };
-            let (beside, _) = second(place).context("the file has no name")?;
-            let destination = Destination::of(&beside).with_context(|| failed(&beside))?;
-            let outcome = destination.write(|out| {
-                Ok(file.write_second(network.net(), &mut BufWriter::with_capacity(BUFFER, out))?)
-            });
-            outcome.with_context(|| failed(&beside))?;
-        }
-        let outcome =
-            place.write(|out| Ok(file.write(network.net(), &mut BufWriter::with_capacity(BUFFER, out))?));
-        bar.finish_and_clear();
-        outcome.with_context(|| failed(&self.to))
-    }
-
-    fn told(&self, model: &Model, file: &zoo_onnx::Model<'_>) -> String {
-        let total = file.bytes() + file.second_bytes().unwrap_or(0);
-        let mut told =
-            format!("{}, {} tensors, {}\n", model.architecture().name, file.tensors(), bytes(total));
-        let values = |what: &str, values: &[zoo_onnx::Value]| -> String {
-            values.iter().map(|value| format!("{what} {value}\n")).collect()
+/// Writes the second file first: the first one names it.
+fn write(file: &zoo_onnx::Model<'_>, network: &Network, destination: &Destination) -> Result<()> {
+    let failed = |path: &Path| format!("{} was not written", shown(path));
+    let (Destination::File(to) | Destination::Stream(to)) = destination;
+    let bar = output::spinner(format!("writing {}", shown(to)));
+    if file.second_bytes().is_some() {
+        let Destination::File(to) = destination else {
+            return Err(anyhow!(
+                "{} is no file, so no second one can lie beside it for the weights; name a file",
+                shown(to)
+            ))
+            .or_wrong_call();
         };
-        told += &values("in ", file.inputs());
-        told += &values("out", file.outputs());
-        if let (Some(_), Some((beside, _))) = (file.second_bytes(), second(&self.to)) {
-            told += &format!("{}\n", shown(&beside));
-        }
-        told + &format!("{}\n", shown(&self.to))
+        let (beside, _) = second(to).context("the file has no name")?;
+        let destination = Destination::of(&beside).with_context(|| failed(&beside))?;
+        let outcome = destination
+            .write(|out| Ok(file.write_second(network.net(), &mut BufWriter::with_capacity(BUFFER, out))?));
+        outcome.with_context(|| failed(&beside))?;
     }
+    let outcome =
+        destination.write(|out| Ok(file.write(network.net(), &mut BufWriter::with_capacity(BUFFER, out))?));
+    bar.finish_and_clear();
+    outcome.with_context(|| failed(to))
+}
+
+fn told(model: &Model, file: &zoo_onnx::Model<'_>, to: &Path) -> String {
+    let total = file.bytes() + file.second_bytes().unwrap_or(0);
+    let mut told = format!("{}, {} tensors, {}\n", model.architecture().name, file.tensors(), bytes(total));
+    let values = |what: &str, values: &[zoo_onnx::Value]| -> String {
+        values.iter().map(|value| format!("{what} {value}\n")).collect()
+    };
+    told += &values("in ", file.inputs());
+    told += &values("out", file.outputs());
+    if let (Some(_), Some((beside, _))) = (file.second_bytes(), second(to)) {
+        told += &format!("{}\n", shown(&beside));
+    }
+    told + &format!("{}\n", shown(to))
 }
 
 /// The second file's place and name.

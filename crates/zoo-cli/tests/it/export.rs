@@ -67,6 +67,24 @@ fn the_file_says_what_it_is() {
 }
 
 #[test]
+fn a_folder_of_models_is_laid_out_as_triton_wants_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = folder.path().join("models");
+    let told = printed(&["export", "lenet5", "--triton", models.to_str().unwrap()]);
+    assert!(told.ends_with("models/lenet5/1/model.onnx\n"), "{told}");
+    assert_eq!(left(&models.join("lenet5")), ["1", "config.pbtxt", "labels.txt"]);
+    assert_eq!(left(&models.join("lenet5/1")), ["model.onnx"]);
+    let config = || fs::read_to_string(models.join("lenet5/config.pbtxt")).unwrap();
+    let gathered = config();
+    let fixed = ["export", "lenet5", "--triton", models.to_str().unwrap(), "--batch", "4", "--at", "conv2"];
+    printed(&fixed);
+    insta::assert_snapshot!("export_triton", format!("{gathered}\n{}", config()));
+    assert_eq!(fs::read_to_string(models.join("lenet5/labels.txt")).unwrap().lines().count(), 10);
+    refused(&["export", "lenet5", "x.onnx", "--triton", "models"], 2, &["--triton"]);
+    refused(&["export", "lenet5"], 2, &["OUT.onnx"]);
+}
+
+#[test]
 fn a_wrong_call_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("net.onnx");
@@ -100,8 +118,7 @@ fn an_old_file_stays_where_the_new_one_fails() {
     let (out, weights) = (folder.path().join("net.onnx"), folder.path().join("w.safetensors"));
     fs::write(&out, "old").unwrap();
     fs::write(&weights, "no weights").unwrap();
-    let arguments =
-        ["export", "lenet5", out.to_str().unwrap(), "--weights", weights.to_str().unwrap()];
+    let arguments = ["export", "lenet5", out.to_str().unwrap(), "--weights", weights.to_str().unwrap()];
     let (code, said) = failed(&zoo(&arguments).output().unwrap());
     assert!(code == 1 && said.contains("w.safetensors"), "{said}");
     assert_eq!(fs::read_to_string(&out).unwrap(), "old");

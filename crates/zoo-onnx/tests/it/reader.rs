@@ -66,7 +66,12 @@ fn fields(mut bytes: &[u8]) -> Fields<'_> {
 }
 
 fn all<'a>(fields: &Fields<'a>, number: u64) -> impl Iterator<Item = Field<'a>> {
-    fields.iter().filter(move |(found, _)| *found == number).map(|(_, field)| *field).collect::<Vec<_>>().into_iter()
+    fields
+        .iter()
+        .filter(move |(found, _)| *found == number)
+        .map(|(_, field)| *field)
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 fn one<'a>(fields: &Fields<'a>, number: u64) -> Option<Field<'a>> {

@@ -27,7 +27,8 @@ fn written(graph: &Graph, options: Options) -> File {
 fn check(file: &File, graph: &Graph, batch: usize) {
     let name = graph.name();
     let [height, width] = graph.input().size();
-    let mut bound: HashMap<&str, usize> = HashMap::from([("batch", batch), ("height", height), ("width", width)]);
+    let mut bound: HashMap<&str, usize> =
+        HashMap::from([("batch", batch), ("height", height), ("width", width)]);
     let known = infer(file, &bound);
     assert_eq!(known["input"].sides, graph.input().with_batch(batch), "{name}");
     // Names of their own stand for what the rules give.
@@ -61,7 +62,10 @@ fn check(file: &File, graph: &Graph, batch: usize) {
 fn answering(graph: &Graph) -> BTreeMap<String, Vec<usize>> {
     let active = graph.active(Mode::Eval);
     let layers = graph.nodes().filter(|(node, _)| active.contains(*node));
-    layers.flat_map(|(_, layer)| &layer.params).map(|param: &Param| (param.name.clone(), param.shape.clone())).collect()
+    layers
+        .flat_map(|(_, layer)| &layer.params)
+        .map(|param: &Param| (param.name.clone(), param.shape.clone()))
+        .collect()
 }
 
 fn weights(file: &File) -> BTreeMap<String, Vec<usize>> {
@@ -79,10 +83,15 @@ fn every_architecture_has_its_shapes_with_a_fixed_size_and_any_batch() {
         assert_eq!((file.ir_version, file.producer.as_str()), (8, "zoo"));
         assert_eq!((file.opsets.as_slice(), file.graph.as_str()), (&[(String::new(), 17)][..], graph.name()));
         // Every value's shape is told, for whoever looks at the file.
-        assert_eq!(file.values.len() + file.outputs.len(), file.nodes.iter().filter(|node| !node.name.contains('/')).count());
+        assert_eq!(
+            file.values.len() + file.outputs.len(),
+            file.nodes.iter().filter(|node| !node.name.contains('/')).count()
+        );
         let fixed = written(&graph, Options { batch: Some(2), ..Options::default() });
         check(&fixed, &graph, 2);
-        let free = |file: &File| file.outputs[0].sides.iter().any(|side| matches!(side, crate::reader::Side::Free(_)));
+        let free = |file: &File| {
+            file.outputs[0].sides.iter().any(|side| matches!(side, crate::reader::Side::Free(_)))
+        };
         assert_eq!((free(&file), free(&fixed)), (true, false));
     }
 }
@@ -145,6 +154,7 @@ fn options_of_the_registry_are_written_too() {
     let (sliding, _) = zoo::find("vgg16").unwrap().graph().unwrap().convolutionalize().unwrap();
     let file = written(&sliding, Options { free_size: true, ..Options::default() });
     check(&file, &sliding.at_size(320, 400).unwrap(), 1);
-    let cut = zoo::find("resnet18").unwrap().graph().unwrap().cut(&["layer3", "layer4.0.add", "input"]).unwrap();
+    let cut =
+        zoo::find("resnet18").unwrap().graph().unwrap().cut(&["layer3", "layer4.0.add", "input"]).unwrap();
     check(&written(&cut, Options::default()), &cut, 2);
 }

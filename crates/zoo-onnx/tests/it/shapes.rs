@@ -42,7 +42,9 @@ pub(crate) fn infer(file: &File, bound: &HashMap<&str, usize>) -> HashMap<String
     for node in &file.nodes {
         let read = |name: &String| match name.is_empty() {
             true => Known::shape(vec![0]),
-            false => known.get(name).unwrap_or_else(|| panic!("`{}` reads `{name}` too early", node.name)).clone(),
+            false => {
+                known.get(name).unwrap_or_else(|| panic!("`{}` reads `{name}` too early", node.name)).clone()
+            }
         };
         let inputs: Vec<Known> = node.inputs.iter().map(read).collect();
         let result = Rule { node, inputs }.output();
@@ -154,10 +156,13 @@ impl Rule<'_> {
             "ConvTranspose" => {
                 let (x, weight) = (self.sides(0), self.sides(1));
                 let groups = usize::try_from(self.attribute_int("group", 1)).unwrap();
-                let (strides, pads) = (self.attribute_ints("strides", vec![]), self.attribute_ints("pads", vec![]));
+                let (strides, pads) =
+                    (self.attribute_ints("strides", vec![]), self.attribute_ints("pads", vec![]));
                 let more = self.attribute_ints("output_padding", vec![0, 0]);
                 let side = |axis: usize| {
-                    strides[axis] * (x[2 + axis] - 1) + more[axis] + weight[2 + axis] - pads[axis] - pads[2 + axis]
+                    strides[axis] * (x[2 + axis] - 1) + more[axis] + weight[2 + axis]
+                        - pads[axis]
+                        - pads[2 + axis]
                 };
                 assert_eq!(x[1], weight[0]);
                 Known::shape(vec![x[0], weight[1] * groups, side(0), side(1)])
@@ -180,7 +185,12 @@ impl Rule<'_> {
             }
             "Gemm" => {
                 let (x, weight) = (self.sides(0), self.sides(1));
-                assert_eq!((self.attribute_int("transB", 0), x.len(), x[1]), (1, 2, weight[1]), "`{}`", node.name);
+                assert_eq!(
+                    (self.attribute_int("transB", 0), x.len(), x[1]),
+                    (1, 2, weight[1]),
+                    "`{}`",
+                    node.name
+                );
                 assert!(self.inputs.len() == 2 || self.sides(2) == [weight[0]], "`{}`", node.name);
                 Known::shape(vec![x[0], weight[0]])
             }
@@ -212,7 +222,9 @@ impl Rule<'_> {
                 let pads = self.inputs[1].ints();
                 let half = pads.len() / 2;
                 assert_eq!(half, self.sides(0).len());
-                let side = |axis: usize| self.sides(0)[axis] + usize::try_from(pads[axis] + pads[half + axis]).unwrap();
+                let side = |axis: usize| {
+                    self.sides(0)[axis] + usize::try_from(pads[axis] + pads[half + axis]).unwrap()
+                };
                 Known::shape((0..half).map(side).collect())
             }
             "Slice" => {

@@ -107,7 +107,10 @@ fn a_folded_norm_is_in_weight_and_bias() {
     let (folded, plain) = (floats(&file, "conv1.weight"), own(&net, "conv1.weight"));
     for (place, (folded, plain)) in folded.iter().zip(plain).enumerate() {
         let wanted = f64::from(plain) * scale(place / 27);
-        assert!((f64::from(*folded) - wanted).abs() < 1e-6 * wanted.abs().max(1e-3), "{folded}, not {wanted}");
+        assert!(
+            (f64::from(*folded) - wanted).abs() < 1e-6 * wanted.abs().max(1e-3),
+            "{folded}, not {wanted}"
+        );
     }
     for (channel, bias) in floats(&file, "conv1.bias").iter().enumerate() {
         let wanted = f64::from(own(&net, "bn1.bias")[channel])
@@ -231,13 +234,21 @@ fn a_layer_of_ones_own_brings_its_form() {
     let mut form = Form::new();
     let x = form.call("Mul", [Arg::Input(0), Arg::number(2.0)]);
     form.call("Odd", [x, Arg::Absent, Arg::Ints(vec![1, 2])]);
-    form.of("com.example").with("alpha", onnx::Attribute::Float(0.5)).with("mode", onnx::Attribute::Text("new".into()));
+    form.of("com.example")
+        .with("alpha", onnx::Attribute::Float(0.5))
+        .with("mode", onnx::Attribute::Text("new".into()));
     let graph = with(Own(Some(form)));
     let file = written(&graph, &graph.init(1).unwrap(), Options::default()).unwrap();
     let [first, last] = &file.nodes[..] else { panic!("{:?}", file.nodes) };
     assert_eq!((first.name.as_str(), first.kind.as_str()), ("square/Mul", "Mul"));
-    assert_eq!((last.name.as_str(), last.kind.as_str(), last.domain.as_str()), ("square", "Odd", "com.example"));
-    assert_eq!((last.inputs[0].as_str(), last.inputs[1].as_str(), last.output.as_str()), ("square/Mul", "", "features"));
+    assert_eq!(
+        (last.name.as_str(), last.kind.as_str(), last.domain.as_str()),
+        ("square", "Odd", "com.example")
+    );
+    assert_eq!(
+        (last.inputs[0].as_str(), last.inputs[1].as_str(), last.output.as_str()),
+        ("square/Mul", "", "features")
+    );
     assert_eq!(last.attributes["alpha"], Attribute::Float(0.5));
     assert_eq!(last.attributes["mode"], Attribute::Text("new".into()));
     assert_eq!(file.opsets, [(String::new(), 17), ("com.example".into(), 1)]);

@@ -138,9 +138,11 @@ pub(super) fn deviation(here: &Path, theirs: &Path) -> Option<f64> {
     }
     let largest = here.iter().fold(0f64, |most, value| most.max(value.abs()));
     // `max` would pass over what is no number.
-    let far = here.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0f64, |most, far| {
-        if far.is_nan() || most.is_nan() { f64::NAN } else { most.max(far) }
-    });
+    let far = here
+        .iter()
+        .zip(&theirs)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0f64, |most, far| if far.is_nan() || most.is_nan() { f64::NAN } else { most.max(far) });
     Some(far / largest)
 }
 
@@ -252,9 +254,13 @@ mod tests {
         let engines = theirs.each_ref().map(|(engine, ..)| *engine);
         let row = Row::new("resnet18", 1, 2, &[measured(&[4.0])], theirs);
         assert_eq!((row.best.as_deref(), row.ratio), (Some("mnn"), Some(0.5)));
-        let reasons: Vec<_> = row.engines.iter().map(|turn| turn.reason.clone().unwrap_or_default()).collect();
+        let reasons: Vec<_> =
+            row.engines.iter().map(|turn| turn.reason.clone().unwrap_or_default()).collect();
         assert!(reasons[0].contains("1.0e-1") && reasons[1].contains("another length"), "{reasons:?}");
-        assert!(reasons[2] == "no ncnn" && reasons[3].is_empty() && reasons[4].contains("NaN"), "{reasons:?}");
+        assert!(
+            reasons[2] == "no ncnn" && reasons[3].is_empty() && reasons[4].contains("NaN"),
+            "{reasons:?}"
+        );
         let text = table(&[row], &engines, None);
         assert!(text.contains("resnet18, batch 1: ncnn: no ncnn\n") && !text.contains("switch"), "{text}");
     }

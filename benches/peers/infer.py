@@ -13,6 +13,7 @@ null); or a reason.
 """
 
 import importlib
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -343,9 +344,8 @@ def run(engine, folder, threads, runs, seconds):
         answer()
         times.append((time.perf_counter() - begun) * 1e3)
     most = None if resident is None else status("VmHWM:")
-    package = PACKAGES.get(engine, engine)
     return {
-        "version": f"{engine} {getattr(load(package), '__version__', '').split('-')[0]}".strip(),
+        "version": f"{engine} {importlib.metadata.version(PACKAGES.get(engine, engine))}",
         "simd": answer.simd() if hasattr(answer, "simd") else None,
         "run_ms": times,
         "peak_mib": None if most is None else max(most - resident, 0) / 1024,

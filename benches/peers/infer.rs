@@ -2,7 +2,6 @@
 //! read it, and runs each in a process of its own, this one among them. It prints one line of JSON.
 
 mod answer;
-mod memory;
 
 use std::fs;
 use std::io::{BufWriter, Write};
@@ -18,7 +17,7 @@ use zoo_layers::{Graph, Param, rng};
 use zoo_onnx::{Model, Options, Weights};
 
 use answer::Answer;
-use memory::Memory;
+use zoo_bench::memory::{self, Memory};
 
 /// Answers before the first timed one.
 const WARM_UP: usize = 3;

@@ -43,9 +43,9 @@ impl Place {
     /// # Errors
     /// The operating system's.
     pub(crate) fn describe(&self, inputs: &[Value], outputs: &[Value], classes: &[String]) -> io::Result<()> {
-        let labelled = outputs.first().filter(|output| {
-            matches!(output.dims[..], [_, Dim::Fixed(count)] if count == classes.len())
-        });
+        let labelled = outputs
+            .first()
+            .filter(|output| matches!(output.dims[..], [_, Dim::Fixed(count)] if count == classes.len()));
         if labelled.is_some() {
             // A name on each line, so none may have two.
             let lines: String = classes.iter().map(|class| class.replace(['\n', '\r'], " ") + "\n").collect();
@@ -64,8 +64,7 @@ fn put(path: &Path, text: &str) -> io::Result<()> {
 fn config(name: &str, inputs: &[Value], outputs: &[Value], labelled: Option<&str>) -> String {
     let free = inputs.iter().all(|input| matches!(input.dims.first(), Some(Dim::Free(_))));
     let gathered = if free { GATHERED } else { 0 };
-    let mut text =
-        format!("name: {name:?}\nplatform: \"onnxruntime_onnx\"\nmax_batch_size: {gathered}\n");
+    let mut text = format!("name: {name:?}\nplatform: \"onnxruntime_onnx\"\nmax_batch_size: {gathered}\n");
     for (what, values) in [("input", inputs), ("output", outputs)] {
         for Value { name, dims } in values {
             let side = |dim: &Dim| match dim {

@@ -7,9 +7,10 @@ use std::{fs::File, io::BufWriter, path::Path};
 
 use candle_core::{Device, Tensor};
 use zoo_layers::{
-    Activation, AdaptiveAvgPool2d, Add, Align, AvgPool2d, BatchNorm2d, ChannelAffine, ChannelScaleShift, Concat,
-    Conv2d, ConvTranspose2d, Crop, Divisor, Dropout, Flatten, Graph, Init, Linear, LocalResponseNorm, MaxPool2d,
-    Op, PadChannels, Padding, Rbf, ScaleChannels, SelectChannels, Shape, Softmax, Subsample, Upsample, rng::Stream,
+    Activation, AdaptiveAvgPool2d, Add, Align, AvgPool2d, BatchNorm2d, ChannelAffine, ChannelScaleShift,
+    Concat, Conv2d, ConvTranspose2d, Crop, Divisor, Dropout, Flatten, Graph, Init, Linear, LocalResponseNorm,
+    MaxPool2d, Op, PadChannels, Padding, Rbf, ScaleChannels, SelectChannels, Shape, Softmax, Subsample,
+    Upsample, rng::Stream,
 };
 use zoo_onnx::{Model, Options};
 
@@ -146,7 +147,8 @@ fn write(folder: &Path, graph: &Graph) -> Outcome<()> {
             Some("running_var") => [0.5, 1.5],
             _ => [-1.0, 1.0],
         };
-        let values = (0..param.elements()).map(|_| (spread[0] + (spread[1] - spread[0]) * stream.uniform()) as f32);
+        let values =
+            (0..param.elements()).map(|_| (spread[0] + (spread[1] - spread[0]) * stream.uniform()) as f32);
         let values = Tensor::from_vec(values.collect(), param.shape.as_slice(), &Device::Cpu)?;
         candle_core::Var::from_tensor(tensor)?.set(&values)?;
     }

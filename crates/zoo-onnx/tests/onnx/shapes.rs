@@ -29,7 +29,7 @@ impl Known {
 /// not fit, panics.
 pub(crate) fn infer(file: &File, bound: &HashMap<&str, usize>) -> HashMap<String, Known> {
     let mut known: HashMap<String, Known> = HashMap::new();
-    let mut put = |known: &mut HashMap<String, Known>, name: &str, value: Known| {
+    let put = |known: &mut HashMap<String, Known>, name: &str, value: Known| {
         assert!(known.insert(name.into(), value).is_none(), "`{name}` is there twice");
     };
     for tensor in &file.tensors {

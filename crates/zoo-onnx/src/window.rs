@@ -12,11 +12,17 @@ pub(crate) type Steps = ([usize; 2], [usize; 2], [usize; 2]);
 
 /// Gives the last call the padding of its windows: as numbers, or where the size is free and decides it, as a rule.
 pub(crate) fn pads(form: &mut Form, padding: Padding, steps: Steps, place: &Place<'_>) -> Result<()> {
-    if padding == Padding::Same && place.site.free_size {
+    let (kernel, stride, dilation) = steps;
+    // With steps of one pixel it is the same for every size.
+    if padding == Padding::Same && place.site.free_size && stride != [1, 1] {
+        if dilation != [1, 1] {
+            return Err(place.needs_size(
+                "has a padding that depends on the size, and holes, which no runtime takes together",
+            ));
+        }
         form.with("auto_pad", Attribute::Text("SAME_UPPER".into()));
         return Ok(());
     }
-    let (kernel, stride, dilation) = steps;
     with_sides(form, padding.sides(kernel, stride, dilation, place.size()), place)
 }
 

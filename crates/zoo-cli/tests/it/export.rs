@@ -96,7 +96,7 @@ fn a_wrong_call_writes_nothing() {
         (&["lenet5", "--batch", "many"], &["`free`"]),
         (&["lenet5", "--input", "28x28"], &["channels x height x width", "`free`"]),
         (&["lenet5", "--input", "1x32x32"], &["`fc1`", "1x28x28"]),
-        (&["lenet5", "--input", "3x28x28"], &["lenet5"]),
+        (&["lenet5", "--input", "3x28x28"], &["`conv1`", "1x28x28"]),
         (&["lenet5", "--input", "free"], &["any size", "`fc1`"]),
         (&["lenet5", "--at", "conv9"], &["`conv2`"]),
         (&["lenet5", "--at", "conv2", "--at", "conv2"], &["twice"]),

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use clap::ValueEnum;
 use serde::Serialize;
 
 use super::super::report::{aligned, median, ms};

@@ -1,1 +1,4 @@
-//! Criterion benches of the zoo: `cargo bench -p zoo-bench`. There is nothing to use here.
+//! What the programs of this package share. The criterion benches are run by `cargo bench -p zoo-bench`.
+
+#[path = "peers/memory.rs"]
+pub mod memory;

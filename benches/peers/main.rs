@@ -3,7 +3,6 @@
 
 mod case;
 mod here;
-mod memory;
 mod stock;
 
 use std::io::Write;
@@ -16,8 +15,8 @@ use serde::Serialize;
 
 use case::Case;
 use here::Here;
-use memory::Memory;
 use stock::Stock;
+use zoo_bench::memory::Memory;
 
 /// Steps before the first timed one; their losses are reported.
 const WARM_UP: usize = 3;

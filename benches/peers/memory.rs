@@ -3,22 +3,28 @@
 use std::fs;
 
 /// What was resident at some moment, with the kernel's high-water mark set back to it.
-pub(crate) struct Memory {
+#[derive(Debug)]
+pub struct Memory {
     before_kib: f64,
 }
 
 impl Memory {
     /// Nothing where the system doesn't tell.
-    pub(crate) fn before() -> Option<Self> {
+    pub fn before() -> Option<Self> {
         // 5 sets the mark back (proc_pid_clear_refs).
         fs::write("/proc/self/clear_refs", "5").ok()?;
         Some(Self { before_kib: status("VmRSS:")? })
     }
 
     /// The most since then, less what there was.
-    pub(crate) fn peak_mib(&self) -> Option<f64> {
+    pub fn peak_mib(&self) -> Option<f64> {
         Some((status("VmHWM:")? - self.before_kib).max(0.0) / 1024.0)
     }
+}
+
+/// The most of the whole process since the mark was set back.
+pub fn most_mib() -> Option<f64> {
+    Some(status("VmHWM:")? / 1024.0)
 }
 
 /// A field of the process's status, in KiB.

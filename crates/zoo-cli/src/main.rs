@@ -13,6 +13,7 @@ mod parallel;
 mod pictures;
 mod running;
 mod shaping;
+mod triton;
 
 use std::process::ExitCode;
 

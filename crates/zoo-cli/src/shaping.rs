@@ -31,7 +31,7 @@ pub(crate) struct ShapingArguments {
     at: Option<String>,
 }
 
-fn parse_input(text: &str) -> Result<[usize; 3], String> {
+pub(crate) fn parse_input(text: &str) -> Result<[usize; 3], String> {
     let sides: Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
     match sides.as_deref() {
         Ok(&[c, h, w]) if c > 0 && h > 0 && w > 0 => Ok([c, h, w]),

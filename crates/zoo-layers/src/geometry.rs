@@ -19,6 +19,21 @@ pub enum Padding {
     Same,
 }
 
+impl Padding {
+    /// Top, bottom, left, right, for windows over a picture of `size` rows and columns.
+    pub fn sides(
+        self,
+        kernel_size: [usize; 2],
+        stride: [usize; 2],
+        dilation: [usize; 2],
+        size: [usize; 2],
+    ) -> [usize; 4] {
+        let window = Window { kernel: kernel_size, stride, dilation, padding: self };
+        let (rows, columns) = (window.axis(0, size[0]), window.axis(1, size[1]));
+        [rows.before, rows.after, columns.before, columns.after]
+    }
+}
+
 /// A window along one axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Axis {

@@ -39,6 +39,7 @@ mod load;
 mod loss;
 mod net;
 mod nodes;
+pub mod onnx;
 mod ops;
 mod pass;
 mod plan;

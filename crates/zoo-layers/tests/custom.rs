@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Result as CandleResult, Tensor};
 use zoo_layers::{
     Activation, Backward, Call, Conv2d, CpuKernel, Element, Error, Forward, Graph, Kernel, KernelError,
-    Linear, Mode, Needs, Net, Operation, Result, Route, Shape,
+    Linear, Mode, Needs, Net, Operation, Result, Route, Shape, onnx,
 };
 
 /// `x²`, element by element.
@@ -23,6 +23,12 @@ impl Operation for Square {
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
         inputs.first().copied().ok_or_else(|| "it squares one input, got none".into())
+    }
+
+    fn onnx(&self, _site: &onnx::Site<'_>) -> Option<onnx::Form> {
+        let mut form = onnx::Form::new();
+        form.call("Mul", [onnx::Arg::Input(0), onnx::Arg::Input(0)]);
+        Some(form)
     }
 
     fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {

@@ -109,6 +109,32 @@ impl Prepare {
         (self.how.clone(), self.classes.clone())
     }
 
+    /// The name of each class.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// What is done to a picture, as a file's card has it. For pictures of another size than the network's own they are
+    /// neither scaled nor cropped.
+    ///
+    /// # Errors
+    /// None is known.
+    pub fn to_json(&self, input: Shape) -> serde_json::Result<serde_json::Value> {
+        let mut how = self.how.clone();
+        if let (Preprocessing::Photo(photo), Shape::Map { channels, height, width }) = (&mut how, input)
+            && photo.input != [channels, height, width]
+        {
+            *photo = zoo_weights::Preprocess {
+                input: [channels, height, width],
+                resize: None,
+                crop: None,
+                ..photo.clone()
+            };
+        }
+        // By way of the text, in which an f32 has its own few digits.
+        serde_json::from_str(&serde_json::to_string(&how)?)
+    }
+
     /// The name of a class; its number if it has none.
     pub fn class(&self, index: usize) -> String {
         self.classes.get(index).cloned().unwrap_or_else(|| index.to_string())

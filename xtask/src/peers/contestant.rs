@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 
 use super::simd::{self, Simd};
-use super::{NO_CARGO, cargo, named, root};
+use super::{NO_CARGO, cargo, named, root, say};
 
 /// What is trained for a step; `benches/peers` describes each, in Rust and in Python.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -172,7 +172,7 @@ impl Field {
 }
 
 /// Whether `python` can be started at all.
-pub(super) fn starts(python: &OsStr) -> io::Result<()> {
+fn starts(python: &OsStr) -> io::Result<()> {
     let mut command = Command::new(python);
     command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().map(|_| ())
@@ -180,31 +180,55 @@ pub(super) fn starts(python: &OsStr) -> io::Result<()> {
 
 /// What a process said with its last line; if that can't be read, how it ended.
 fn outcome(output: Output) -> Result<Outcome> {
+    Ok(match last_line(&output) {
+        Ok(line) => serde_json::from_value(line)?,
+        Err(reason) => Outcome::Cannot { reason },
+    })
+}
+
+/// The JSON of a process's last line; if that is none, how the process ended, as a sentence.
+pub(super) fn last_line(output: &Output) -> Result<serde_json::Value, String> {
     let last = |text: &[u8]| {
         let text = String::from_utf8_lossy(text);
         text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_string()
     };
-    Ok(serde_json::from_str(&last(&output.stdout)).unwrap_or_else(|_| {
+    serde_json::from_str(&last(&output.stdout)).map_err(|_| {
         let (status, said) = (output.status, last(&output.stderr));
         let said = if said.is_empty() { "without a word".into() } else { format!("saying: {said}") };
-        Outcome::Cannot { reason: format!("the process ended with {status}, {said}") }
-    }))
+        format!("the process ended with {status}, {said}")
+    })
 }
 
-/// Builds the program that runs what is Rust, as fast as it gets, and says where it is.
-pub(super) fn build() -> Result<PathBuf> {
+/// The Python that a caller named, in the environment perhaps, or the usual one. Nothing, and a sentence that says so, if
+/// the named one can't be started; `what` it should have.
+pub(super) fn python(named: Option<&OsString>, what: &str) -> Result<Option<OsString>> {
+    let named = named.cloned().or_else(|| std::env::var_os("ZOO_PYTHON"));
+    if let Some(python) = &named
+        && let Err(error) = starts(python)
+    {
+        let python = python.display();
+        say(&format!(
+            "error: `{python}` can't be started ({error}); name a Python that has {what} with --python or ZOO_PYTHON"
+        ))?;
+        return Ok(None);
+    }
+    Ok(Some(named.unwrap_or_else(|| "python3".into())))
+}
+
+/// Builds a program of `benches/peers`, as fast as it gets, and says where it is.
+pub(super) fn build(name: &str) -> Result<PathBuf> {
     let output = cargo()
-        .args(["build", "--release", "--quiet", "--package", "zoo-bench", "--bin", "peers"])
+        .args(["build", "--release", "--quiet", "--package", "zoo-bench", "--bin", name])
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(Stdio::inherit())
         .output()
         .context(NO_CARGO)?;
-    ensure!(output.status.success(), "the program `peers` of zoo-bench doesn't build");
+    ensure!(output.status.success(), "the program `{name}` of zoo-bench doesn't build");
     let built = String::from_utf8_lossy(&output.stdout).lines().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)
     });
-    built.context("cargo doesn't say where it put the program `peers`")
+    built.with_context(|| format!("cargo doesn't say where it put the program `{name}`"))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! `cargo xtask peers`: the zoo's speed and memory beside those of others, in one run on one machine.
 //!
-//! What is timed lies in `benches/peers`: a program for what is Rust, which cargo builds, and a Python script.
+//! What is timed lies in `benches/peers`: programs for what is Rust, which cargo builds, and Python scripts.
 //! This one starts them in turns and compares what they report.
 
 mod contestant;
+mod infer;
 mod quiet;
 mod report;
 mod simd;
@@ -30,6 +31,8 @@ pub(crate) struct Args {
 enum What {
     /// The same training step here, in PyTorch and in stock candle: time and memory
     Train(train::Args),
+    /// Answers here and in ONNX Runtime, OpenVINO, ncnn, MNN and PyTorch: time and memory
+    Infer(infer::Args),
     /// Each convolution's share of what the machine can do at most
     Convolutions(Machine),
 }
@@ -55,6 +58,7 @@ impl Machine {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let machine = match &args.what {
         What::Train(args) => args.machine,
+        What::Infer(args) => args.machine,
         What::Convolutions(machine) => *machine,
     };
     if let Some(refusal) = machine.simd.and_then(Simd::refusal) {
@@ -63,6 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     match &args.what {
         What::Train(args) => train::run(args),
+        What::Infer(args) => infer::run(args),
         What::Convolutions(machine) => convolutions(*machine),
     }
 }

@@ -3,6 +3,9 @@
 
 use std::fs;
 
+/// Of the machine, taken by other processes: more than this, and times say little.
+pub(super) const DISTURBED: f64 = 0.05;
+
 /// What the machine and this process's children had done by some moment, in the same ticks.
 #[derive(Clone, Copy)]
 pub(super) struct Clock {

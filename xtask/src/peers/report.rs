@@ -129,7 +129,8 @@ fn milliseconds(rounds: &[Measured]) -> f64 {
     median(rounds.iter().map(|round| median(round.step_ms.iter().copied())))
 }
 
-fn median(numbers: impl Iterator<Item = f64>) -> f64 {
+/// The middle of some numbers.
+pub(super) fn median(numbers: impl Iterator<Item = f64>) -> f64 {
     let mut numbers: Vec<f64> = numbers.collect();
     numbers.sort_by(f64::total_cmp);
     let middle = numbers.len() / 2;
@@ -161,34 +162,47 @@ pub(super) fn table(rows: &[Row]) -> String {
             mib(row.peer_peak_mib),
         ]
     });
-    let cells: Vec<_> = std::iter::once(head).chain(cells).collect();
-    let mut widths = [0; 8];
-    for row in &cells {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
+    let cells: Vec<Vec<String>> = std::iter::once(head).chain(cells).map(Vec::from).collect();
     let mut text = String::new();
-    for (index, row) in cells.iter().enumerate() {
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-            // Words to the left, numbers to the right.
-            let _ = match column {
-                0 | 2 | 3 => write!(text, "{cell:<width$}  "),
-                _ => write!(text, "{cell:>width$}  "),
-            };
-        }
+    for (index, line) in aligned(&cells, &[0, 2, 3]).lines().enumerate() {
+        text.push_str(line);
         if let Some(row) = index.checked_sub(1).map(|index| &rows[index]) {
             let worse = row.layouts.iter().filter(|turn| Some(&turn.layout) != row.layout.as_ref());
             let worse = worse.map(|turn| format!("{}: {}, {}", turn.layout, ms(turn.ms), mib(turn.peak_mib)));
-            text.push_str(&worse.chain(row.reason.clone()).collect::<Vec<_>>().join("; "));
+            let more = worse.chain(row.reason.clone()).collect::<Vec<_>>().join("; ");
+            if !more.is_empty() {
+                text.push_str("  ");
+                text.push_str(&more);
+            }
         }
-        text.truncate(text.trim_end().len());
         text.push('\n');
     }
     text + &sets(rows)
 }
 
-fn ms(ms: f64) -> String {
+/// Cells in columns: words to the left, which are these columns', numbers to the right.
+pub(super) fn aligned(rows: &[Vec<String>], words: &[usize]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let _ = match words.contains(&column) {
+                true => write!(text, "{cell:<width$}  "),
+                false => write!(text, "{cell:>width$}  "),
+            };
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+    }
+    text
+}
+
+/// A time for people.
+pub(super) fn ms(ms: f64) -> String {
     format!("{ms:.2} ms")
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 
 use super::contestant::{self, Case, Contestant, Field, Layout, Measured, Outcome, Peer};
-use super::quiet::Clock;
+use super::quiet::{Clock, DISTURBED};
 use super::report::{Row, Sets, table};
 use super::simd::{self, Simd};
 use super::{Machine, convolutions, say};
@@ -56,13 +56,15 @@ pub(super) struct Args {
     format: Format,
 }
 
+/// How results are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     Table,
     Json,
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+/// A time on the command line.
+pub(super) fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "it is not a number".to_string())?;
     match (0.0..=3600.0).contains(&seconds) {
         true => Ok(seconds),
@@ -70,23 +72,13 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Of the machine, taken by other processes: more than this, and times say little.
-const DISTURBED: f64 = 0.05;
-
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let named = args.python.clone().or_else(|| std::env::var_os("ZOO_PYTHON"));
-    if let Some(python) = &named
-        && let Err(error) = contestant::starts(python)
-    {
-        let python = python.display();
-        say(&format!(
-            "error: `{python}` can't be started ({error}); name a Python that has torch with --python or ZOO_PYTHON"
-        ))?;
+    let Some(python) = contestant::python(args.python.as_ref(), "torch")? else {
         return Ok(ExitCode::from(2));
-    }
+    };
     let field = Field {
-        program: contestant::build()?,
-        python: named.unwrap_or_else(|| "python3".into()),
+        program: contestant::build("peers")?,
+        python,
         simd: args.machine.simd,
         threads: args.machine.threads(),
         steps: args.steps.into(),

@@ -20,6 +20,11 @@ fn a_wrong_call_is_refused_at_once() {
         (&["train", "--seconds=-1"][..], "0 to 3600"),
         (&["train", "--format", "xml"][..], "table, json"),
         (&["train", "--python", "/no/such/python"][..], "`/no/such/python` can't be started"),
+        (&["infer", "--peer", "tensorflow"][..], "onnxruntime, openvino, ncnn, mnn"),
+        (&["infer", "--batch", "0"][..], "0 is not in 1..=1024"),
+        (&["infer", "--runs", "0"][..], "0 is not in 1.."),
+        (&["infer", "--seconds", "never"][..], "not a number"),
+        (&["infer", "--python", "/no/such/python"][..], "`/no/such/python` can't be started"),
         (&["convolutions", "--threads", "0"][..], "0 is not in 1..=1024"),
         (&[][..], "Usage"),
     ] {
@@ -32,9 +37,11 @@ fn a_wrong_call_is_refused_at_once() {
 
 #[test]
 fn a_python_from_the_environment_is_checked_too() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    let output = command.args(["peers", "train"]).env("ZOO_PYTHON", "/no/such/python").output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    let error = str::from_utf8(&output.stderr).unwrap();
-    assert!(error.contains("--python or ZOO_PYTHON"), "{error}");
+    for what in ["train", "infer"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let output = command.args(["peers", what]).env("ZOO_PYTHON", "/no/such/python").output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let error = str::from_utf8(&output.stderr).unwrap();
+        assert!(error.contains("--python or ZOO_PYTHON"), "{error}");
+    }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod convert;
+pub(crate) mod export;
 pub(crate) mod features;
 pub(crate) mod fetch;
 pub(crate) mod list;

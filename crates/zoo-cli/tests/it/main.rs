@@ -6,6 +6,7 @@ mod bad_input;
 mod classes;
 mod compare;
 mod contracts;
+mod export;
 mod files;
 mod memory;
 #[path = "../../../zoo-weights/tests/it/server.rs"]

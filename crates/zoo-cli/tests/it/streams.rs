@@ -367,6 +367,7 @@ fn the_manual_and_the_completions_know_every_command() {
         "features",
         "train",
         "convert",
+        "export",
         "fetch",
         "completions",
         "man",

@@ -26,10 +26,10 @@ pub enum Activation {
     ScaledTanh,
 }
 
-/// LeCun et al. 1998, appendix A: the amplitude A and the slope S.
-const SCALED_TANH: (f64, f64) = (1.7159, 2.0 / 3.0);
-
 impl Activation {
+    /// Amplitude A and slope S of [`Activation::ScaledTanh`] (LeCun et al. 1998, appendix A).
+    pub const SCALED_TANH: (f64, f64) = (1.7159, 2.0 / 3.0);
+
     /// Applies it to a tensor of any shape, differentiably.
     pub fn apply(self, x: &Tensor) -> Result<Tensor> {
         match self {
@@ -42,7 +42,7 @@ impl Activation {
             Self::Sigmoid => candle_nn::ops::sigmoid(x),
             Self::Tanh => x.tanh(),
             Self::ScaledTanh => {
-                let (amplitude, slope) = SCALED_TANH;
+                let (amplitude, slope) = Self::SCALED_TANH;
                 (x * slope)?.tanh()? * amplitude
             }
         }
@@ -93,7 +93,7 @@ impl Activation {
         if let Some(activation) = self.in_kernels() {
             return activation::forward(activation, from, into);
         }
-        let (amplitude, slope) = (T::from_f64(SCALED_TANH.0), T::from_f64(SCALED_TANH.1));
+        let (amplitude, slope) = (T::from_f64(Self::SCALED_TANH.0), T::from_f64(Self::SCALED_TANH.1));
         for (into, x) in into.iter_mut().zip(from) {
             *into = amplitude * (*x * slope).tanh();
         }
@@ -133,7 +133,7 @@ impl CpuKernel for Activation {
             return activation::backward(activation, out, grad, into);
         }
         // With y = A tanh(S x), dy/dx = S (A - y² / A).
-        let (amplitude, slope) = (T::from_f64(SCALED_TANH.0), T::from_f64(SCALED_TANH.1));
+        let (amplitude, slope) = (T::from_f64(Self::SCALED_TANH.0), T::from_f64(Self::SCALED_TANH.1));
         for (into, (y, grad)) in into.iter_mut().zip(out.iter().zip(grad)) {
             *into = *grad * slope * (amplitude - *y * *y / amplitude);
         }

@@ -8,6 +8,7 @@ use candle_core::Tensor;
 use crate::{
     Init, Shape,
     kernel::{Following, Kernel},
+    onnx,
     rng::Stream,
 };
 
@@ -154,6 +155,12 @@ pub trait Operation: Debug + Send + Sync {
     /// The fast CPU path of this operation and of all those that follow it, as one; nothing if they are to run one
     /// by one.
     fn fused(&self, _mode: Mode, _following: &Following<'_>) -> Option<Arc<dyn Kernel>> {
+        None
+    }
+
+    /// How it is written in ONNX, for a layer of one's own: the zoo's are known to who writes them. Nothing if it can't
+    /// be, at this place or at all.
+    fn onnx(&self, _site: &onnx::Site<'_>) -> Option<onnx::Form> {
         None
     }
 

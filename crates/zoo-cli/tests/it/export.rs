@@ -1,0 +1,126 @@
+//! `zoo export`: what it prints, what lies there afterwards, and what it refuses.
+
+use std::{fs, path::Path};
+
+use crate::{failed, printed, refused, zoo};
+
+/// What `zoo export` prints, with the folder's name taken out.
+fn exported(folder: &Path, arguments: &[&str]) -> String {
+    let out = folder.join("net.onnx");
+    let mut all = vec!["export", arguments[0], out.to_str().unwrap()];
+    all.extend(&arguments[1..]);
+    printed(&all).replace(folder.to_str().unwrap(), "FOLDER")
+}
+
+/// The names of what lies in a folder.
+fn left(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn what_was_written_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = [
+        exported(folder.path(), &["lenet5"]),
+        exported(folder.path(), &["lenet5", "--batch", "8", "--input", "1x28x28"]),
+        exported(folder.path(), &["lenet5", "--at", "conv2", "--at", "logits", "--batch", "free"]),
+        exported(folder.path(), &["lenet5", "--external-data"]),
+    ];
+    insta::assert_snapshot!("export_lenet5", told.join("\n"));
+    assert_eq!(left(folder.path()), ["net.onnx", "net.onnx.data"]);
+    // 61,706 parameters, each at a page of its own.
+    let second = fs::metadata(folder.path().join("net.onnx.data")).unwrap().len();
+    assert!((4 * 61_706..4 * 61_706 + 10 * 4096).contains(&second), "{second}");
+}
+
+#[test]
+fn the_file_says_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    exported(folder.path(), &["lenet5"]);
+    let bytes = fs::read(folder.path().join("net.onnx")).unwrap();
+    for text in [
+        "architecture",
+        "lenet5",
+        r#"["0","1","2","3","4","5","6","7","8","9"]"#,
+        "preprocessing",
+        r#""mean":0.1307"#,
+        "conv1.weight",
+        "logits",
+        "batch",
+    ] {
+        assert!(holds(&bytes, text), "there is no {text}");
+    }
+    // Through a pipe come the same bytes, and nothing else.
+    let piped = zoo(&["export", "lenet5", "/dev/stdout"]).output().unwrap();
+    assert!(piped.status.success() && piped.stdout == bytes);
+    let help = printed(&["export", "--help"]);
+    assert!(help.contains("zoo export resnet50 resnet50.onnx --batch 8 --fold-norms"), "{help}");
+}
+
+#[test]
+fn a_folder_of_models_is_laid_out_as_triton_wants_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = folder.path().join("models");
+    let told = printed(&["export", "lenet5", "--triton", models.to_str().unwrap()]);
+    assert!(told.ends_with("models/lenet5/1/model.onnx\n"), "{told}");
+    assert_eq!(left(&models.join("lenet5")), ["1", "config.pbtxt", "labels.txt"]);
+    assert_eq!(left(&models.join("lenet5/1")), ["model.onnx"]);
+    let config = || fs::read_to_string(models.join("lenet5/config.pbtxt")).unwrap();
+    let gathered = config();
+    let fixed = ["export", "lenet5", "--triton", models.to_str().unwrap(), "--batch", "4", "--at", "conv2"];
+    printed(&fixed);
+    insta::assert_snapshot!("export_triton", format!("{gathered}\n{}", config()));
+    assert_eq!(fs::read_to_string(models.join("lenet5/labels.txt")).unwrap().lines().count(), 10);
+    refused(&["export", "lenet5", "x.onnx", "--triton", "models"], 2, &["--triton"]);
+    refused(&["export", "lenet5"], 2, &["OUT.onnx"]);
+}
+
+#[test]
+fn a_wrong_call_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("net.onnx");
+    let out = out.to_str().unwrap();
+    let none: &[&str] = &[];
+    for (arguments, names) in [
+        (&["lenet6"][..], &["lenet5"][..]),
+        (&["lenet5", "--batch", "0"], &["1 to 1000000", "free"]),
+        (&["lenet5", "--batch", "many"], &["`free`"]),
+        (&["lenet5", "--input", "28x28"], &["channels x height x width", "`free`"]),
+        (&["lenet5", "--input", "1x32x32"], &["`fc1`", "1x28x28"]),
+        (&["lenet5", "--input", "3x28x28"], &["`conv1`", "1x28x28"]),
+        (&["lenet5", "--input", "free"], &["any size", "`fc1`"]),
+        (&["lenet5", "--at", "conv9"], &["`conv2`"]),
+        (&["lenet5", "--at", "conv2", "--at", "conv2"], &["twice"]),
+        (&["lenet5", "--opset", "12"], none),
+    ] {
+        let mut all = vec!["export", arguments[0], out];
+        all.extend(&arguments[1..]);
+        refused(&all, 2, names);
+    }
+    refused(&["export", "lenet5", "/dev/stdout", "--external-data"], 2, &["second"]);
+    refused(&["export", "lenet5", folder.path().to_str().unwrap()], 1, &["is a folder"]);
+    refused(&["export", "resnet18", out, "--offline"], 1, &["resnet18"]);
+    assert!(left(folder.path()).is_empty(), "{:?}", left(folder.path()));
+}
+
+#[test]
+fn an_old_file_stays_where_the_new_one_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, weights) = (folder.path().join("net.onnx"), folder.path().join("w.safetensors"));
+    fs::write(&out, "old").unwrap();
+    fs::write(&weights, "no weights").unwrap();
+    let arguments = ["export", "lenet5", out.to_str().unwrap(), "--weights", weights.to_str().unwrap()];
+    let (code, said) = failed(&zoo(&arguments).output().unwrap());
+    assert!(code == 1 && said.contains("w.safetensors"), "{said}");
+    assert_eq!(fs::read_to_string(&out).unwrap(), "old");
+    assert_eq!(left(folder.path()), ["net.onnx", "w.safetensors"]);
+}

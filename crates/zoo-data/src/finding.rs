@@ -13,6 +13,11 @@ pub enum Finding {
         /// The folder's name.
         class: String,
     },
+    /// A folder beside the folders of the parts, which is none.
+    NoPart {
+        /// Its name.
+        folder: String,
+    },
     /// Something that is called like a picture and can't be taken.
     LeftOut(LeftOut),
     /// A class that has one picture: it can be learned from or tested on, not both.
@@ -47,6 +52,15 @@ pub enum Finding {
         /// The first of them.
         first: String,
     },
+    /// Groups that the data itself puts into two parts.
+    Leak {
+        /// How many.
+        count: usize,
+        /// The first of them.
+        first: String,
+        /// The parts in which it lies.
+        parts: (Part, Part),
+    },
     /// A picture that a split was made without: it isn't in the split's file, and goes to no part.
     Unsplit {
         /// How many.
@@ -61,6 +75,9 @@ impl fmt::Display for Finding {
         match self {
             Finding::EmptyClass { class } => {
                 write!(f, "the folder {class} holds no picture, and is no class")
+            }
+            Finding::NoPart { folder } => {
+                write!(f, "the folder {folder} lies beside the data's parts and is none of them: it is left out")
             }
             Finding::LeftOut(left_out) => left_out.fmt(f),
             Finding::SinglePicture { class, name } => {
@@ -82,6 +99,10 @@ impl fmt::Display for Finding {
             Finding::Ungrouped { pattern, count, first } => write!(
                 f,
                 "{count} names don't match `{pattern}`, {first} for one: each of them is a group of its own"
+            ),
+            Finding::Leak { count, first, parts: (one, other) } => write!(
+                f,
+                "{count} groups lie in two parts, {first} for one in {one} and {other}: what is tested on was seen"
             ),
             Finding::Unsplit { count, first } => write!(
                 f,

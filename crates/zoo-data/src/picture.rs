@@ -81,12 +81,7 @@ impl Picture {
     /// # Errors
     /// A file that can't be read, or as [`decode`](Self::decode).
     pub fn open(path: &Path) -> Result<Picture> {
-        let name = shown(path);
-        let unreadable = |source| Error::Io { name: name.clone(), source };
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(unreadable)?;
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        Picture::decode(&bytes, &name)
+        Picture::decode(&read(path)?, &shown(path))
     }
 
     /// Decodes a picture's bytes, whatever its format. `name` is what errors call it.
@@ -141,6 +136,19 @@ impl Picture {
         &self.pixels
     }
 
+    pub(crate) fn pixels_mut(&mut self) -> &mut [u8] {
+        &mut self.pixels
+    }
+
+    /// The picture in grey or in RGB.
+    #[must_use]
+    pub fn into_channels(self, channels: Channels) -> Picture {
+        match channels {
+            Channels::Grey => self.into_grey(),
+            Channels::Rgb => self.into_rgb(),
+        }
+    }
+
     /// The picture in RGB: a grey one with its value three times.
     #[must_use]
     pub fn into_rgb(self) -> Picture {
@@ -170,6 +178,15 @@ impl Picture {
             },
         }
     }
+}
+
+/// The bytes of a picture's file: no more than one over what is decoded.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    let unreadable = |source| Error::Io { name: shown(path), source };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 /// Whether fewer bytes are there than the header says. (The decoder is content if the first picture of a film is.)

@@ -1,32 +1,94 @@
-//! From a picture to a network's input, when it learns and when it answers.
+//! From a picture to a network's input, when it learns.
 
-use serde::{Deserialize, Serialize};
 use zoo_base::random::Stream;
 
-use crate::augment::{Augment, Erase};
-use crate::{Channels, Input, Picture, Preprocess, Result};
+use crate::augment::Augment;
+use crate::{Channels, Error, Input, Picture, Preprocess, Result, Stored};
 
 /// How a network's inputs are made of pictures.
 ///
 /// The augmentations come one after the other. Where [`RandomResizedCrop`](Augment::RandomResizedCrop) stands, the
-/// picture gets the size that the network takes; without one, it is scaled and cut before all augmentations, as it is
-/// for an answer. Then bytes become numbers, as for an answer, and at last pieces are erased.
+/// picture gets the size that the network takes; without one, it is scaled and cut before all of them, as for an answer.
+/// Then bytes become numbers, as for an answer, and at last pieces are erased.
+///
+/// ```
+/// use zoo_base::random::Stream;
+/// use zoo_data::augment::{Augment, Flip};
+/// use zoo_data::{Channels, Picture, Pipeline, Preprocess};
+///
+/// let photo = Picture::new(640, 427, Channels::Rgb, vec![128; 640 * 427 * 3])?;
+/// let mut pipeline = Pipeline::plain(Channels::Rgb, (224, 224), Preprocess::imagenet(256, 224));
+/// pipeline.augment = vec![Augment::RandomResizedCrop(Default::default()), Augment::Flip(Flip::default())];
+/// let input = pipeline.apply(&photo, &Stream::new(1, "example"))?;
+/// assert_eq!((input.height, input.width, input.values.len()), (224, 224, 3 * 224 * 224));
+/// # Ok::<(), zoo_data::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
     /// Grey or RGB inputs. Of the mean and deviation of `prepare`, a grey one takes the first.
     pub channels: Channels,
-    /// How pictures are prepared for an answer.
-    pub prepare: Preprocess,
-    /// What is changed at random before that when learning.
-    pub augment: Vec<Augment>,
     /// Height and width of the inputs.
     pub size: (usize, usize),
+    /// How pictures are prepared for an answer.
+    pub prepare: Preprocess,
+    /// What changes them at random, when learning.
+    pub augment: Vec<Augment>,
 }
+
 impl Pipeline {
-    /// A picture as it is for an answer: no augmentation.
-    pub fn plain(channels: Channels, prepare: Preprocess, size: (usize, usize)) -> Pipeline;
-    /// Makes an input of a picture, drawing from `stream`.
-    pub fn apply(&self, picture: &Picture, stream: &mut Stream) -> Result<Input>;
-    /// The same of a stored picture: of a JPEG, only what is needed is decoded.
-    pub fn apply_stored(&self, stored: Stored, name: &str, stream: &mut Stream) -> Result<Input>;
+    /// As for an answer: nothing is changed at random.
+    pub const fn plain(channels: Channels, size: (usize, usize), prepare: Preprocess) -> Pipeline {
+        Pipeline { channels, size, prepare, augment: Vec::new() }
+    }
+
+    /// Whether it can be followed.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] names the first value that can't be meant.
+    pub fn check(&self) -> Result<()> {
+        self.augment.iter().try_for_each(Augment::check)
+    }
+
+    /// Makes an input of a picture. Each augmentation draws from its own part of `stream`, so that one more at the end
+    /// leaves those before it as they were.
+    ///
+    /// # Errors
+    /// A picture that doesn't come out in the size of the inputs.
+    pub fn apply(&self, picture: &Picture, stream: &Stream) -> Result<Input> {
+        let mut picture = picture.clone().into_channels(self.channels);
+        if !self.augment.iter().any(|step| matches!(step, Augment::RandomResizedCrop(_))) {
+            picture = self.prepare.seen(&picture)?;
+        }
+        self.finish(picture, 0, stream)
+    }
+
+    /// Makes an input of a stored picture; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply); a file that is no picture.
+    pub fn apply_stored(&self, stored: &Stored, name: &str, stream: &Stream) -> Result<Input> {
+        match stored {
+            Stored::Picture(picture) => self.apply(picture, stream),
+            Stored::File(bytes) => self.apply(&Picture::decode(bytes, name)?, stream),
+        }
+    }
+
+    /// The augmentations from number `first` on, and what follows them.
+    fn finish(&self, mut picture: Picture, first: usize, stream: &Stream) -> Result<Input> {
+        let draws = |index: usize| stream.fork(index as u64);
+        for (index, step) in self.augment.iter().enumerate().skip(first) {
+            picture = step.apply(picture, self.size, &mut draws(index))?;
+        }
+        let (height, width) = (picture.height(), picture.width());
+        if (height, width) != self.size {
+            return Err(Error::InputSize { height, width, wanted: self.size });
+        }
+        let mut input = Input { values: self.prepare.normalise(&picture), height, width };
+        for (index, step) in self.augment.iter().enumerate() {
+            if let Augment::Erase(erase) = step {
+                erase.apply(&mut input, &mut draws(index));
+            }
+        }
+        Ok(input)
+    }
 }

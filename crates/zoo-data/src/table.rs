@@ -143,7 +143,7 @@ impl Columns {
         })
     }
 
-    fn line(&self, record: &csv::StringRecord, root: &Path) -> Result<Line, String> {
+    fn line(&self, record: &csv::StringRecord, root: &Path) -> std::result::Result<Line, String> {
         let cell = |column: usize| record.get(column).filter(|cell| !cell.is_empty());
         let optional = |column: Option<usize>| column.and_then(cell);
         let path = cell(self.path).ok_or("has no path; write one, or take the line out")?;

@@ -92,7 +92,8 @@ pub fn read(folder: &Path) -> Result<Option<InMemory>> {
         for record in bytes.chunks_exact(record) {
             let (label, planes) = record.split_at(form.labels);
             labels.push(usize::from(label[form.labels - 1]));
-            let at = |index: usize| [planes[index], planes[index + SIDE * SIDE], planes[index + 2 * SIDE * SIDE]];
+            let at =
+                |index: usize| [planes[index], planes[index + SIDE * SIDE], planes[index + 2 * SIDE * SIDE]];
             pixels.extend((0..SIDE * SIDE).flat_map(at));
         }
         data.add(Some(*part), file.trim_end_matches(".bin"), &pixels, &labels)?;

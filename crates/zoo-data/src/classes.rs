@@ -32,8 +32,7 @@ pub fn voc() -> &'static [&'static str] {
     &VOC
 }
 
-static SYNSETS: LazyLock<Vec<&str>> =
-    LazyLock::new(|| lines(include_str!("../assets/classes/synsets.txt")));
+static SYNSETS: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("../assets/classes/synsets.txt")));
 
 /// Which of ImageNet's classes a synset is, as its folders are called: 0 for `n01440764`, the tench.
 pub fn synset(name: &str) -> Option<usize> {

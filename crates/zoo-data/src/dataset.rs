@@ -264,14 +264,18 @@ pub fn match_classes(data: &[String], network: &[String]) -> Result<Vec<usize>> 
         network.iter().enumerate().rev().map(|(index, name)| (plain(name), index)).collect();
     let find = |name: &String| {
         let exact = network.iter().position(|known| known == name);
-        let synset = || crate::classes::synset(name).and_then(|index| match network.get(index) {
-            Some(class) if crate::classes::imagenet().get(index) == Some(&class.as_str()) => Some(index),
-            _ => None,
-        });
-        exact.or_else(synset).or_else(|| known.get(&plain(name)).copied()).ok_or_else(|| Error::UnknownClass {
-            class: name.clone(),
-            known: network.len(),
-            first: network.first().cloned().unwrap_or_default(),
+        let synset = || {
+            crate::classes::synset(name).and_then(|index| match network.get(index) {
+                Some(class) if crate::classes::imagenet().get(index) == Some(&class.as_str()) => Some(index),
+                _ => None,
+            })
+        };
+        exact.or_else(synset).or_else(|| known.get(&plain(name)).copied()).ok_or_else(|| {
+            Error::UnknownClass {
+                class: name.clone(),
+                known: network.len(),
+                first: network.first().cloned().unwrap_or_default(),
+            }
         })
     };
     data.iter().map(find).collect()

@@ -403,9 +403,7 @@ pub enum Error {
     },
 
     /// A table without a column that is needed.
-    #[error(
-        "{name}: has no column of {what} among {found}; call it one of {wanted} in the first line"
-    )]
+    #[error("{name}: has no column of {what} among {found}; call it one of {wanted} in the first line")]
     MissingColumn {
         /// The file.
         name: String,

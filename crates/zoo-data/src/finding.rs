@@ -77,20 +77,25 @@ impl fmt::Display for Finding {
                 write!(f, "the folder {class} holds no picture, and is no class")
             }
             Finding::NoPart { folder } => {
-                write!(f, "the folder {folder} lies beside the data's parts and is none of them: it is left out")
+                write!(
+                    f,
+                    "the folder {folder} lies beside the data's parts and is none of them: it is left out"
+                )
             }
             Finding::LeftOut(left_out) => left_out.fmt(f),
             Finding::SinglePicture { class, name } => {
-                write!(f, "class {class} has one picture, {name}: it can be learned from or tested on, not both")
+                write!(
+                    f,
+                    "class {class} has one picture, {name}: it can be learned from or tested on, not both"
+                )
             }
             Finding::Missing { class, part, groups: 1 } => write!(
                 f,
                 "the {part} part has no picture of class {class}, whose pictures are one or stay together"
             ),
-            Finding::Missing { class, part, groups } => write!(
-                f,
-                "the {part} part has no picture of class {class}, which has {groups} to divide"
-            ),
+            Finding::Missing { class, part, groups } => {
+                write!(f, "the {part} part has no picture of class {class}, which has {groups} to divide")
+            }
             Finding::Imbalanced { most: (large, many), fewest: (small, few) } => write!(
                 f,
                 "class {large} has {many} pictures and class {small} {few}: weigh the classes, or draw them alike \
@@ -104,10 +109,9 @@ impl fmt::Display for Finding {
                 f,
                 "{count} groups lie in two parts, {first} for one in {one} and {other}: what is tested on was seen"
             ),
-            Finding::Unsplit { count, first } => write!(
-                f,
-                "{count} pictures are not in the split, {first} for one: they go to no part"
-            ),
+            Finding::Unsplit { count, first } => {
+                write!(f, "{count} pictures are not in the split, {first} for one: they go to no part")
+            }
         }
     }
 }

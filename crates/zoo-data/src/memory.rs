@@ -36,7 +36,11 @@ impl InMemory {
     /// # Errors
     /// [`Error::CaseTwins`] for two classes that are called alike but for case, [`Error::TooFewClasses`] for fewer than
     /// two.
-    pub fn new(classes: Vec<String>, (height, width): (usize, usize), channels: Channels) -> Result<InMemory> {
+    pub fn new(
+        classes: Vec<String>,
+        (height, width): (usize, usize),
+        channels: Channels,
+    ) -> Result<InMemory> {
         classes::ordered(classes.clone(), "the data")?;
         if classes.len() < 2 {
             return Err(Error::TooFewClasses { folder: "the data".into(), found: classes.len() });

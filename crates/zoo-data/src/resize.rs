@@ -93,11 +93,17 @@ impl Region {
 ///
 /// # Errors
 /// As [`resize`]; a part that isn't within the picture.
-pub fn resize_region(picture: &Picture, region: Region, (width, height): (usize, usize), filter: Filter) -> Result<Picture> {
+pub fn resize_region(
+    picture: &Picture,
+    region: Region,
+    (width, height): (usize, usize),
+    filter: Filter,
+) -> Result<Picture> {
     let within = |start: usize, length: usize, whole: usize| {
         length > 0 && start.checked_add(length).is_some_and(|end| end <= whole)
     };
-    if !within(region.x, region.width, picture.width()) || !within(region.y, region.height, picture.height()) {
+    if !within(region.x, region.width, picture.width()) || !within(region.y, region.height, picture.height())
+    {
         let Region { width, height, .. } = region;
         return Err(Error::TargetSize { width, height, limit: MAX_PIXELS });
     }
@@ -138,7 +144,11 @@ fn sampled(
     let lines = picture.pixels()[(region.y + needed.start) * stride..(region.y + needed.end) * stride]
         .chunks_exact(stride)
         .map(|line| &line[region.x * channels..(region.x + region.width) * channels]);
-    let narrowed = if across.is_whole() { lines.flatten().copied().collect() } else { across.along_rows(lines, channels) };
+    let narrowed = if across.is_whole() {
+        lines.flatten().copied().collect()
+    } else {
+        across.along_rows(lines, channels)
+    };
     let stride = across.len() * channels;
     let result = if down.is_whole() { narrowed } else { down.across_rows(&narrowed, stride, needed.start) };
     Picture::new(across.len(), down.len(), picture.channels(), result)

@@ -178,12 +178,15 @@ impl Split {
                 0 => {}
                 1 => findings.push(Finding::SinglePicture {
                     class: name.clone(),
-                    name: (0..data.len()).find(|&at| data.label(at) == class).map(|at| data.name(at)).unwrap_or_default(),
+                    name: (0..data.len())
+                        .find(|&at| data.label(at) == class)
+                        .map(|at| data.name(at))
+                        .unwrap_or_default(),
                 }),
                 _ => {
-                    let lacking = of_parts.iter().filter(|(part, counts)| {
-                        counts[class] == 0 && !self.part(*part).is_empty()
-                    });
+                    let lacking = of_parts
+                        .iter()
+                        .filter(|(part, counts)| counts[class] == 0 && !self.part(*part).is_empty());
                     findings.extend(lacking.map(|(part, _)| Finding::Missing {
                         class: name.clone(),
                         part: *part,
@@ -209,7 +212,8 @@ impl Listing {
     /// # Errors
     /// A picture that the data doesn't have, or that stands in two parts.
     pub fn resolve(&self, data: &dyn Dataset) -> Result<(Split, Vec<Finding>)> {
-        let mut places: HashMap<String, usize> = (0..data.len()).map(|index| (data.name(index), index)).collect();
+        let mut places: HashMap<String, usize> =
+            (0..data.len()).map(|index| (data.name(index), index)).collect();
         let mut seen = BTreeSet::new();
         let mut find = |names: &[String]| {
             let place = |name: &String| match (seen.insert(name.clone()), places.remove(name)) {

@@ -53,10 +53,8 @@ impl Table {
         let bytes = fs::read(path).map_err(|source| Error::Io { name: name.clone(), source })?;
         let root = path.parent().unwrap_or(Path::new("")).to_path_buf();
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter(text))
-            .trim(csv::Trim::All)
-            .from_reader(text);
+        let mut reader =
+            csv::ReaderBuilder::new().delimiter(delimiter(text)).trim(csv::Trim::All).from_reader(text);
         let broken = |source: csv::Error| Error::Table { name: name.clone(), source: source.into() };
         let columns = Columns::find(reader.headers().map_err(broken)?, &name)?;
 

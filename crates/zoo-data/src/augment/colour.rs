@@ -160,7 +160,10 @@ fn each_channel(picture: &mut Picture, table: impl Fn(&[usize; 256]) -> [u8; 256
     let channels = picture.channels().count();
     for channel in 0..channels {
         let mut counts = [0; 256];
-        picture.pixels()[channel..].iter().step_by(channels).for_each(|&value| counts[usize::from(value)] += 1);
+        picture.pixels()[channel..]
+            .iter()
+            .step_by(channels)
+            .for_each(|&value| counts[usize::from(value)] += 1);
         let table = table(&counts);
         let values = picture.pixels_mut()[channel..].iter_mut().step_by(channels);
         values.for_each(|value| *value = table[usize::from(*value)]);

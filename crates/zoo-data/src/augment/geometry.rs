@@ -85,9 +85,19 @@ impl Default for RandomResizedCrop {
 
 impl RandomResizedCrop {
     pub(super) fn check(&self) -> Result<()> {
-        check_bounds("random_resized_crop's scale", self.scale, 1e-6, "two numbers above 0, the lower one first")?;
+        check_bounds(
+            "random_resized_crop's scale",
+            self.scale,
+            1e-6,
+            "two numbers above 0, the lower one first",
+        )?;
         check(self.scale[1] <= 1.0, "random_resized_crop's scale", self.scale, "at most 1")?;
-        check_bounds("random_resized_crop's ratio", self.ratio, 1e-3, "two numbers above 0, the lower one first")
+        check_bounds(
+            "random_resized_crop's ratio",
+            self.ratio,
+            1e-3,
+            "two numbers above 0, the lower one first",
+        )
     }
 
     /// Draws a piece of a picture of this width and height.
@@ -118,7 +128,12 @@ impl RandomResizedCrop {
         Region { x: (width - columns) / 2, y: (height - rows) / 2, width: columns, height: rows }
     }
 
-    pub(super) fn apply(&self, picture: &Picture, size: (usize, usize), stream: &mut Stream) -> Result<Picture> {
+    pub(super) fn apply(
+        &self,
+        picture: &Picture,
+        size: (usize, usize),
+        stream: &mut Stream,
+    ) -> Result<Picture> {
         let region = self.draw(picture.width(), picture.height(), stream);
         resize::resize_region(picture, region, (size.1, size.0), self.filter)
     }
@@ -274,7 +289,13 @@ impl Affine {
 
 /// Where each pixel comes from, if a picture is turned by `angle` degrees, moved, scaled and slanted around `centre`:
 /// torchvision's matrix, the first two rows of three.
-pub fn inverse_affine(centre: [f64; 2], angle: f64, shift: [f64; 2], scale: f64, shear: [f64; 2]) -> [f64; 6] {
+pub fn inverse_affine(
+    centre: [f64; 2],
+    angle: f64,
+    shift: [f64; 2],
+    scale: f64,
+    shear: [f64; 2],
+) -> [f64; 6] {
     let [rotation, slant_x, slant_y] = [angle, shear[0], shear[1]].map(f64::to_radians);
     let [cx, cy] = centre;
     let [tx, ty] = shift;

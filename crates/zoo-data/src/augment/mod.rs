@@ -98,7 +98,12 @@ impl Augment {
 }
 
 /// Checks a setting: [`Error::Setting`] unless it is `well`.
-pub(crate) fn check(well: bool, what: &str, value: impl std::fmt::Debug, allowed: &'static str) -> Result<()> {
+pub(crate) fn check(
+    well: bool,
+    what: &str,
+    value: impl std::fmt::Debug,
+    allowed: &'static str,
+) -> Result<()> {
     match well {
         true => Ok(()),
         false => Err(Error::Setting { what: what.into(), value: format!("{value:?}"), allowed }),

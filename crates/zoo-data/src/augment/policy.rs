@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use zoo_base::random::Stream;
 
+use super::check;
 use super::colour;
 use super::geometry::{Interpolation, inverse_affine, rotate, transform};
-use super::check;
 use crate::{Picture, Result};
 
 /// What may be done to a picture.
@@ -42,19 +42,37 @@ pub enum Operation {
 }
 
 use Operation::{
-    AutoContrast, Brightness, Colour, Contrast, Equalize, Identity, Posterize, Rotate, Sharpness, ShearX, ShearY,
-    Solarize, TranslateX, TranslateY,
+    AutoContrast, Brightness, Colour, Contrast, Equalize, Identity, Posterize, Rotate, Sharpness, ShearX,
+    ShearY, Solarize, TranslateX, TranslateY,
 };
 
 /// All fourteen.
 const OPERATIONS: [Operation; 14] = [
-    Identity, ShearX, ShearY, TranslateX, TranslateY, Rotate, Brightness, Colour, Contrast, Sharpness, Posterize,
-    Solarize, AutoContrast, Equalize,
+    Identity,
+    ShearX,
+    ShearY,
+    TranslateX,
+    TranslateY,
+    Rotate,
+    Brightness,
+    Colour,
+    Contrast,
+    Sharpness,
+    Posterize,
+    Solarize,
+    AutoContrast,
+    Equalize,
 ];
 
 impl Operation {
     /// Does it, with the strength that torchvision calls magnitude.
-    pub fn apply(self, mut picture: Picture, magnitude: f64, interpolation: Interpolation, fill: u8) -> Picture {
+    pub fn apply(
+        self,
+        mut picture: Picture,
+        magnitude: f64,
+        interpolation: Interpolation,
+        fill: u8,
+    ) -> Picture {
         let slant = || magnitude.atan().to_degrees();
         let middle = [picture.width() as f64 * 0.5, picture.height() as f64 * 0.5];
         let moved = |centre, shift: [f64; 2], shear| {

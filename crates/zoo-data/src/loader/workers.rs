@@ -76,14 +76,8 @@ impl Team {
             0 => thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
-        let queue = Queue {
-            slots: VecDeque::new(),
-            given: 0,
-            next: from,
-            order: None,
-            end: epochs,
-            stopped: false,
-        };
+        let queue =
+            Queue { slots: VecDeque::new(), given: 0, next: from, order: None, end: epochs, stopped: false };
         let shared = Arc::new(Shared {
             source,
             queue: Mutex::new(queue),

@@ -178,15 +178,17 @@ fn smoothed(picture: &Picture) -> Vec<u8> {
     let stride = picture.width() * channels;
     let source = picture.pixels();
     let mut result = source.to_vec();
-    for row in 1..height.saturating_sub(1) {
-        for at in row * stride + channels..(row + 1) * stride - channels.min(stride) {
-            let line = |at: usize, middle: f32| {
+    let inner = |length: usize, edge: usize| length.saturating_sub(edge);
+    for (row, line) in result.chunks_exact_mut(stride).enumerate().take(inner(height, 1)).skip(1) {
+        for (column, value) in line.iter_mut().enumerate().take(inner(stride, channels)).skip(channels) {
+            let at = row * stride + column;
+            let across = |at: usize, middle: f32| {
                 let value = |at: usize| f32::from(source[at]);
                 value(at - channels) * AROUND + value(at) * middle + value(at + channels) * AROUND
             };
             // In this order: sums of floats depend on it.
-            let sum = 0.5 + line(at + stride, AROUND) + line(at, MIDDLE) + line(at - stride, AROUND);
-            result[at] = sum as u8;
+            let sum = 0.5 + across(at + stride, AROUND) + across(at, MIDDLE) + across(at - stride, AROUND);
+            *value = sum as u8;
         }
     }
     result

@@ -97,7 +97,7 @@ impl Team {
     }
 
     /// The next batch, as soon as it is there.
-    pub(super) fn next(&mut self) -> Option<Result<Batch>> {
+    pub(super) fn next(&self) -> Option<Result<Batch>> {
         let shared = &*self.shared;
         let mut queue = lock(&shared.queue);
         loop {

@@ -4,6 +4,7 @@
 //! This one starts them in turns and compares what they report.
 
 mod contestant;
+mod data;
 mod quiet;
 mod report;
 mod simd;
@@ -30,6 +31,8 @@ pub(crate) struct Args {
 enum What {
     /// The same training step here, in PyTorch and in stock candle: time and memory
     Train(train::Args),
+    /// A photograph made into an input, here and by Pillow and torchvision, on one core
+    Data(data::Args),
     /// Each convolution's share of what the machine can do at most
     Convolutions(Machine),
 }
@@ -55,6 +58,7 @@ impl Machine {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let machine = match &args.what {
         What::Train(args) => args.machine,
+        What::Data(args) => return data::run(args),
         What::Convolutions(machine) => *machine,
     };
     if let Some(refusal) = machine.simd.and_then(Simd::refusal) {
@@ -63,6 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     match &args.what {
         What::Train(args) => train::run(args),
+        What::Data(args) => data::run(args),
         What::Convolutions(machine) => convolutions(*machine),
     }
 }

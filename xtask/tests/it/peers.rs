@@ -20,6 +20,7 @@ fn a_wrong_call_is_refused_at_once() {
         (&["train", "--seconds=-1"][..], "0 to 3600"),
         (&["train", "--format", "xml"][..], "table, json"),
         (&["train", "--python", "/no/such/python"][..], "`/no/such/python` can't be started"),
+        (&["data", "--rounds", "0"][..], "0 is not in 1.."),
         (&["convolutions", "--threads", "0"][..], "0 is not in 1..=1024"),
         (&[][..], "Usage"),
     ] {

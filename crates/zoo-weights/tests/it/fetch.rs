@@ -446,7 +446,7 @@ fn data_is_gone_on_with_and_checked_as_weights_are() {
         DataSets::parse(&text).unwrap().sets.remove(0).files.remove(0)
     };
     let (folder, right) = (bench.dir.path().join("set"), set(&sha256(&bench.bytes)));
-    bench.server.fail(Fault::StopAfter(LEN / 2));
+    bench.server.fault(Fault::StopAfter(LEN / 2));
     let (path, verified) = bench.fetcher().fetch_data(&right, &folder, &mut quiet).unwrap();
     assert_eq!((&path, verified), (&folder.join("net.pth"), Some(Verified::Publisher)));
     assert_eq!(fs::read(&path).unwrap(), *bench.bytes);

@@ -120,10 +120,8 @@ impl RawSet {
             if md5.is_none() && sha256.is_none() {
                 return Err(format!("has no checksum of {name}"));
             }
-            let source = |base: &String| {
-                let url = Some(format!("{base}{name}"));
-                RawSource { url, md5: md5.clone(), sha256: sha256.clone(), ..RawSource::default() }.checked()
-            };
+            let source =
+                |base: &String| RawSource::at(format!("{base}{name}"), sha256.clone(), md5.clone()).checked();
             let sources = bases.iter().map(source).collect::<Result<Vec<_>, String>>()?;
             Ok(DataFile { name, sources })
         };

@@ -373,6 +373,11 @@ impl RawWeights {
 }
 
 impl RawSource {
+    /// An address with a checksum.
+    pub(crate) fn at(url: String, sha256: Option<String>, md5: Option<String>) -> Self {
+        Self { url: Some(url), sha256, md5, ..Self::default() }
+    }
+
     pub(crate) fn checked(self) -> Result<Source, String> {
         let place = match (self.hub, self.revision, self.file, self.url) {
             (Some(repo), Some(revision), Some(file), None) => Place::Hub { repo, revision, file },

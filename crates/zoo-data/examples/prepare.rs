@@ -4,6 +4,7 @@
 //! values that come out where nothing is drawn.
 
 use std::hint::black_box;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use zoo_base::random::Stream;
@@ -33,7 +34,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     }
     let input = answer.apply_stored(&stored, &file, &Stream::new(0, "peers"))?;
     let sum: f64 = input.values.iter().map(|&value| f64::from(value)).sum();
-    println!("{{{}, \"answer_sum\": {sum:.3}}}", parts.join(", "));
+    writeln!(std::io::stdout(), "{{{}, \"answer_sum\": {sum:.3}}}", parts.join(", "))?;
     Ok(())
 }
 

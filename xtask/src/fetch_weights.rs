@@ -1,10 +1,11 @@
 //! `cargo xtask fetch-weights`: the weights that are published, brought here.
 
-use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use zoo_weights::{Event, FetchError, Fetcher, Listed, Manifest, Settings, Weights};
+use zoo_weights::{FetchError, Fetcher, Listed, Manifest, Settings, Weights};
+
+use crate::screen::Screen;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -131,71 +132,4 @@ fn list(manifest: &Manifest, fetcher: &Fetcher, parts: &[String], screen: &mut S
     let rows: Vec<_> = std::iter::once(head).chain(lines.iter().map(Listed::cells)).collect();
     screen.table(&rows)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Results go to standard output; what happens meanwhile and errors to standard error, with one line that is
-/// written over where that is a terminal.
-struct Screen {
-    live: bool,
-    /// Characters of the line that stands there.
-    width: usize,
-}
-
-impl Screen {
-    fn new() -> Self {
-        Self { live: io::stderr().is_terminal(), width: 0 }
-    }
-
-    fn event(&mut self, tag: &str, event: &Event<'_>) {
-        if matches!(event, Event::Progress(_)) && !self.live {
-            return;
-        }
-        // A screen that is gone is no reason to stop a transfer.
-        let _ = self.overwrite(&format!("{tag}  {event}"));
-    }
-
-    fn overwrite(&mut self, text: &str) -> io::Result<()> {
-        let mut err = io::stderr().lock();
-        if !self.live {
-            return writeln!(err, "{text}");
-        }
-        let width = text.chars().count();
-        write!(err, "\r{text}{}", " ".repeat(self.width.saturating_sub(width)))?;
-        self.width = width;
-        err.flush()
-    }
-
-    fn clear(&mut self) -> io::Result<()> {
-        if self.width > 0 {
-            self.overwrite("")?;
-            write!(io::stderr(), "\r")?;
-            self.width = 0;
-        }
-        Ok(())
-    }
-
-    fn line(&mut self, text: &impl ToString) -> io::Result<()> {
-        self.clear()?;
-        writeln!(io::stdout(), "{}", text.to_string())
-    }
-
-    fn error(&mut self, text: &(impl ToString + ?Sized)) -> io::Result<()> {
-        self.clear()?;
-        writeln!(io::stderr(), "error: {}", text.to_string())
-    }
-
-    fn table(&mut self, rows: &[[String; 7]]) -> io::Result<()> {
-        let mut widths = [0; 7];
-        for row in rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
-        for row in rows {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-            let line = cells.collect::<Vec<_>>().join("  ");
-            self.line(&line.trim_end())?;
-        }
-        Ok(())
-    }
 }

@@ -1,7 +1,9 @@
 //! The zoo's chores, one file for each command.
 
+mod fetch_data;
 mod fetch_weights;
 mod peers;
+mod screen;
 mod snapshots;
 
 use std::process::ExitCode;
@@ -17,6 +19,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Fetch or list data sets that have a public address
+    FetchData(fetch_data::Args),
     /// Fetch, list or verify published weights
     FetchWeights(fetch_weights::Args),
     Peers(peers::Args),
@@ -25,6 +29,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::FetchData(args) => fetch_data::run(&args),
         Command::FetchWeights(args) => fetch_weights::run(&args),
         Command::Peers(args) => peers::run(&args),
         Command::Snapshots(args) => snapshots::run(&args),

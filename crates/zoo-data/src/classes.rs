@@ -32,6 +32,39 @@ pub fn voc() -> &'static [&'static str] {
     &VOC
 }
 
+static SYNSETS: LazyLock<Vec<&str>> = LazyLock::new(|| lines(include_str!("../assets/classes/synsets.txt")));
+
+/// Which of ImageNet's classes a synset is, as its folders are called: 0 for `n01440764`, the tench.
+pub fn synset(name: &str) -> Option<usize> {
+    SYNSETS.binary_search(&name).ok()
+}
+
+/// Names of classes in their order: numbers by their value, other names by their letters. `source` is what errors call
+/// the data.
+///
+/// # Errors
+/// [`Error::CaseTwins`] for two names that differ in case alone.
+pub(crate) fn ordered(mut names: Vec<String>, source: &str) -> Result<Vec<String>> {
+    let numbers: Option<Vec<u64>> = names.iter().map(|name| name.parse().ok()).collect();
+    names.sort();
+    if numbers.is_some() {
+        names.sort_by_key(|name| name.parse::<u64>().unwrap_or_default());
+    }
+    let mut seen = BTreeMap::new();
+    for name in &names {
+        if let Some(first) = seen.insert(name.to_lowercase(), name) {
+            let (first, second) = (first.clone(), name.clone());
+            return Err(Error::CaseTwins { name: source.into(), first, second });
+        }
+    }
+    Ok(names)
+}
+
+/// ImageNet's names for its synsets, if all of these are some.
+pub(crate) fn of_synsets(names: &[String]) -> Option<Vec<String>> {
+    names.iter().map(|name| Some(imagenet().get(synset(name)?)?.to_string())).collect()
+}
+
 fn lines(text: &'static str) -> Vec<&'static str> {
     text.lines().collect()
 }

@@ -11,7 +11,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result, idx, shown};
+use crate::{Error, Part, Result, idx, shown};
 
 /// Digits with their labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,25 +24,6 @@ pub struct Digits {
     pub height: usize,
     /// Columns of a picture.
     pub width: usize,
-}
-
-/// The two parts that MNIST comes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// `train-…`: to learn from.
-    Train,
-    /// `t10k-…`: to be tested on.
-    Test,
-}
-
-impl Part {
-    /// The first word of the part's file names.
-    fn stem(self) -> &'static str {
-        match self {
-            Part::Train => "train",
-            Part::Test => "t10k",
-        }
-    }
 }
 
 impl Digits {
@@ -132,11 +113,20 @@ pub fn bundled() -> Result<(Digits, Digits)> {
     ))
 }
 
+/// The first word of a part's file names.
+const fn stem(part: Part) -> &'static str {
+    match part {
+        Part::Train => "train",
+        Part::Validation => "validation",
+        Part::Test => "t10k",
+    }
+}
+
 /// The first of the spellings that is there; a plain file before a gzipped one.
-fn find(folder: &Path, part: Part, what: &str, dimensions: u8) -> Result<PathBuf> {
+pub(crate) fn find(folder: &Path, part: Part, what: &str, dimensions: u8) -> Result<PathBuf> {
     // A folder that isn't there deserves a better answer than "holds no …".
     fs::read_dir(folder).map_err(|source| Error::Io { name: shown(folder), source })?;
-    let stem = part.stem();
+    let stem = stem(part);
     let spellings = [
         format!("{stem}-{what}-idx{dimensions}-ubyte"),
         format!("{stem}-{what}.idx{dimensions}-ubyte"),
@@ -148,6 +138,6 @@ fn find(folder: &Path, part: Part, what: &str, dimensions: u8) -> Result<PathBuf
     there.ok_or_else(|| Error::NoIdxFile { folder: folder.into(), wanted })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|source| Error::Io { name: shown(path), source })
 }

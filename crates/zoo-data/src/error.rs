@@ -277,4 +277,222 @@ pub enum Error {
         /// Sub-folders with pictures in them.
         found: usize,
     },
+
+    /// Two classes whose names are one but for the case of letters.
+    #[error(
+        "{name}: the classes {first} and {second} have one name but for case; \
+         merge them, or give one another name"
+    )]
+    CaseTwins {
+        /// The folder or table.
+        name: String,
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+    },
+
+    /// A place beyond the end of a data set.
+    #[error("there is no picture {index}: the data has {pictures}, counted from 0")]
+    NoSuchPicture {
+        /// The place.
+        index: usize,
+        /// How many there are.
+        pictures: usize,
+    },
+
+    /// A label for which there is no class.
+    #[error(
+        "{name}: label {index} is {label}, but there are {classes} classes, counted from 0; \
+         check the labels, or the names of the classes"
+    )]
+    LabelBeyond {
+        /// The file.
+        name: String,
+        /// Which label, from 0.
+        index: usize,
+        /// Its value.
+        label: usize,
+        /// How many classes there are.
+        classes: usize,
+    },
+
+    /// A class of the data that a network doesn't know.
+    #[error(
+        "class {class} is none of the network's {known} (the first is {first}); \
+         name the data's classes as the network's are, or train it on this data"
+    )]
+    UnknownClass {
+        /// The class.
+        class: String,
+        /// How many the network knows.
+        known: usize,
+        /// The first of them.
+        first: String,
+    },
+
+    /// A class that is tested on and never learned.
+    #[error(
+        "class {class} has pictures in the {part} part and none in the train part; \
+         add some to learn from, or take the class away"
+    )]
+    NothingToLearn {
+        /// The class.
+        class: String,
+        /// The part that has it.
+        part: crate::Part,
+    },
+
+    /// Shares that are none.
+    #[error(
+        "the shares {validation} for validation and {test} for testing can't be taken; \
+         give numbers from 0 on whose sum is below 1"
+    )]
+    Shares {
+        /// For validation.
+        validation: f64,
+        /// For testing.
+        test: f64,
+    },
+
+    /// A pattern of groups without a group.
+    #[error(
+        "the pattern `{pattern}` has no group: put the part of the name that is the same for pictures that belong \
+         together between one pair of parentheses, as in `*-(*).png`"
+    )]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+    },
+
+    /// A pattern that fits no name.
+    #[error("the pattern `{pattern}` matches none of the {count} names; the first is {first}")]
+    PatternUnmatched {
+        /// The pattern.
+        pattern: String,
+        /// How many names there are.
+        count: usize,
+        /// The first name.
+        first: String,
+    },
+
+    /// A split of other data.
+    #[error(
+        "the split names the picture {name}, which the data doesn't have; \
+         give the data that was split, or split anew"
+    )]
+    SplitMismatch {
+        /// The first picture that is missing.
+        name: String,
+    },
+
+    /// A picture that a split puts into two parts.
+    #[error("the split puts the picture {name} into two parts; split anew")]
+    SplitTwice {
+        /// The picture.
+        name: String,
+    },
+
+    /// A table that can't be read as one.
+    #[error("{name}: can't be read as a table ({source}); give CSV or TSV with a line of column names first")]
+    Table {
+        /// The file.
+        name: String,
+        /// What the reader said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// A table without a column that is needed.
+    #[error("{name}: has no column of {what} among {found}; call it one of {wanted} in the first line")]
+    MissingColumn {
+        /// The file.
+        name: String,
+        /// Paths or labels.
+        what: &'static str,
+        /// The columns that it has.
+        found: String,
+        /// The names that are understood.
+        wanted: String,
+    },
+
+    /// A line of a table that can't be meant.
+    #[error("{name}, line {line}: {why}")]
+    TableLine {
+        /// The file.
+        name: String,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong, and the way out.
+        why: String,
+    },
+
+    /// A path that holds nothing that is known as data.
+    #[error(
+        "{}: is no data set; give a folder with a sub-folder of pictures for each class, with MNIST's IDX files or \
+         with CIFAR's binary files, or a CSV or TSV table of paths and labels",
+        crate::shown(path)
+    )]
+    NoDataset {
+        /// The path.
+        path: PathBuf,
+    },
+
+    /// A binary file of CIFAR with another length than pictures have.
+    #[error(
+        "{name}: {found} bytes are no whole number of pictures, which have {record} bytes each; \
+         fetch or copy the file again"
+    )]
+    CifarLength {
+        /// The file.
+        name: String,
+        /// Its length.
+        found: usize,
+        /// Bytes of a picture with its labels.
+        record: usize,
+    },
+
+    /// A setting that can't be followed.
+    #[error("{what} is {value}; it must be {allowed}")]
+    Setting {
+        /// Which.
+        what: String,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
+
+    /// A picture of another size than the network's input.
+    #[error(
+        "a picture of {width}x{height} pixels comes out of the preparation, but the network takes {}x{}; \
+         set the preparation's size or crop to that", wanted.1, wanted.0
+    )]
+    InputSize {
+        /// Its height.
+        height: usize,
+        /// Its width.
+        width: usize,
+        /// Height and width of the input.
+        wanted: (usize, usize),
+    },
+
+    /// Data without a picture.
+    #[error("there is no picture in this part of the data; give it some, or take a larger share for it")]
+    NoPictures,
+
+    /// A batch of which no picture can be read.
+    #[error("none of the {pictures} pictures of a batch can be read; the first: {first}")]
+    EmptyBatch {
+        /// How many it has.
+        pictures: usize,
+        /// What is wrong with the first.
+        first: String,
+    },
+
+    /// A thread that read pictures broke down.
+    #[error("{name}: reading it broke down; take the picture out of the data, and tell the zoo's authors")]
+    Broken {
+        /// The picture.
+        name: String,
+    },
 }

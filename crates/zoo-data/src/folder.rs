@@ -1,25 +1,23 @@
 //! Pictures in folders, a folder for each class: the form in which most data sets of one's own come.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
-use zoo_base::random;
-
-use crate::{Error, Result, shown};
+use crate::dataset::Fingerprinter;
+use crate::{Dataset, Error, Finding, Fingerprint, Part, Result, Stored, classes, picture, shown};
 
 /// The endings of the files that count as pictures, in lower case.
 const ENDINGS: [&str; 14] =
     ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff", "pbm", "pgm", "ppm", "pnm"];
 
-/// A data set of pictures, each with its class.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Pictures in folders, a folder for each class; perhaps below a folder for each part (`train/cats/1.jpg`).
+#[derive(Debug, Clone)]
 pub struct ImageFolder {
-    /// The names of the classes, sorted: those of the sub-folders that hold pictures.
-    pub classes: Vec<String>,
-    /// The pictures, class by class, sorted by path within each.
-    pub items: Vec<Item>,
-    /// What could not be taken.
-    pub left_out: Vec<LeftOut>,
+    root: PathBuf,
+    classes: Vec<String>,
+    items: Vec<Item>,
+    findings: Vec<Finding>,
 }
 
 /// A picture and its class.
@@ -29,6 +27,8 @@ pub struct Item {
     pub path: PathBuf,
     /// The index of its class.
     pub class: usize,
+    /// Its part, if the folders say so.
+    pub part: Option<Part>,
 }
 
 /// Something in a folder of pictures that can't be taken, and why.
@@ -85,73 +85,149 @@ impl Found {
 }
 
 impl ImageFolder {
-    /// Lists a folder with a sub-folder for each class. Pictures may lie deeper in a class's folder; what is
-    /// no picture by its ending, and what is hidden (`.…`), is left out; so is, by name, what can't be read.
-    /// Nothing is opened yet.
+    /// Lists a folder with a sub-folder for each class, or with `train`, `val` and `test` in which these lie. Pictures
+    /// may lie deeper in a class's folder; what is no picture by its ending, and what is hidden (`.…`), is left out; so
+    /// is, by name, what can't be read. Nothing is opened yet.
+    ///
+    /// Classes come in the order of their names, of numbers in that of the numbers. Where all folders are called as
+    /// ImageNet's synsets (`n01440764`), the classes get ImageNet's names, in its order.
     ///
     /// # Errors
-    /// A folder that can't be read, or with pictures of fewer than two classes.
+    /// A folder that can't be read, pictures of fewer than two classes, two classes that differ in case alone.
     pub fn read(folder: &Path) -> Result<ImageFolder> {
-        let mut data = ImageFolder { classes: Vec::new(), items: Vec::new(), left_out: Vec::new() };
-        for entry in entries(folder).map_err(unreadable(folder))?.into_iter().filter(|entry| entry.is_dir()) {
-            let class = data.classes.len();
-            let before = data.items.len();
-            collect(&entry, &mut Vec::new(), &mut |found| match found {
-                Found::Picture(path) => data.items.push(Item { path, class }),
-                Found::LeftOut(left_out) => data.left_out.push(left_out),
+        let folders = folders_in(folder)?;
+        let mut findings = Vec::new();
+        let mut found: Vec<(String, Option<Part>, PathBuf)> = Vec::new();
+        match parts_of(&folders)? {
+            Some(parts) => {
+                for (path, part) in folders.iter().zip(parts) {
+                    match part {
+                        Some(part) => found.extend(
+                            folders_in(path)?.into_iter().map(|class| (name_of(&class), Some(part), class)),
+                        ),
+                        None => findings.push(Finding::NoPart { folder: name_of(path) }),
+                    }
+                }
+            }
+            None => found.extend(folders.into_iter().map(|class| (name_of(&class), None, class))),
+        }
+
+        let mut pictures = Vec::new();
+        let mut names = BTreeSet::new();
+        for (class, part, path) in &found {
+            let before = pictures.len();
+            collect(path, &mut Vec::new(), &mut |found| match found {
+                Found::Picture(path) => pictures.push((class, *part, path)),
+                Found::LeftOut(left_out) => findings.push(Finding::LeftOut(left_out)),
             });
-            if data.items.len() > before {
-                data.classes.push(name_of(&entry));
+            if pictures.len() > before {
+                names.insert(class.as_str());
             }
         }
-        if data.classes.len() < 2 {
-            return Err(Error::TooFewClasses { folder: folder.into(), found: data.classes.len() });
+        for (class, ..) in &found {
+            let finding = Finding::EmptyClass { class: class.clone() };
+            if !names.contains(class.as_str()) && !findings.contains(&finding) {
+                findings.push(finding);
+            }
         }
-        Ok(data)
+        if names.len() < 2 {
+            return Err(Error::TooFewClasses { folder: folder.into(), found: names.len() });
+        }
+        let names = classes::ordered(names.into_iter().map(String::from).collect(), &shown(folder))?;
+        let places: HashMap<&str, usize> =
+            names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+        let item = |(class, part, path): (&String, Option<Part>, PathBuf)| Item {
+            class: places.get(class.as_str()).copied().unwrap_or_default(),
+            path,
+            part,
+        };
+        let mut items: Vec<Item> = pictures.into_iter().map(item).collect();
+        items.sort_by_key(|item| (item.part, item.class));
+        let classes = classes::of_synsets(&names).unwrap_or(names);
+        Ok(ImageFolder { root: folder.into(), classes, items, findings })
     }
 
-    /// Splits the data into a part to learn from and a part of about `share` to be tested on, by `seed`.
-    ///
-    /// Items of the same key go to the same side, so that a network isn't tested on what it has all but seen:
-    /// another shot of the same scene, another drawing of the same thing. Of each class, the same share is
-    /// held out, to the nearest whole group, and never all of it. Which side a group goes to depends on the
-    /// seed and its key alone as far as the share allows, so that adding pictures moves few others.
-    ///
-    /// ```no_run
-    /// # use zoo_data::ImageFolder;
-    /// let data = ImageFolder::read("emoji".as_ref())?;
-    /// // `google-1f600.png` and `twitter-1f600.png` show the same face.
-    /// let face = |path: &std::path::Path| {
-    ///     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    ///     name.split_once('-').map_or(name.clone(), |(_, face)| face.to_string())
-    /// };
-    /// let (train, test) = data.split(0.2, 7, face);
-    /// # Ok::<(), zoo_data::Error>(())
-    /// ```
-    pub fn split(&self, share: f64, seed: u64, key: impl Fn(&Path) -> String) -> (ImageFolder, ImageFolder) {
-        let mut parts = [Vec::new(), Vec::new()];
-        for class in 0..self.classes.len() {
-            let keyed = self.items.iter().filter(|item| item.class == class);
-            let keyed: Vec<(u64, String, &Item)> = keyed
-                .map(|item| (key(&item.path), item))
-                .map(|(key, item)| (hash(seed, key.as_bytes()), key, item))
-                .collect();
-            // Groups in the order of their hashes: the first ones are held out.
-            let mut groups: Vec<(u64, &str)> =
-                keyed.iter().map(|(hash, key, _)| (*hash, key.as_str())).collect();
-            groups.sort_unstable();
-            groups.dedup();
-            let wanted = (groups.len() as f64 * share.clamp(0.0, 1.0)).round() as usize;
-            let held_out = &groups[..wanted.min(groups.len().saturating_sub(1))];
-            for (hash, key, item) in &keyed {
-                let side = usize::from(held_out.binary_search(&(*hash, key.as_str())).is_ok());
-                parts[side].push((*item).clone());
-            }
-        }
-        let part = |items| ImageFolder { items, ..self.clone() };
-        let [train, test] = parts.map(part);
-        (train, test)
+    /// The pictures: part by part, class by class, sorted by path within each.
+    pub fn items(&self) -> &[Item] {
+        &self.items
     }
+}
+
+impl Dataset for ImageFolder {
+    fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn label(&self, index: usize) -> usize {
+        self.items[index].class
+    }
+
+    fn name(&self, index: usize) -> String {
+        name_within(&self.root, &self.items[index].path)
+    }
+
+    fn part(&self, index: usize) -> Option<Part> {
+        self.items[index].part
+    }
+
+    fn stored(&self, index: usize) -> Result<Stored> {
+        Ok(Stored::File(picture::read(&self.items[index].path)?))
+    }
+
+    fn fingerprint(&self) -> Result<Fingerprint> {
+        of_files(self, |index| &self.items[index].path)
+    }
+
+    fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+}
+
+/// The fingerprint of pictures that are files.
+pub(crate) fn of_files<'a>(data: &dyn Dataset, path: impl Fn(usize) -> &'a Path) -> Result<Fingerprint> {
+    const READ: usize = 1024;
+    let mut all = Fingerprinter::new(data.classes());
+    let step = data.len().div_ceil(READ).max(1);
+    for index in 0..data.len() {
+        let path = path(index);
+        let length = fs::metadata(path).map_err(|source| Error::Io { name: shown(path), source })?.len();
+        all.item(data, index);
+        all.number(length as usize);
+        if index % step == 0 {
+            all.bytes(&picture::read(path)?);
+        }
+    }
+    Ok(all.finish())
+}
+
+/// A file's path from the data's root, as names of pictures are written everywhere.
+pub(crate) fn name_within(root: &Path, path: &Path) -> String {
+    let inner = path.strip_prefix(root).unwrap_or(path);
+    inner.components().map(|part| shown(part.as_ref())).collect::<Vec<_>>().join("/")
+}
+
+/// Which of these folders are the parts of a data set, if any is: one or more called so, with folders in them. Where
+/// another folder lies beside them, it takes two, one of them to learn from: a class may be called `test`.
+fn parts_of(folders: &[PathBuf]) -> Result<Option<Vec<Option<Part>>>> {
+    let mut parts = Vec::with_capacity(folders.len());
+    for folder in folders {
+        let part = Part::named(&name_of(folder));
+        parts.push(if part.is_some() && !folders_in(folder)?.is_empty() { part } else { None });
+    }
+    let named: BTreeSet<Part> = parts.iter().copied().flatten().collect();
+    let all = parts.iter().all(Option::is_some);
+    let enough = if all { !named.is_empty() } else { named.contains(&Part::Train) && named.len() > 1 };
+    Ok(enough.then_some(parts))
+}
+
+fn folders_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut entries = entries(folder).map_err(unreadable(folder))?;
+    entries.retain(|entry| entry.is_dir());
+    Ok(entries)
 }
 
 /// Every picture in a folder and the folders in it, by its ending, sorted by path; and in its place what can't be
@@ -221,9 +297,4 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// FNV-1a over the bytes, scattered, under a seed.
-fn hash(seed: u64, bytes: &[u8]) -> u64 {
-    random::mix(random::fnv1a(random::FNV_START ^ random::mix(seed), bytes))
 }

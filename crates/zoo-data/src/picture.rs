@@ -16,6 +16,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
+use crate::resize::Region;
 use crate::{Error, Result, jpeg, shown, tiff};
 
 /// The most pixels of a picture that is read: 2^27, a camera's 134 megapixels.
@@ -81,12 +82,7 @@ impl Picture {
     /// # Errors
     /// A file that can't be read, or as [`decode`](Self::decode).
     pub fn open(path: &Path) -> Result<Picture> {
-        let name = shown(path);
-        let unreadable = |source| Error::Io { name: name.clone(), source };
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(unreadable)?;
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        Picture::decode(&bytes, &name)
+        Picture::decode(&read(path)?, &shown(path))
     }
 
     /// Decodes a picture's bytes, whatever its format. `name` is what errors call it.
@@ -121,6 +117,27 @@ impl Picture {
         Ok(on_white(image))
     }
 
+    /// Decodes a part of a JPEG, that is chosen by its width and height: a picture that holds the part, and where in it.
+    /// Nothing for other formats, and for a picture that has to be turned.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub(crate) fn decode_part(
+        bytes: &[u8],
+        name: &str,
+        choose: impl FnOnce(usize, usize) -> Region,
+    ) -> Result<Option<(Picture, Region)>> {
+        if image::guess_format(bytes).ok() != Some(ImageFormat::Jpeg) || bytes.len() as u64 > MAX_FILE_BYTES {
+            return Ok(None);
+        }
+        let choose = |size: (u32, u32)| {
+            check_size(size, bytes.len(), name)?;
+            Ok(Some(choose(size.0 as usize, size.1 as usize)))
+        };
+        let (image, _, part) = jpeg::decode_part(bytes, name, choose)?;
+        Ok(part.map(|part| (on_white(image), part)))
+    }
+
     /// Columns.
     pub fn width(&self) -> usize {
         self.width
@@ -139,6 +156,19 @@ impl Picture {
     /// The values: row by row, the channels of a pixel side by side.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
+    }
+
+    pub(crate) fn pixels_mut(&mut self) -> &mut [u8] {
+        &mut self.pixels
+    }
+
+    /// The picture in grey or in RGB.
+    #[must_use]
+    pub fn into_channels(self, channels: Channels) -> Picture {
+        match channels {
+            Channels::Grey => self.into_grey(),
+            Channels::Rgb => self.into_rgb(),
+        }
     }
 
     /// The picture in RGB: a grey one with its value three times.
@@ -170,6 +200,15 @@ impl Picture {
             },
         }
     }
+}
+
+/// The bytes of a picture's file: no more than one over what is decoded.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    let unreadable = |source| Error::Io { name: shown(path), source };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 /// Whether fewer bytes are there than the header says. (The decoder is content if the first picture of a film is.)

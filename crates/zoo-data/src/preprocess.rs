@@ -110,22 +110,28 @@ impl Preprocess {
     /// A size of 0, or one beyond [`MAX_PIXELS`](crate::picture::MAX_PIXELS), as when a picture of 1x100,000
     /// pixels is scaled by its short side and not cut.
     pub fn picture(&self, picture: &Picture) -> Result<Picture> {
+        self.seen(picture).map(Picture::into_rgb)
+    }
+
+    /// The same in the picture's own colours, grey or RGB.
+    pub(crate) fn seen(&self, picture: &Picture) -> Result<Picture> {
         let size = self.resize.size(picture.width(), picture.height());
         let (crop_height, crop_width) = self.crop.unwrap_or((size.1, size.0));
         let (across, down) = (Cut::centred(size.0, crop_width), Cut::centred(size.1, crop_height));
         let columns = across.start..across.start + across.length;
         let rows = down.start..down.start + down.length;
-        let seen = resize::window(picture, size, (columns, rows), self.filter)?.into_rgb();
+        let seen = resize::window(picture, size, (columns, rows), self.filter)?;
         if (seen.width(), seen.height()) == (crop_width, crop_height) {
             return Ok(seen);
         }
         resize::check_target(crop_width, crop_height)?;
-        let mut pixels = vec![0; crop_width * crop_height * 3];
-        for (row, line) in seen.pixels().chunks_exact(seen.width() * 3).enumerate() {
-            let start = ((down.border + row) * crop_width + across.border) * 3;
+        let channels = seen.channels().count();
+        let mut pixels = vec![0; crop_width * crop_height * channels];
+        for (row, line) in seen.pixels().chunks_exact(seen.width() * channels).enumerate() {
+            let start = ((down.border + row) * crop_width + across.border) * channels;
             pixels[start..start + line.len()].copy_from_slice(line);
         }
-        Picture::new(crop_width, crop_height, Channels::Rgb, pixels)
+        Picture::new(crop_width, crop_height, seen.channels(), pixels)
     }
 
     /// Scales, cuts and normalises.
@@ -137,13 +143,21 @@ impl Preprocess {
         Ok(Input { values: self.normalise(&picture), height: picture.height(), width: picture.width() })
     }
 
-    /// Bytes to numbers, pixels to planes. A byte has 256 values, so that each channel is a table.
-    fn normalise(&self, picture: &Picture) -> Vec<f32> {
+    /// Bytes to numbers, pixels to planes. A byte has 256 values, so that each channel is a table. A grey picture has
+    /// one plane, of the first mean and deviation.
+    pub(crate) fn normalise(&self, picture: &Picture) -> Vec<f32> {
+        let table = |channel: usize| -> [f32; 256] {
+            let number = |byte: usize| (byte as f32 / self.divisor - self.mean[channel]) / self.std[channel];
+            std::array::from_fn(number)
+        };
+        if picture.channels() == Channels::Grey {
+            let table = table(0);
+            return picture.pixels().iter().map(|&value| table[usize::from(value)]).collect();
+        }
         let (pixels, _) = picture.pixels().as_chunks::<3>();
         let mut values = Vec::with_capacity(3 * pixels.len());
         for channel in 0..3 {
-            let number = |byte: usize| (byte as f32 / self.divisor - self.mean[channel]) / self.std[channel];
-            let table: [f32; 256] = std::array::from_fn(number);
+            let table = table(channel);
             let source = match self.order {
                 Order::Rgb => channel,
                 Order::Bgr => 2 - channel,

@@ -8,10 +8,13 @@
 use std::f64::consts::PI;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Picture, Result, picture::MAX_PIXELS};
 
 /// How pixels are weighted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Filter {
     /// The nearest pixel alone, no antialiasing.
     Nearest,
@@ -66,6 +69,47 @@ pub fn resize(picture: &Picture, width: usize, height: usize, filter: Filter) ->
     window(picture, (width, height), (0..width, 0..height), filter)
 }
 
+/// A part of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Region {
+    /// Columns to the left of it.
+    pub x: usize,
+    /// Rows above it.
+    pub y: usize,
+    /// Its columns.
+    pub width: usize,
+    /// Its rows.
+    pub height: usize,
+}
+
+impl Region {
+    /// All of a picture.
+    pub(crate) fn whole(picture: &Picture) -> Region {
+        Region { x: 0, y: 0, width: picture.width(), height: picture.height() }
+    }
+}
+
+/// Scales a part of a picture to a width and height: what cutting it out and then scaling it would give.
+///
+/// # Errors
+/// As [`resize`]; a part that isn't within the picture.
+pub fn resize_region(
+    picture: &Picture,
+    region: Region,
+    (width, height): (usize, usize),
+    filter: Filter,
+) -> Result<Picture> {
+    let within = |start: usize, length: usize, whole: usize| {
+        length > 0 && start.checked_add(length).is_some_and(|end| end <= whole)
+    };
+    if !within(region.x, region.width, picture.width()) || !within(region.y, region.height, picture.height())
+    {
+        let Region { width, height, .. } = region;
+        return Err(Error::TargetSize { width, height, limit: MAX_PIXELS });
+    }
+    sampled(picture, region, (width, height), (0..width, 0..height), filter)
+}
+
 /// The part of a scaled picture that lies in a window: what cropping the scaled one would give, without
 /// computing the rest. `size` is (width, height), `window` (columns, rows) within it.
 pub(crate) fn window(
@@ -74,22 +118,37 @@ pub(crate) fn window(
     window: (Range<usize>, Range<usize>),
     filter: Filter,
 ) -> Result<Picture> {
-    let (columns, rows) = window;
+    sampled(picture, Region::whole(picture), size, window, filter)
+}
+
+/// The window of a region that is scaled to a size.
+fn sampled(
+    picture: &Picture,
+    region: Region,
+    size: (usize, usize),
+    (columns, rows): (Range<usize>, Range<usize>),
+    filter: Filter,
+) -> Result<Picture> {
     check_target(columns.len(), rows.len())?;
     // A long side that is only walked over, not computed, has its end too.
     if size.0.max(size.1) as u64 > MAX_PIXELS {
         return Err(Error::TargetSize { width: size.0, height: size.1, limit: MAX_PIXELS });
     }
-    let across = Axis::new(picture.width(), size.0, columns, filter);
-    let down = Axis::new(picture.height(), size.1, rows, filter);
+    let across = Axis::new(region.width, size.0, columns, filter);
+    let down = Axis::new(region.height, size.1, rows, filter);
 
     // Only the rows that the second pass reads go through the first.
     let needed = down.sources();
     let channels = picture.channels().count();
     let stride = picture.width() * channels;
-    let source = &picture.pixels()[needed.start * stride..needed.end * stride];
-    let narrowed =
-        if across.is_whole() { source.to_vec() } else { across.along_rows(source, stride, channels) };
+    let lines = picture.pixels()[(region.y + needed.start) * stride..(region.y + needed.end) * stride]
+        .chunks_exact(stride)
+        .map(|line| &line[region.x * channels..(region.x + region.width) * channels]);
+    let narrowed = if across.is_whole() {
+        lines.flatten().copied().collect()
+    } else {
+        across.along_rows(lines, channels)
+    };
     let stride = across.len() * channels;
     let result = if down.is_whole() { narrowed } else { down.across_rows(&narrowed, stride, needed.start) };
     Picture::new(across.len(), down.len(), picture.channels(), result)
@@ -174,18 +233,18 @@ impl Axis {
         first.unwrap_or(0)..last.unwrap_or(0)
     }
 
-    /// Resamples within each row of `stride` values.
-    fn along_rows(&self, source: &[u8], stride: usize, channels: usize) -> Vec<u8> {
+    /// Resamples within each line.
+    fn along_rows<'a>(&self, lines: impl ExactSizeIterator<Item = &'a [u8]>, channels: usize) -> Vec<u8> {
         match channels {
-            1 => self.along_rows_of::<1>(source, stride),
-            _ => self.along_rows_of::<3>(source, stride),
+            1 => self.along_rows_of::<1>(lines),
+            _ => self.along_rows_of::<3>(lines),
         }
     }
 
-    fn along_rows_of<const C: usize>(&self, source: &[u8], stride: usize) -> Vec<u8> {
-        let mut result = Vec::with_capacity(source.len() / stride * self.len() * C);
-        for row in source.chunks_exact(stride) {
-            let (pixels, _) = row.as_chunks::<C>();
+    fn along_rows_of<'a, const C: usize>(&self, lines: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u8> {
+        let mut result = Vec::with_capacity(lines.len() * self.len() * C);
+        for line in lines {
+            let (pixels, _) = line.as_chunks::<C>();
             for (first, range) in &self.targets {
                 let mut sums = [1 << (BITS - 1); C];
                 for (pixel, &weight) in pixels[*first..].iter().zip(&self.weights[range.clone()]) {

@@ -29,7 +29,6 @@ pub struct Recipe {
     /// What each pixel is divided by then.
     pub std: f64,
     /// How far each digit is distorted, anew in every epoch.
-    #[serde(with = "Distorted")]
     pub distortion: Distortion,
 }
 
@@ -130,35 +129,13 @@ impl Recipe {
             }
             _ if !self.mean.is_finite() => fault("mean", &self.mean, "a number"),
             _ if !positive(self.std) => fault("std", &self.std, "a number above 0"),
-            _ if !share(scale.into()) => fault("distortion's scale", &scale, "at least 0 and less than 1"),
+            _ if !share(scale) => fault("distortion's scale", &scale, "at least 0 and less than 1"),
             _ if !reaches.iter().all(|reach| (0.0..1e3).contains(reach)) => {
                 fault("distortion", &format!("{reaches:?}"), "at least 0 and less than 1000 everywhere")
             }
             _ => Ok(()),
         }
     }
-}
-
-/// [`Distortion`] as it is written down.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Distortion")]
-struct Distorted {
-    #[serde(serialize_with = "shortest")]
-    rotation: f32,
-    #[serde(serialize_with = "shortest")]
-    scale: f32,
-    #[serde(serialize_with = "shortest")]
-    shear: f32,
-    #[serde(serialize_with = "shortest")]
-    shift: f32,
-    #[serde(serialize_with = "shortest")]
-    bend: f32,
-    smoothness: usize,
-}
-
-/// 0.2 as 0.2, and not as the f64 that is nearest to the f32 that is nearest to it.
-fn shortest<S: serde::Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(value.to_string().parse().unwrap_or_else(|_| f64::from(*value)))
 }
 
 #[cfg(test)]

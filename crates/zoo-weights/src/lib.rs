@@ -4,6 +4,7 @@
 //! whoever builds networks makes tensors of them, and says with a [`LoadReport`] whether they fit.
 //!
 //! * [`Manifest`] lists what is published: sources, checksums, accuracy, and how a picture is prepared.
+//! * [`DataSets`] lists data sets that have a public address, which the same fetcher brings.
 //! * [`Fetcher`] finds weights here or brings them: resumed, verified, whole or not at all.
 //! * [`TensorFile`] opens safetensors, PyTorch's `.pth` of both kinds, and Keras' `.h5` and `.keras`.
 //! * [`KeyMap`] leads from a file's names, and its order of values, to the architecture's.
@@ -28,6 +29,7 @@
 //! announces; a pickle is read by a machine that runs nothing; and what a file says of its own sizes is believed
 //! only as far as the file reaches.
 
+mod data;
 mod error;
 mod fetch;
 mod file;
@@ -43,6 +45,7 @@ mod safetensors;
 mod tensor;
 mod zip;
 
+pub use data::{DataFile, DataSet, DataSets};
 pub use error::{Error, Result};
 pub use fetch::{Checked, Event, FetchError, Fetcher, Here, Progress, Settings, Verified};
 pub use file::{Format, TensorFile};

@@ -323,9 +323,9 @@ struct RawWeights {
     sources: Vec<RawSource>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawSource {
+pub(crate) struct RawSource {
     hub: Option<String>,
     revision: Option<String>,
     file: Option<String>,
@@ -373,7 +373,12 @@ impl RawWeights {
 }
 
 impl RawSource {
-    fn checked(self) -> Result<Source, String> {
+    /// An address with a checksum.
+    pub(crate) fn at(url: String, sha256: Option<String>, md5: Option<String>) -> Self {
+        Self { url: Some(url), sha256, md5, ..Self::default() }
+    }
+
+    pub(crate) fn checked(self) -> Result<Source, String> {
         let place = match (self.hub, self.revision, self.file, self.url) {
             (Some(repo), Some(revision), Some(file), None) => Place::Hub { repo, revision, file },
             (None, None, None, Some(url)) => Place::Url(url),

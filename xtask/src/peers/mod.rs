@@ -5,6 +5,7 @@
 
 mod contestant;
 mod infer;
+mod data;
 mod quiet;
 mod report;
 mod simd;
@@ -33,6 +34,8 @@ enum What {
     Train(train::Args),
     /// Answers here and in ONNX Runtime, OpenVINO, ncnn, MNN and PyTorch: time and memory
     Infer(infer::Args),
+    /// A photograph made into an input, here and by Pillow and torchvision, on one core
+    Data(data::Args),
     /// Each convolution's share of what the machine can do at most
     Convolutions(Machine),
 }
@@ -59,6 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let machine = match &args.what {
         What::Train(args) => args.machine,
         What::Infer(args) => args.machine,
+        What::Data(args) => return data::run(args),
         What::Convolutions(machine) => *machine,
     };
     if let Some(refusal) = machine.simd.and_then(Simd::refusal) {
@@ -68,6 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         What::Train(args) => train::run(args),
         What::Infer(args) => infer::run(args),
+        What::Data(args) => data::run(args),
         What::Convolutions(machine) => convolutions(*machine),
     }
 }

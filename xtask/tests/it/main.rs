@@ -211,3 +211,28 @@ fn a_spoilt_file_is_named() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("is spoilt"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn data_of_another_checksum_is_refused_and_unknown_data_named() {
+    let bench = Bench::new(1 << 10);
+    let other = Served { bytes: Arc::clone(&bench.bytes), etag: None, hub: None };
+    bench.server.put("/cifar-10-binary.tar.gz", other);
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.arg("fetch-data").args(arguments).env_clear().env("HOME", bench.dir.path());
+        command.current_dir(bench.dir.path()).output().unwrap()
+    };
+    let refused = run(&["cifar10", "--mirror", &bench.server.url]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("gave another file than was published") && said.contains("c32a1d4a"), "{said}");
+    assert!(!bench.dir.path().join("data/cifar10/cifar-10-binary.tar.gz").exists());
+    let offline = run(&["mnist", "--offline"]);
+    assert!(text(&offline.stderr).contains("the network is not to be used"), "{}", text(&offline.stderr));
+    let unknown = run(&["mnits"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(
+        text(&unknown.stderr).contains("no data set is known as `mnits`; there are mnist, fashion-mnist")
+    );
+    assert!(text(&run(&["--list"]).stdout).contains("fashion-mnist"));
+}

@@ -25,6 +25,7 @@ fn a_wrong_call_is_refused_at_once() {
         (&["infer", "--runs", "0"][..], "0 is not in 1.."),
         (&["infer", "--seconds", "never"][..], "not a number"),
         (&["infer", "--python", "/no/such/python"][..], "`/no/such/python` can't be started"),
+        (&["data", "--rounds", "0"][..], "0 is not in 1.."),
         (&["convolutions", "--threads", "0"][..], "0 is not in 1..=1024"),
         (&[][..], "Usage"),
     ] {

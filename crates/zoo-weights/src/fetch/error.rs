@@ -36,6 +36,16 @@ pub enum FetchError {
         /// What can be done: the flag or variable that set a wrong address, by its name.
         advice: String,
     },
+    /// No source gave a file of a data set.
+    #[error("no source gave {file}: {}; what came so far is kept, {advice}", .reasons.join("; "))]
+    NoData {
+        /// The file.
+        file: String,
+        /// For each source its address and what happened.
+        reasons: Vec<String>,
+        /// What can be done.
+        advice: String,
+    },
     /// The disk is too full.
     #[error(
         "{} has {} MB free and the file needs {} MB more; free some space or name another place with HF_HOME \

@@ -27,9 +27,9 @@ use http::Client;
 pub use meter::{Event, Progress};
 use place::Destination;
 pub use settings::Settings;
-use transfer::Transfer;
+use transfer::{Content, Transfer};
 
-use crate::{Digest, KeyMap, Place, Source, Weights};
+use crate::{DataFile, Digest, KeyMap, Place, Source, Weights};
 
 /// A try that comes this much further than any before was no vain one.
 const WORTHWHILE: u64 = 1 << 20;
@@ -153,7 +153,8 @@ impl Fetcher {
         let mut reasons = Vec::new();
         for (index, source) in weights.sources.iter().enumerate() {
             let url = self.address(source);
-            match self.fetch_source(source, &url, events) {
+            let destination = Destination::of(source, &self.settings);
+            match self.fetch_source(source, &url, (&destination, Content::Weights), events) {
                 Ok((path, verified)) => return Ok(Here { path, keys: source.keys, source: index, verified }),
                 Err(Failure::Local(error)) => return Err(error),
                 Err(
@@ -170,6 +171,44 @@ impl Fetcher {
             }
         }
         Err(FetchError::NoSource { tag: tag(), reasons, advice: self.settings.advice() })
+    }
+
+    /// A file of a data set, in a folder: from there, else from the first source that gives it, gone on with and checked
+    /// as weights are. Also by whose word it is right; none where it was there.
+    ///
+    /// # Errors
+    /// [`FetchError::NoData`] when every source was tried, or the network may not be used; [`FetchError::NoSpace`] and
+    /// [`FetchError::Io`] when this machine is the obstacle.
+    pub fn fetch_data(
+        &self,
+        file: &DataFile,
+        folder: &Path,
+        events: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(PathBuf, Option<Verified>), FetchError> {
+        let destination = Destination::Folder(folder.to_path_buf(), file.name.clone());
+        if let Some(path) = destination.present() {
+            return Ok((path, None));
+        }
+        let no_data =
+            |reasons| FetchError::NoData { file: file.name.clone(), reasons, advice: self.settings.advice() };
+        if self.settings.offline {
+            return Err(no_data(vec!["the network is not to be used".into()]));
+        }
+        let mut reasons = Vec::new();
+        for source in &file.sources {
+            let url = self.address(source);
+            match self.fetch_source(source, &url, (&destination, Content::Anything), events) {
+                Ok(brought) => return Ok(brought),
+                Err(Failure::Local(error)) => return Err(error),
+                Err(
+                    Failure::Lasting(why)
+                    | Failure::Wrong(why)
+                    | Failure::Nobody(why)
+                    | Failure::Passing { why, .. },
+                ) => reasons.push(format!("{url} {why}")),
+            }
+        }
+        Err(no_data(reasons))
     }
 
     /// Reads every file of the weights that is here again, and checks it.
@@ -204,6 +243,7 @@ impl Fetcher {
         &self,
         source: &Source,
         url: &str,
+        (destination, content): (&Destination, Content),
         events: &mut dyn FnMut(Event<'_>),
     ) -> Result<(PathBuf, Option<Verified>), Failure> {
         let server = url.split('/').take(3).collect::<Vec<_>>().join("/");
@@ -212,7 +252,6 @@ impl Fetcher {
         if is_silent(&self.silent) {
             return Err(Failure::Nobody("nobody answered there before".into()));
         }
-        let destination = Destination::of(source, &self.settings);
         let folder = destination.folder();
         fs::create_dir_all(&folder).at("make", &folder)?;
         let _lock = lock(&destination.lock(), events)?;
@@ -229,7 +268,8 @@ impl Fetcher {
                 settings: &self.settings,
                 url,
                 expected: source.digest.as_ref(),
-                destination: &destination,
+                destination,
+                content,
                 events: &mut *events,
                 reached: 0,
             };

@@ -18,6 +18,15 @@ const BUFFER: usize = 256 << 10;
 /// No file of weights is larger; a server that names no length is stopped here.
 const MOST: u64 = 16 << 30;
 
+/// What a file is, as far as it is looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Weights, which can be opened as such.
+    Weights,
+    /// Its checksum says all.
+    Anything,
+}
+
 /// What one try needs.
 pub(super) struct Transfer<'a> {
     pub(super) client: &'a Client,
@@ -26,6 +35,7 @@ pub(super) struct Transfer<'a> {
     /// What the publisher says of the content.
     pub(super) expected: Option<&'a Digest>,
     pub(super) destination: &'a Destination,
+    pub(super) content: Content,
     pub(super) events: &'a mut dyn FnMut(Event<'_>),
     /// Bytes of the file that were here at the end of this try.
     pub(super) reached: u64,
@@ -69,7 +79,10 @@ impl Transfer<'_> {
         let announced = answer.announced.clone();
         let sums = self.receive(answer, &partial, start, total)?;
         // A page that asks for a login comes with status 200 too, and is no damage of the line.
-        let opened = TensorFile::open(&partial);
+        let opened = match self.content {
+            Content::Weights => TensorFile::open(&partial).map(drop),
+            Content::Anything => Ok(()),
+        };
         if let Err(Error::Refused { why, .. }) = &opened
             && is_text(&partial)
         {

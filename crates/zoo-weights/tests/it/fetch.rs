@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use zoo_weights::{Event, FetchError, Fetcher, Manifest, Settings, Verified, Weights};
+use zoo_weights::{DataSets, Event, FetchError, Fetcher, Manifest, Settings, Verified, Weights};
 
 use crate::server::{Fault, Served, Server, content};
 
@@ -432,4 +432,52 @@ fn weights_inside_the_program_are_not_fetched() {
     let bench = Bench::new();
     let error = bench.fetcher().fetch(&weights(""), &mut quiet).unwrap_err();
     assert!(matches!(error, FetchError::BuiltIn { .. }), "{error}");
+}
+
+#[test]
+fn data_is_gone_on_with_and_checked_as_weights_are() {
+    let bench = Bench::new();
+    let set = |sha256: &str| {
+        let text = format!(
+            "[[data]]\nname = \"d\"\nnote = \"n\"\nlicence = \"MIT\"\nbases = [\"{}/\"]\n\
+             files = [{{ name = \"net.pth\", sha256 = \"{sha256}\" }}]\n",
+            bench.server.url
+        );
+        DataSets::parse(&text).unwrap().sets.remove(0).files.remove(0)
+    };
+    let (folder, right) = (bench.dir.path().join("set"), set(&sha256(&bench.bytes)));
+    bench.server.fault(Fault::StopAfter(LEN / 2));
+    let (path, verified) = bench.fetcher().fetch_data(&right, &folder, &mut quiet).unwrap();
+    assert_eq!((&path, verified), (&folder.join("net.pth"), Some(Verified::Publisher)));
+    assert_eq!(fs::read(&path).unwrap(), *bench.bytes);
+    assert!(
+        bench.server.log().iter().any(|request| request.headers.contains_key("range")),
+        "it was gone on with"
+    );
+    assert_eq!(bench.fetcher().fetch_data(&right, &folder, &mut quiet).unwrap().1, None);
+
+    let elsewhere = bench.dir.path().join("other");
+    let error =
+        bench.fetcher().fetch_data(&set(&"0".repeat(64)), &elsewhere, &mut quiet).unwrap_err().to_string();
+    assert!(error.starts_with("no source gave net.pth: http") && error.contains("00000000"), "{error}");
+    assert!(!elsewhere.join("net.pth").exists());
+}
+
+#[test]
+fn the_list_of_data_is_whole() {
+    let sets = DataSets::published().unwrap();
+    for set in &sets.sets {
+        assert_eq!(sets.sets.iter().filter(|other| other.name == set.name).count(), 1);
+        assert!(set.files.iter().all(|file| file.sources.iter().all(|source| source.digest.is_some())));
+    }
+    for (broken, why) in [
+        ("files = []", "has no file"),
+        ("files = [{ name = \"x\" }]", "has no checksum of x"),
+        ("files = [{ name = \"x.tgz\", md5 = \"00\" }]", "archive unpacks to"),
+    ] {
+        let text =
+            format!("[[data]]\nname = \"d\"\nnote = \"\"\nlicence = \"\"\nbases = [\"a/\"]\n{broken}\n");
+        let error = DataSets::parse(&text).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
 }

@@ -6,23 +6,34 @@
 //!
 //! Only additions, multiplications, divisions and square roots are used, which every machine rounds alike.
 
+use serde::{Deserialize, Serialize};
 use zoo_base::random::Stream;
 
+use super::check;
+use crate::{Channels, Picture, Result};
+
 /// How far digits are distorted, each draw evenly between the bounds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Distortion {
     /// Turned by up to so many radians either way.
-    pub rotation: f32,
+    pub rotation: f64,
     /// Each side scaled by up to this fraction up or down.
-    pub scale: f32,
+    pub scale: f64,
     /// Slanted by up to so many pixels for each pixel of height.
-    pub shear: f32,
+    pub shear: f64,
     /// Moved by up to so many pixels along each side.
-    pub shift: f32,
+    pub shift: f64,
     /// Bent by so many pixels in the root mean square.
-    pub bend: f32,
+    pub bend: f64,
     /// Half the side of the square over which displacements are smoothed, three times, in pixels.
     pub smoothness: usize,
+}
+
+impl Default for Distortion {
+    fn default() -> Distortion {
+        Distortion::NONE
+    }
 }
 
 impl Distortion {
@@ -33,6 +44,47 @@ impl Distortion {
     /// What suits MNIST's digits of 28x28.
     pub const MNIST: Distortion =
         Distortion { rotation: 0.2, scale: 0.12, shear: 0.15, shift: 2.0, bend: 0.8, smoothness: 4 };
+
+    /// Whether it can be done.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) names the first value that can't be meant.
+    pub fn check(&self) -> Result<()> {
+        let reaches = [
+            ("distort's rotation", self.rotation),
+            ("distort's shear", self.shear),
+            ("distort's shift", self.shift),
+            ("distort's bend", self.bend),
+        ];
+        for (what, reach) in reaches {
+            check((0.0..1e3).contains(&reach), what, reach, "at least 0 and less than 1000")?;
+        }
+        check((0.0..1.0).contains(&self.scale), "distort's scale", self.scale, "at least 0 and less than 1")?;
+        check(self.smoothness < 1000, "distort's smoothness", self.smoothness, "less than 1000")
+    }
+
+    /// A distorted copy of a picture, whose channels go the same way.
+    pub(super) fn distort(&self, picture: &Picture, stream: &mut Stream) -> Picture {
+        let width = picture.width();
+        let mut result = picture.clone();
+        match picture.channels() {
+            Channels::Grey => {
+                let bent = self.apply(picture.pixels(), width, stream);
+                result.pixels_mut().copy_from_slice(&bent);
+            }
+            Channels::Rgb => {
+                let before = stream.clone();
+                for channel in 0..3 {
+                    let plane: Vec<u8> = picture.pixels().iter().skip(channel).step_by(3).copied().collect();
+                    *stream = before.clone();
+                    let bent = self.apply(&plane, width, stream);
+                    let values = result.pixels_mut().iter_mut().skip(channel).step_by(3);
+                    values.zip(bent).for_each(|(value, bent)| *value = bent);
+                }
+            }
+        }
+        result
+    }
 
     /// A distorted copy of a grey picture of `width` columns, drawn from `stream`; paper is 0.
     ///
@@ -81,15 +133,17 @@ impl Distortion {
             field = transpose(&field, height, width);
         }
         let square = field.iter().map(|x| x * x).sum::<f32>() / field.len().max(1) as f32;
-        let gain = if square > 0.0 { self.bend / square.sqrt() } else { 0.0 };
+        let gain = if square > 0.0 { self.bend as f32 / square.sqrt() } else { 0.0 };
         field.iter_mut().for_each(|x| *x *= gain);
         field
     }
 }
 
 /// A number from `-reach` to `reach`.
-fn within(stream: &mut Stream, reach: f32) -> f32 {
-    stream.range(f64::from(-reach), f64::from(reach)) as f32
+fn within(stream: &mut Stream, reach: f64) -> f32 {
+    // In single precision: digits that were distorted before stay as they were.
+    let reach = f64::from(reach as f32);
+    stream.range(-reach, reach) as f32
 }
 
 /// The mean over `reach` neighbours on either side within a row; beyond the edge lies 0.

@@ -1,0 +1,104 @@
+//! From a picture to a network's input, when it learns.
+
+use zoo_base::random::Stream;
+
+use crate::augment::Augment;
+use crate::{Channels, Error, Input, Picture, Preprocess, Result, Stored, resize};
+
+/// How a network's inputs are made of pictures.
+///
+/// The augmentations come one after the other. Where [`RandomResizedCrop`](Augment::RandomResizedCrop) stands, the
+/// picture gets the size that the network takes; without one, it is scaled and cut before all of them, as for an answer.
+/// Then bytes become numbers, as for an answer, and at last pieces are erased.
+///
+/// ```
+/// use zoo_base::random::Stream;
+/// use zoo_data::augment::{Augment, Flip};
+/// use zoo_data::{Channels, Picture, Pipeline, Preprocess};
+///
+/// let photo = Picture::new(640, 427, Channels::Rgb, vec![128; 640 * 427 * 3])?;
+/// let mut pipeline = Pipeline::plain(Channels::Rgb, (224, 224), Preprocess::imagenet(256, 224));
+/// pipeline.augment = vec![Augment::RandomResizedCrop(Default::default()), Augment::Flip(Flip::default())];
+/// let input = pipeline.apply(&photo, &Stream::new(1, "example"))?;
+/// assert_eq!((input.height, input.width, input.values.len()), (224, 224, 3 * 224 * 224));
+/// # Ok::<(), zoo_data::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipeline {
+    /// Grey or RGB inputs. Of the mean and deviation of `prepare`, a grey one takes the first.
+    pub channels: Channels,
+    /// Height and width of the inputs.
+    pub size: (usize, usize),
+    /// How pictures are prepared for an answer.
+    pub prepare: Preprocess,
+    /// What changes them at random, when learning.
+    pub augment: Vec<Augment>,
+}
+
+impl Pipeline {
+    /// As for an answer: nothing is changed at random.
+    pub const fn plain(channels: Channels, size: (usize, usize), prepare: Preprocess) -> Pipeline {
+        Pipeline { channels, size, prepare, augment: Vec::new() }
+    }
+
+    /// Whether it can be followed.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] names the first value that can't be meant.
+    pub fn check(&self) -> Result<()> {
+        self.augment.iter().try_for_each(Augment::check)
+    }
+
+    /// Makes an input of a picture. Each augmentation draws from its own part of `stream`, so that one more at the end
+    /// leaves those before it as they were.
+    ///
+    /// # Errors
+    /// A picture that doesn't come out in the size of the inputs.
+    pub fn apply(&self, picture: &Picture, stream: &Stream) -> Result<Input> {
+        let mut picture = picture.clone().into_channels(self.channels);
+        if !self.augment.iter().any(|step| matches!(step, Augment::RandomResizedCrop(_))) {
+            picture = self.prepare.seen(&picture)?;
+        }
+        self.finish(picture, 0, stream)
+    }
+
+    /// Makes an input of a stored picture; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply); a file that is no picture.
+    pub fn apply_stored(&self, stored: &Stored, name: &str, stream: &Stream) -> Result<Input> {
+        let bytes = match stored {
+            Stored::Picture(picture) => return self.apply(picture, stream),
+            Stored::File(bytes) => bytes,
+        };
+        // Of a photograph, most of what a crop leaves out need not be decoded.
+        if let Some(Augment::RandomResizedCrop(crop)) = self.augment.first() {
+            let choose = |width, height| crop.draw(width, height, &mut stream.fork(0));
+            if let Some((part, region)) = Picture::decode_part(bytes, name, choose)? {
+                let part = part.into_channels(self.channels);
+                let picture = resize::resize_region(&part, region, (self.size.1, self.size.0), crop.filter)?;
+                return self.finish(picture, 1, stream);
+            }
+        }
+        self.apply(&Picture::decode(bytes, name)?, stream)
+    }
+
+    /// The augmentations from number `first` on, and what follows them.
+    fn finish(&self, mut picture: Picture, first: usize, stream: &Stream) -> Result<Input> {
+        let draws = |index: usize| stream.fork(index as u64);
+        for (index, step) in self.augment.iter().enumerate().skip(first) {
+            picture = step.apply(picture, self.size, &mut draws(index))?;
+        }
+        let (height, width) = (picture.height(), picture.width());
+        if (height, width) != self.size {
+            return Err(Error::InputSize { height, width, wanted: self.size });
+        }
+        let mut input = Input { values: self.prepare.normalise(&picture), height, width };
+        for (index, step) in self.augment.iter().enumerate() {
+            if let Augment::Erase(erase) = step {
+                erase.apply(&mut input, &mut draws(index));
+            }
+        }
+        Ok(input)
+    }
+}

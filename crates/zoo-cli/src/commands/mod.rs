@@ -3,8 +3,10 @@
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod convert;
+pub(crate) mod eval;
 pub(crate) mod features;
 pub(crate) mod fetch;
+pub(crate) mod finetune;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod predict;

@@ -7,6 +7,7 @@ mod classes;
 mod compare;
 mod contracts;
 mod files;
+mod learning;
 #[path = "../../../zoo-weights/tests/it/server.rs"]
 #[expect(dead_code, reason = "most of what a server can do wrong is tested where the server is from")]
 mod server;

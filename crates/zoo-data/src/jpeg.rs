@@ -11,6 +11,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
 use libjpeg_turbo_rs::{ColorSpace, DecodeLimits, Decoder, FrameHeader, JpegError, PixelFormat};
 
+use crate::resize::Region;
 use crate::{Error, Result};
 
 /// No encoder writes more scans; a file made to waste time has thousands over a large picture.
@@ -22,7 +23,19 @@ pub(crate) fn decode(
     name: &str,
     check_size: impl FnOnce((u32, u32)) -> Result<()>,
 ) -> Result<(DynamicImage, Orientation)> {
-    let guarded = catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, name, check_size)));
+    let whole = |size| check_size(size).map(|()| None);
+    decode_part(bytes, name, whole).map(|(image, orientation, _)| (image, orientation))
+}
+
+/// Decodes what is needed of a picture: `choose` judges width and height, and says which part is wanted, or all of it.
+/// Gives a picture that holds the part, bit for bit as in the whole, and where the part lies in it. A picture that has
+/// to be turned is given whole, and then there is no part.
+pub(crate) fn decode_part(
+    bytes: &[u8],
+    name: &str,
+    choose: impl FnOnce((u32, u32)) -> Result<Option<Region>>,
+) -> Result<(DynamicImage, Orientation, Option<Region>)> {
+    let guarded = catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, name, choose)));
     guarded.unwrap_or_else(|_| {
         Err(Error::Undecodable { name: name.into(), format: "JPEG", source: "the decoder broke down".into() })
     })
@@ -31,15 +44,16 @@ pub(crate) fn decode(
 fn decode_unguarded(
     bytes: &[u8],
     name: &str,
-    check_size: impl FnOnce((u32, u32)) -> Result<()>,
-) -> Result<(DynamicImage, Orientation)> {
+    choose: impl FnOnce((u32, u32)) -> Result<Option<Region>>,
+) -> Result<(DynamicImage, Orientation, Option<Region>)> {
     let undecodable =
         |source: JpegError| Error::Undecodable { name: name.into(), format: "JPEG", source: source.into() };
     let limits = DecodeLimits { max_scans: MAX_SCANS, ..DecodeLimits::default() };
     let short = || undecodable(JpegError::CorruptData("fewer pixels than promised".into()));
     let padded = padded(bytes).ok_or_else(short)?;
     let mut decoder = Decoder::new_with_limits(&padded, limits).map_err(undecodable)?;
-    check_size((decoder.header().width.into(), decoder.header().height.into()))?;
+    let size = (decoder.header().width, decoder.header().height);
+    let part = choose((size.0.into(), size.1.into()))?;
     if !has_usual_planes(decoder.header()) {
         return Err(undecodable(JpegError::Unsupported("planes of unusual sizes".into())));
     }
@@ -51,6 +65,12 @@ fn decode_unguarded(
         ColorSpace::YCbCr | ColorSpace::Rgb | ColorSpace::Unknown => PixelFormat::Rgb,
     };
     decoder.set_output_format(format);
+    let part = part.filter(|_| orientation.is_none_or(|turn| turn == Orientation::NoTransforms));
+    let part = part.map(|part| {
+        let around = surrounding(part, (size.0.into(), size.1.into()));
+        decoder.set_crop_region(around.x, around.y, around.width, around.height);
+        Region { x: part.x - around.x, y: part.y - around.y, ..part }
+    });
     let decoded = decoder.decode_image().map_err(undecodable)?;
     let (width, height) = (decoded.width as u32, decoded.height as u32);
     let image = match decoded.pixel_format {
@@ -62,7 +82,22 @@ fn decode_unguarded(
         }
         _ => RgbImage::from_raw(width, height, decoded.data).map(Into::into),
     };
-    Ok((image.ok_or_else(short)?, orientation.unwrap_or(Orientation::NoTransforms)))
+    Ok((image.ok_or_else(short)?, orientation.unwrap_or(Orientation::NoTransforms), part))
+}
+
+/// A part with so much around it that its pixels are those of the whole picture: colours are interpolated from their
+/// neighbours, and a decoder begins with whole blocks.
+fn surrounding(part: Region, (width, height): (usize, usize)) -> Region {
+    /// As wide and high as blocks of colour become.
+    const BLOCK: usize = 32;
+    let grown = |start: usize, length: usize, whole: usize| {
+        let first = start.saturating_sub(BLOCK) / BLOCK * BLOCK;
+        let last = (start + length + BLOCK).min(whole);
+        (first, last - first)
+    };
+    let (x, columns) = grown(part.x, part.width, width);
+    let (y, rows) = grown(part.y, part.height, height);
+    Region { x, y, width: columns, height: rows }
 }
 
 /// The same picture with bits behind each part of its pixels that no code begins with; nothing if the file stops

@@ -16,6 +16,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
+use crate::resize::Region;
 use crate::{Error, Result, jpeg, shown, tiff};
 
 /// The most pixels of a picture that is read: 2^27, a camera's 134 megapixels.
@@ -114,6 +115,27 @@ impl Picture {
         };
         image.apply_orientation(orientation);
         Ok(on_white(image))
+    }
+
+    /// Decodes a part of a JPEG, that is chosen by its width and height: a picture that holds the part, and where in it.
+    /// Nothing for other formats, and for a picture that has to be turned.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub(crate) fn decode_part(
+        bytes: &[u8],
+        name: &str,
+        choose: impl FnOnce(usize, usize) -> Region,
+    ) -> Result<Option<(Picture, Region)>> {
+        if image::guess_format(bytes).ok() != Some(ImageFormat::Jpeg) || bytes.len() as u64 > MAX_FILE_BYTES {
+            return Ok(None);
+        }
+        let choose = |size: (u32, u32)| {
+            check_size(size, bytes.len(), name)?;
+            Ok(Some(choose(size.0 as usize, size.1 as usize)))
+        };
+        let (image, _, part) = jpeg::decode_part(bytes, name, choose)?;
+        Ok(part.map(|part| (on_white(image), part)))
     }
 
     /// Columns.

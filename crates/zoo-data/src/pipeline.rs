@@ -3,7 +3,7 @@
 use zoo_base::random::Stream;
 
 use crate::augment::Augment;
-use crate::{Channels, Error, Input, Picture, Preprocess, Result, Stored};
+use crate::{Channels, Error, Input, Picture, Preprocess, Result, Stored, resize};
 
 /// How a network's inputs are made of pictures.
 ///
@@ -67,10 +67,20 @@ impl Pipeline {
     /// # Errors
     /// As [`apply`](Self::apply); a file that is no picture.
     pub fn apply_stored(&self, stored: &Stored, name: &str, stream: &Stream) -> Result<Input> {
-        match stored {
-            Stored::Picture(picture) => self.apply(picture, stream),
-            Stored::File(bytes) => self.apply(&Picture::decode(bytes, name)?, stream),
+        let bytes = match stored {
+            Stored::Picture(picture) => return self.apply(picture, stream),
+            Stored::File(bytes) => bytes,
+        };
+        // Of a photograph, most of what a crop leaves out need not be decoded.
+        if let Some(Augment::RandomResizedCrop(crop)) = self.augment.first() {
+            let choose = |width, height| crop.draw(width, height, &mut stream.fork(0));
+            if let Some((part, region)) = Picture::decode_part(bytes, name, choose)? {
+                let part = part.into_channels(self.channels);
+                let picture = resize::resize_region(&part, region, (self.size.1, self.size.0), crop.filter)?;
+                return self.finish(picture, 1, stream);
+            }
         }
+        self.apply(&Picture::decode(bytes, name)?, stream)
     }
 
     /// The augmentations from number `first` on, and what follows them.

@@ -123,7 +123,8 @@ impl Columns {
         let needed = |wanted: &[&str], what| {
             place(wanted).ok_or_else(|| {
                 let quoted = |names: &mut dyn Iterator<Item = &str>| {
-                    names.map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ")
+                    let names: Vec<String> = names.map(|name| format!("`{}`", name.escape_debug())).collect();
+                    if names.is_empty() { "nothing".into() } else { names.join(", ") }
                 };
                 Error::MissingColumn {
                     name: name.into(),

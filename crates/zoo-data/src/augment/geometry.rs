@@ -313,7 +313,8 @@ pub fn inverse_affine(
 
 /// A picture turned against the clock by so many degrees, as Pillow turns it: nothing is rounded for a right angle.
 pub fn rotate(picture: &Picture, degrees: f64, interpolation: Interpolation, fill: u8) -> Picture {
-    let rounded = |value: f64| (value * 1e15).round_ties_even() / 1e15;
+    // To the fifteenth decimal, by way of decimals: a multiplication would round before the rounding.
+    let rounded = |value: f64| format!("{value:.15}").parse().unwrap_or(value);
     let angle = -degrees.rem_euclid(360.0).to_radians();
     let (cos, sin) = (rounded(angle.cos()), rounded(angle.sin()));
     let [cx, cy] = [picture.width() as f64 / 2.0, picture.height() as f64 / 2.0];

@@ -137,12 +137,12 @@ impl Space {
     }
 }
 
-/// PyTorch's, which counts from the nearer end.
+/// PyTorch's, which counts from the nearer end and rounds once.
 fn linspace(start: f32, end: f32, index: usize, count: usize) -> f32 {
     let step = (end - start) / (count - 1) as f32;
     match index < count / 2 {
-        true => start + step * index as f32,
-        false => end - step * (count - 1 - index) as f32,
+        true => step.mul_add(index as f32, start),
+        false => (-step).mul_add((count - 1 - index) as f32, end),
     }
 }
 

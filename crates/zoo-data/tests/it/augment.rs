@@ -13,7 +13,7 @@ use zoo_data::augment::{
     RandAugment, RandomResizedCrop, TrivialAugment, With, colour,
 };
 use zoo_data::resize::{Region, resize_region};
-use zoo_data::{Channels, Filter, Mix, Picture, Pipeline, Preprocess};
+use zoo_data::{Channels, Filter, Mix, Picture, Pipeline, Preprocess, Stored};
 
 fn hash(picture: &Picture) -> String {
     Sha256::digest(picture.pixels()).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -275,4 +275,31 @@ fn a_picture_of_the_wrong_size_is_an_error() {
     let pipeline = Pipeline::plain(Channels::Rgb, (32, 32), Preprocess::imagenet(40, 30));
     let error = pipeline.apply(&noise(50, 50), &Stream::new(0, "size")).unwrap_err().to_string();
     assert!(error.starts_with("a picture of 30x30 pixels") && error.contains("32x32"), "{error}");
+}
+
+#[test]
+fn of_a_jpeg_a_part_is_the_same_as_in_the_whole() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    let photos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/photos");
+    let files = [&folder, &photos].map(|folder| fs::read_dir(folder).unwrap());
+    let files = files.into_iter().flatten().map(|entry| entry.unwrap().path());
+    let mut checked = 0;
+    for file in files.filter(|path| path.extension().is_some_and(|ending| ending == "jpg")) {
+        let bytes = fs::read(&file).unwrap();
+        let (stored, picture) = (Stored::File(bytes), Picture::open(&file).unwrap());
+        for channels in [Channels::Rgb, Channels::Grey] {
+            let mut pipeline = Pipeline::plain(channels, (24, 32), Preprocess::imagenet(40, 32));
+            pipeline.augment = vec![
+                Augment::RandomResizedCrop(RandomResizedCrop { scale: [0.01, 0.5], ..Default::default() }),
+                Augment::Flip(Flip::default()),
+            ];
+            for seed in 0..30 {
+                let stream = Stream::new(seed, "part");
+                let of_part = pipeline.apply_stored(&stored, "it", &stream).unwrap();
+                assert!(of_part == pipeline.apply(&picture, &stream).unwrap(), "{file:?} {seed}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 1000, "{checked}");
 }

@@ -55,11 +55,7 @@ fn pairs(count: usize) -> impl Iterator<Item = String> {
 }
 
 fn drawings() -> Names {
-    Names::default().with("ants", None, pairs(40)).with(
-        "cats",
-        None,
-        pairs(100).map(|name| format!("{name}.png")),
-    )
+    Names::default().with("ants", None, pairs(40)).with("cats", None, pairs(100))
 }
 
 fn shares(validation: f64, test: f64, seed: u64, pattern: Option<&str>) -> Shares {

@@ -58,7 +58,7 @@ fn what_is_wrong_with_a_table_is_said() {
             "has no column of labels among `path`, `kind`; call it one of `label`, `class`",
         ),
         ("name,label\np/1.png,a\n", "has no column of paths among `name`, `label`; call it one of `path`"),
-        ("", "has no column of paths among ``"),
+        ("", "has no column of paths among nothing; call it"),
         ("path,label\n../x.png,a\n", "line 2: the path `../x.png` leads out of the table's folder"),
         ("path,label\np/1.png,a\n/etc/x.png,a\n", "line 3: the path `/etc/x.png` leads out"),
         ("path,label\np/1.png,\n", "line 2: has no label"),

@@ -137,7 +137,7 @@ impl Arguments {
         let mut scorer = Scorer::new(network.prepare().classes().len());
         let bar = output::bar(count as u64, "pictures");
         let mut batches = loader.batches(Place::default(), 1)?;
-        while let Some(batch) = batches.next() {
+        for batch in batches.by_ref() {
             let batch = batch?;
             bar.inc(batch.labels.len() as u64);
             if batch.labels.is_empty() {

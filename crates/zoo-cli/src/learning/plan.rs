@@ -85,7 +85,7 @@ impl Thawed {
                     graph
                         .params()
                         .filter(|param| is_in(&param.name, unit))
-                        .map(|param| param.elements())
+                        .map(zoo_layers::Param::elements)
                         .sum()
                 };
                 let all: usize = units.iter().map(size).sum();

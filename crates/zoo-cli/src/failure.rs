@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::hints;
+
 /// The call itself was wrong: an unknown model, flag or value, an impossible size. Exit code 2.
 ///
 /// Every other error is work that failed: files, weights, network, data. Exit code 1.
@@ -57,7 +59,7 @@ impl std::error::Error for ReaderGone {}
 /// An error with its causes, each told once: many messages have their cause in them already.
 pub(crate) fn sentence(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |told, cause| {
-        let cause = cause.to_string();
+        let cause = cause.downcast_ref().and_then(hints::told).unwrap_or_else(|| cause.to_string());
         match (told.is_empty(), told.contains(&cause)) {
             (true, _) => cause,
             (_, true) => told,

@@ -8,11 +8,12 @@ mod commands;
 mod facts;
 mod failure;
 mod fetching;
+mod hints;
+mod learning;
+mod options;
 mod output;
-mod parallel;
 mod pictures;
 mod running;
-mod shaping;
 mod triton;
 
 use std::process::ExitCode;

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use zoo::{Cut, Model, Network, Published};
+use zoo::{Model, Network, Published};
 use zoo_data::shown;
 use zoo_weights::Destination;
 
 use crate::{
     failure::{OrWrongCall, WrongCall},
     fetching::{Screen, parse_mirror},
-    output,
+    hints, output,
 };
 
 /// Which weights, how many threads, where.
@@ -92,6 +92,11 @@ fn compute_with(threads: u16) -> Result<()> {
         .context("the number of threads can't be set any more")
 }
 
+/// Threads that prepare inputs beside those that compute: as many as the caller allowed, and no more than help.
+pub(crate) fn threads() -> usize {
+    rayon::current_num_threads().min(8)
+}
+
 /// The model a caller named.
 pub(crate) fn model(name: &str) -> Result<Model> {
     zoo::model(name).map_err(|error| match error {
@@ -105,32 +110,37 @@ pub(crate) fn unfit(error: zoo::Error) -> anyhow::Error {
     let zoo::Error::Unfit { report, .. } = &error else { return error.into() };
     let report = zoo_weights::LoadReport { loaded: Vec::new(), ..(**report).clone() };
     let lines: String = report.in_full(REPORTED).lines().map(|line| format!("\n  {line}")).collect();
-    anyhow!("{error}{lines}")
+    anyhow!("{}{lines}", hints::told(&error).unwrap_or_else(|| error.to_string()))
 }
 
 impl RunArguments {
+    /// The file of weights or the tag, and the key in it.
+    pub(crate) fn weights(&self) -> (Option<PathBuf>, Option<String>) {
+        (self.weights.clone(), self.key.clone())
+    }
+
+    /// Takes other weights.
+    pub(crate) fn take(&mut self, weights: Option<PathBuf>, key: Option<String>) {
+        (self.weights, self.key) = (weights, key);
+    }
+
+    /// Settles the machine.
+    pub(crate) fn machine(&self) -> Result<candle_core::Device> {
+        self.machine.settle()
+    }
+
     /// Settles the machine and finds the model that a caller named.
     pub(crate) fn model(&self, name: &str) -> Result<Model> {
         let device = self.machine.settle()?;
         Ok(model(name)?.on(device).under(self.key.clone()))
     }
 
-    /// The whole network with its weights, fetched if need be.
+    /// The network with its weights, fetched if need be.
     pub(crate) fn load(&self, model: &Model) -> Result<Network> {
         let loaded = match self.source(model)? {
             Source::File(path) => model.weights(path),
             Source::Tag(tag) => model.tagged(tag),
             Source::Default => model.pretrained(),
-        };
-        self.reported(loaded)
-    }
-
-    /// A part of a network with its weights, fetched if need be.
-    pub(crate) fn load_cut(&self, model: &Model, cut: &Cut<'_>) -> Result<Network> {
-        let loaded = match self.source(model)? {
-            Source::File(path) => cut.weights(path),
-            Source::Tag(tag) => cut.tagged(tag),
-            Source::Default => cut.pretrained(),
         };
         self.reported(loaded)
     }

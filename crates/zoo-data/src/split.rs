@@ -10,7 +10,7 @@
 //! let data = open("emoji".as_ref())?;
 //! let shares = Shares { seed: 7, group_by: Some("*-(*).png".parse()?), ..Shares::default() };
 //! let (split, findings) = Split::draw(&*data, &shares)?;
-//! findings.iter().for_each(|finding| println!("{finding}"));
+//! let said: Vec<String> = findings.iter().map(ToString::to_string).collect();
 //! let test = split.subset(data, Part::Test)?;
 //! # Ok::<(), zoo_data::Error>(())
 //! ```

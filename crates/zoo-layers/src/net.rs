@@ -144,6 +144,13 @@ impl Net {
         self.pool.clear();
     }
 
+    /// Draws from here on from `seed`, as the training pass of number `pass` does: so a run that goes on where it was
+    /// stopped draws what it would have drawn.
+    pub fn draw_from(&mut self, seed: u64, pass: u64) {
+        self.random = Stream::new(seed, "dropout");
+        self.steps = AtomicU64::new(pass);
+    }
+
     /// What does not learn.
     pub fn frozen(&self) -> &Frozen {
         &self.frozen

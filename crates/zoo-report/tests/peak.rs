@@ -34,7 +34,7 @@ fn main() {
         let child = Command::new(env::current_exe().unwrap()).env(NETWORK, name).output().unwrap();
         assert!(child.status.success(), "{name}: {}", String::from_utf8_lossy(&child.stderr));
         let measured: f64 = String::from_utf8(child.stdout).unwrap().trim().parse().unwrap();
-        let graph = zoo::model(name).unwrap().graph().clone();
+        let graph = zoo::model(name).unwrap().graph().unwrap();
         let said = Memory::of(&graph, BATCH as u64, Kind::Momentum).unwrap().training_peak_bytes as f64;
         let ratio = measured / said;
         println!(
@@ -49,7 +49,7 @@ fn main() {
 /// The peak of two training steps, less what the process had before it made the network.
 fn measured(name: &str) -> u64 {
     let empty = status("VmRSS:");
-    let net = zoo::model(name).unwrap().graph().init(1).unwrap();
+    let net = zoo::model(name).unwrap().graph().unwrap().init(1).unwrap();
     let input = net.graph().input().with_batch(BATCH);
     let pictures = Tensor::ones(input, DType::F32, &Device::Cpu).unwrap();
     let sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };

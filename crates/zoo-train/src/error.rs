@@ -1,5 +1,7 @@
 //! What can go wrong in training, each in a sentence that names the thing, both values and the way out.
 
+use std::path::PathBuf;
+
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -18,49 +20,33 @@ pub enum Error {
         allowed: &'static str,
     },
 
-    /// No digit to learn from, or none to be tested on.
-    #[error("there are no digits to {purpose}; at least 1 is needed")]
-    NoDigits {
-        /// `train on` or `test on`.
-        purpose: &'static str,
+    /// A file that is no recipe.
+    #[error("{name} is no recipe: {source}")]
+    Toml {
+        /// What it is called.
+        name: String,
+        /// What is wrong with it.
+        source: Box<toml::de::Error>,
     },
 
-    /// Digits that don't fit the network's input.
-    #[error(
-        "`{graph}` takes an input of {takes}, and digits of {height}x{width} pixels can't be padded evenly to \
-         that; train a network of one channel and of the digits' size or an even number of pixels more"
-    )]
-    Size {
-        /// The network.
-        graph: String,
-        /// Its input.
-        takes: String,
-        /// The digits' height.
-        height: usize,
-        /// The digits' width.
-        width: usize,
-    },
+    /// No picture to learn from.
+    #[error("there are no pictures to learn from; at least a batch is needed")]
+    NoPictures,
 
-    /// A picture of another size than the network was prepared for.
-    #[error("a picture has {got} pixels, but the network takes {height}x{width}; resize it first")]
-    Pixels {
-        /// Its pixels.
-        got: usize,
-        /// The height wanted.
-        height: usize,
-        /// The width wanted.
-        width: usize,
-    },
-
-    /// A network whose output isn't one number for each digit.
-    #[error("`{graph}` gives {gives}, but digits need {classes} outputs, one for each class")]
-    Classes {
-        /// The network.
-        graph: String,
-        /// Its output.
-        gives: String,
+    /// A label that is none of the network's classes.
+    #[error("label {label} is none of the network's {classes} classes")]
+    Label {
+        /// The label.
+        label: usize,
         /// How many classes there are.
         classes: usize,
+    },
+
+    /// A source that gives fewer batches than it says.
+    #[error("the pictures of `{stage}` ended before its epochs did")]
+    Short {
+        /// The stage.
+        stage: String,
     },
 
     /// Nothing in the network can learn.
@@ -74,8 +60,9 @@ pub enum Error {
 
     /// The loss left the numbers.
     #[error(
-        "the loss is {loss} at epoch {epoch}, step {step}, with a learning rate of {rate}: training diverged; \
-         lower the learning rate (to a third, say) or warm it up for longer"
+        "the loss is {loss} at epoch {epoch}, step {step}, with a learning rate of {rate}: training diverged ({cause}); \
+         lower the learning rate (to a third, say) or warm it up for longer{}",
+        kept.as_ref().map_or_else(String::new, |path| format!(". What was good is in {}", path.display()))
     )]
     Diverged {
         /// NaN or infinity.
@@ -86,15 +73,49 @@ pub enum Error {
         step: usize,
         /// The learning rate of that step.
         rate: f64,
+        /// Where numbers stopped being some.
+        cause: String,
+        /// The last checkpoint.
+        kept: Option<PathBuf>,
     },
 
-    /// A file of weights whose record can't be read.
-    #[error("the file's `{key}` metadata can't be read ({source}); it was not written by this program")]
-    Record {
-        /// The metadata's key.
-        key: &'static str,
+    /// A folder for a run that can't be used.
+    #[error("the run's folder {}: {source}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong.
+        source: std::io::Error,
+    },
+
+    /// A folder in which another run is.
+    #[error("{} holds a run; take it up again, or name another folder", folder.display())]
+    Taken {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// A folder in which no run is.
+    #[error("{} holds no run that could be taken up again", folder.display())]
+    NoRun {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// A run that is still at work.
+    #[error("the run in {} is still at work", folder.display())]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// A checkpoint that can't be gone on from.
+    #[error("{} can't be gone on from: {why}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
         /// What is wrong with it.
-        source: serde_json::Error,
+        why: String,
     },
 
     /// The state of an optimizer that belongs to another network.
@@ -103,6 +124,10 @@ pub enum Error {
         /// Which tensor, and what is wrong with it.
         reason: String,
     },
+
+    /// The data's.
+    #[error(transparent)]
+    Data(#[from] zoo_data::Error),
 
     /// The network's.
     #[error(transparent)]

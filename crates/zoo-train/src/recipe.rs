@@ -1,90 +1,170 @@
-//! What a training run is, apart from its network, its digits and its seed.
+//! What a training run is, apart from its network, its data and its seed: TOML, as in this crate's folder `recipes`.
 //!
-//! The recipes here were chosen on a split of the 8,000 bundled digits, the first 7,000 to learn from and the
-//! last 1,000 to be judged on; the 1,000 test digits had no part in it.
+//! ```
+//! use zoo_train::{Curve, Recipe};
+//!
+//! let recipe = Recipe::parse(
+//!     r#"
+//!     epochs = 30
+//!     learning_rate = 0.1
+//!     optimizer = { sgd = { weight_decay = 1e-4 } }
+//!     schedule = { kind = "step", epochs = 10, factor = 0.1 }
+//!     augment = [{ kind = "pad_and_crop", padding = 4 }, { kind = "flip" }]
+//!     "#,
+//!     "mine.toml",
+//! )?;
+//! assert_eq!((recipe.batch_size, recipe.schedule), (64, Curve::Step { epochs: 10.0, factor: 0.1 }));
+//! assert!(Recipe::parse("epoch = 3", "mine.toml").unwrap_err().to_string().contains("`epoch`"));
+//! # Ok::<(), zoo_train::Error>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
-use zoo_data::augment::Distortion;
+use zoo_data::{Augment, Mix};
 
-use crate::optim::{AdamW, Method, Sgd};
-use crate::{Error, Result};
+use crate::optim::{AdamW, Method};
+use crate::{Curve, Error, Result};
 
-/// How a network is trained on digits.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// How a network is trained. What a file leaves out is as in [`Recipe::PLAIN`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Recipe {
-    /// How often every digit is seen.
+    /// How often every picture is seen.
     pub epochs: usize,
-    /// Digits for each step. What is left at the end of an epoch, fewer than this, is left out of it.
+    /// Pictures for each pass. What is left at the end of an epoch, fewer than this, is left out of it.
     pub batch_size: usize,
+    /// Passes whose gradients are averaged for one step.
+    pub accumulate: usize,
     /// The optimizer and its settings.
     pub optimizer: Method,
-    /// The highest learning rate; it falls to nothing as half a cosine.
+    /// The highest learning rate.
     pub learning_rate: f64,
-    /// Epochs in which the learning rate rises.
-    pub warmup_epochs: usize,
+    /// How it goes on after the rise.
+    pub schedule: Curve,
+    /// Epochs in which it rises.
+    pub warmup_epochs: f64,
+    /// What the rate of the last layer is multiplied by.
+    pub head_rate: f64,
+    /// What the rate is multiplied by for each unit further from the head: 1 for none.
+    pub layer_decay: f64,
+    /// Whether weight decay is for biases and norms too.
+    pub decay_all: bool,
     /// The share of certainty that is spread over all classes.
     pub label_smoothing: f64,
-    /// Taken off each pixel, of which paper is 0 and ink is 1.
+    /// What the losses of auxiliary heads count: 0.3 in GoogLeNet's paper (section 5), 0.5 in torchvision's FCN.
+    pub auxiliary: f64,
+    /// The largest norm of all gradients together; longer ones are scaled to it. 0 for none.
+    pub clip: f64,
+    /// How much of the averaged weights each step keeps; it is they that are judged and saved. 0 for none.
+    pub ema: f64,
+    /// Epochs without a better validation after which the run ends; 0 for never.
+    pub patience: usize,
+    /// Whether norms keep their running statistics, and normalise by them.
+    pub frozen_norms: bool,
+    /// Whether classes count alike, however many pictures they have.
+    pub weigh_classes: bool,
+    /// Whether classes are drawn alike often, however many pictures they have.
+    pub balanced: bool,
+    /// Mean and deviation of a digit's pixels, of which paper is 0 and ink is 1.
+    pub digits: Option<Scale>,
+    /// What is changed in pictures at random.
+    pub augment: Vec<Augment>,
+    /// Pictures mixed with others.
+    pub mix: Mix,
+}
+
+/// Mean and deviation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// Taken off each pixel.
     pub mean: f64,
     /// What each pixel is divided by then.
     pub std: f64,
-    /// How far each digit is distorted, anew in every epoch.
-    pub distortion: Distortion,
 }
 
-/// How far a small network still gains from distorted digits: less far than a large one would.
-const HANDWRITING: Distortion =
-    Distortion { rotation: 0.15, scale: 0.1, shear: 0.1, shift: 1.0, bend: 1.0, smoothness: 4 };
+/// The recipes that are inside the program, with the networks that they were found for.
+const KNOWN: &[(&str, &str)] = &[
+    ("lenet5", include_str!("../recipes/lenet5.toml")),
+    ("lenet5_paper", include_str!("../recipes/lenet5_paper.toml")),
+    ("mnist_convnet", include_str!("../recipes/mnist_convnet.toml")),
+    ("resnet20_cifar", include_str!("../recipes/cifar.toml")),
+    ("resnet32_cifar", include_str!("../recipes/cifar.toml")),
+    ("resnet44_cifar", include_str!("../recipes/cifar.toml")),
+    ("resnet56_cifar", include_str!("../recipes/cifar.toml")),
+    ("resnet110_cifar", include_str!("../recipes/cifar.toml")),
+];
+
+/// For whatever network nobody found a recipe for.
+const FOLDER: &str = include_str!("../recipes/folder.toml");
+
+/// For a network that has learned, on other pictures.
+const FINETUNE: &str = include_str!("../recipes/finetune.toml");
+
+/// For its last layer alone, on features.
+const HEAD: &str = include_str!("../recipes/head.toml");
 
 impl Recipe {
-    /// Ten epochs of undistorted digits with AdamW: where to begin with a network of one's own.
+    /// Ten epochs of AdamW, nothing changed in the pictures: where to begin with a network of one's own.
     pub const PLAIN: Self = Self {
         epochs: 10,
         batch_size: 64,
+        accumulate: 1,
         optimizer: Method::Adamw(AdamW::DEFAULT),
         learning_rate: 2e-3,
-        warmup_epochs: 1,
+        schedule: Curve::Cosine,
+        warmup_epochs: 1.0,
+        head_rate: 1.0,
+        layer_decay: 1.0,
+        decay_all: false,
         label_smoothing: 0.0,
-        mean: 0.1307,
-        std: 0.3081,
-        distortion: Distortion::NONE,
+        auxiliary: 0.3,
+        clip: 0.0,
+        ema: 0.0,
+        patience: 0,
+        frozen_norms: false,
+        weigh_classes: false,
+        balanced: false,
+        digits: None,
+        augment: Vec::new(),
+        mix: Mix::NONE,
     };
 
-    /// For `lenet5`.
-    pub const LENET5: Self = Self {
-        epochs: 120,
-        optimizer: Method::Sgd(Sgd { weight_decay: 2e-4, ..Sgd::NESTEROV }),
-        learning_rate: 0.1,
-        warmup_epochs: 2,
-        distortion: HANDWRITING,
-        ..Self::PLAIN
-    };
+    /// The recipe that was found for a network of the zoo, or one for folders of pictures.
+    ///
+    /// # Errors
+    /// None: a test reads every one.
+    pub fn for_model(name: &str) -> Result<Self> {
+        match KNOWN.iter().find(|(model, _)| *model == name) {
+            Some((model, text)) => Self::parse(text, model),
+            None => Self::parse(FOLDER, "folder.toml"),
+        }
+    }
 
-    /// For `lenet5_paper`: as [`LENET5`](Self::LENET5), but with the paper's pixels (section II.B): paper is −0.1
-    /// and ink 1.175, so that their mean is about 0 and their variance about 1. The loss is plain cross entropy,
-    /// with minus the distances as logits; the paper's own (equation 9) differs in a constant beside the ten.
-    /// Distances to codes of 84 values are a hundred times larger than usual logits are, so that AdamW, which
-    /// doesn't mind a gradient's size, takes the place of SGD.
-    pub const LENET5_PAPER: Self = Self {
-        optimizer: Method::Adamw(AdamW { weight_decay: 0.05, ..AdamW::DEFAULT }),
-        learning_rate: 1e-3,
-        mean: 0.1 / 1.275,
-        std: 1.0 / 1.275,
-        ..Self::LENET5
-    };
+    /// The recipe for a network that has learned on other pictures.
+    ///
+    /// # Errors
+    /// None: a test reads it.
+    pub fn finetune() -> Result<Self> {
+        Self::parse(FINETUNE, "finetune.toml")
+    }
 
-    /// For `mnist_convnet`.
-    pub const MNIST_CONVNET: Self =
-        Self { epochs: 40, optimizer: Method::Sgd(Sgd::NESTEROV), learning_rate: 0.05, ..Self::LENET5 };
+    /// The recipe for a new last layer on features that were computed once.
+    ///
+    /// # Errors
+    /// None: a test reads it.
+    pub fn head() -> Result<Self> {
+        Self::parse(HEAD, "head.toml")
+    }
 
-    /// The recipe that was found for a network of the zoo.
-    pub fn for_model(name: &str) -> Option<Self> {
-        Some(match name {
-            "lenet5" => Self::LENET5,
-            "lenet5_paper" => Self::LENET5_PAPER,
-            "mnist_convnet" => Self::MNIST_CONVNET,
-            _ => return None,
-        })
+    /// Reads a recipe; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// [`Error::Toml`] for what is no recipe; as [`check`](Self::check).
+    pub fn parse(text: &str, name: &str) -> Result<Self> {
+        let recipe: Self = toml::from_str(text)
+            .map_err(|source| Error::Toml { name: name.into(), source: Box::new(source) })?;
+        recipe.check()?;
+        Ok(recipe)
     }
 
     /// Whether it can be followed.
@@ -97,68 +177,93 @@ impl Recipe {
         };
         let share = |value: f64| (0.0..1.0).contains(&value);
         let positive = |value: f64| value > 0.0 && value.is_finite();
-        let decay = match self.optimizer {
-            Method::Sgd(sgd) if !share(sgd.momentum) => {
-                return fault("momentum", &sgd.momentum, "at least 0 and less than 1");
+        let not_negative = |value: f64| value >= 0.0 && value.is_finite();
+        let below_one = "at least 0 and less than 1";
+        let (memories, epsilon, decay): (&[_], _, _) = match &self.optimizer {
+            Method::Sgd(sgd) => (&[("momentum", sgd.momentum)], 1.0, sgd.weight_decay),
+            Method::Adamw(adamw) => {
+                (&[("beta1", adamw.beta1), ("beta2", adamw.beta2)], adamw.epsilon, adamw.weight_decay)
             }
-            Method::Adamw(adamw) if !share(adamw.beta1) => {
-                return fault("beta1", &adamw.beta1, "at least 0 and less than 1");
+            Method::Rmsprop(rms) => {
+                (&[("alpha", rms.alpha), ("momentum", rms.momentum)], rms.epsilon, rms.weight_decay)
             }
-            Method::Adamw(adamw) if !share(adamw.beta2) => {
-                return fault("beta2", &adamw.beta2, "at least 0 and less than 1");
-            }
-            Method::Adamw(adamw) if !positive(adamw.epsilon) => {
-                return fault("epsilon", &adamw.epsilon, "a number above 0");
-            }
-            Method::Sgd(sgd) => sgd.weight_decay,
-            Method::Adamw(adamw) => adamw.weight_decay,
         };
-        let Distortion { rotation, scale, shear, shift, bend, .. } = self.distortion;
-        let reaches = [rotation, shear, shift, bend];
+        if let Some((name, value)) = memories.iter().find(|(_, value)| !share(*value)) {
+            return fault(name, value, below_one);
+        }
+        let curve = match self.schedule {
+            Curve::Step { epochs, factor } => positive(epochs) && positive(factor),
+            Curve::Polynomial { power } => positive(power),
+            Curve::OneCycle { rise } => share(rise),
+            Curve::Constant | Curve::Cosine => true,
+        };
+        self.augment.iter().try_for_each(Augment::check)?;
+        self.mix.check()?;
         match self {
             _ if self.epochs == 0 => fault("number of epochs", &0, "at least 1"),
             _ if self.batch_size == 0 => fault("batch size", &0, "at least 1"),
+            _ if self.accumulate == 0 => fault("accumulation", &0, "at least 1"),
             _ if !positive(self.learning_rate) => {
                 fault("learning rate", &self.learning_rate, "a number above 0")
             }
-            _ if !(decay >= 0.0 && decay.is_finite()) => {
-                fault("weight decay", &decay, "a number of at least 0")
+            _ if !positive(epsilon) => fault("epsilon", &epsilon, "a number above 0"),
+            _ if !not_negative(decay) => fault("weight decay", &decay, "a number of at least 0"),
+            _ if !curve => fault("schedule", &format!("{:?}", self.schedule), "of numbers above 0"),
+            _ if !not_negative(self.warmup_epochs) => {
+                fault("warm-up", &self.warmup_epochs, "a number of at least 0")
             }
-            _ if !share(self.label_smoothing) => {
-                fault("label smoothing", &self.label_smoothing, "at least 0 and less than 1")
+            _ if !not_negative(self.head_rate) => {
+                fault("head's rate", &self.head_rate, "a number of at least 0")
             }
-            _ if !self.mean.is_finite() => fault("mean", &self.mean, "a number"),
-            _ if !positive(self.std) => fault("std", &self.std, "a number above 0"),
-            _ if !share(scale) => fault("distortion's scale", &scale, "at least 0 and less than 1"),
-            _ if !reaches.iter().all(|reach| (0.0..1e3).contains(reach)) => {
-                fault("distortion", &format!("{reaches:?}"), "at least 0 and less than 1000 everywhere")
+            _ if !(positive(self.layer_decay) && self.layer_decay <= 1.0) => {
+                fault("layer decay", &self.layer_decay, "above 0 and at most 1")
             }
-            _ => Ok(()),
+            _ if !share(self.label_smoothing) => fault("label smoothing", &self.label_smoothing, below_one),
+            _ if !not_negative(self.auxiliary) => {
+                fault("auxiliary weight", &self.auxiliary, "a number of at least 0")
+            }
+            _ if !not_negative(self.clip) => fault("clipping", &self.clip, "a number of at least 0"),
+            _ if !share(self.ema) => fault("averaging", &self.ema, below_one),
+            _ => match self.digits {
+                Some(Scale { mean, .. }) if !mean.is_finite() => fault("mean", &mean, "a number"),
+                Some(Scale { std, .. }) if !positive(std) => fault("deviation", &std, "a number above 0"),
+                _ => Ok(()),
+            },
         }
+    }
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self::PLAIN
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const RECIPES: [Recipe; 4] = [Recipe::PLAIN, Recipe::LENET5, Recipe::LENET5_PAPER, Recipe::MNIST_CONVNET];
+    use crate::optim::Sgd;
 
     #[test]
     fn every_recipe_can_be_followed_and_survives_json() {
-        for recipe in RECIPES {
+        let mut recipes = vec![
+            Recipe::PLAIN,
+            Recipe::finetune().unwrap(),
+            Recipe::head().unwrap(),
+            Recipe::for_model("vgg16").unwrap(),
+        ];
+        recipes.extend(KNOWN.iter().map(|(model, _)| Recipe::for_model(model).unwrap()));
+        for recipe in recipes {
             recipe.check().unwrap();
-            let json = serde_json::to_string(&serde_json::to_value(recipe).unwrap()).unwrap();
+            let json = serde_json::to_string(&recipe).unwrap();
             assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe, "{json}");
-            assert!(json.len() < 500, "{json}");
         }
-        assert!(Recipe::for_model("resnet50").is_none());
     }
 
     #[test]
     fn what_cannot_be_followed_is_said() {
         let sgd = Method::Sgd(Sgd { momentum: 1.0, ..Sgd::NESTEROV });
-        let wild = Distortion { scale: 1.0, ..Distortion::NONE };
+        let digits = Some(Scale { mean: 0.0, std: 0.0 });
         for (recipe, expected) in [
             (
                 Recipe { epochs: 0, ..Recipe::PLAIN },
@@ -167,9 +272,11 @@ mod tests {
             (Recipe { batch_size: 0, ..Recipe::PLAIN }, "batch size is 0"),
             (Recipe { learning_rate: f64::NAN, ..Recipe::PLAIN }, "learning rate is NaN"),
             (Recipe { label_smoothing: 1.0, ..Recipe::PLAIN }, "label smoothing is 1"),
-            (Recipe { std: 0.0, ..Recipe::PLAIN }, "std is 0"),
+            (Recipe { digits, ..Recipe::PLAIN }, "deviation is 0"),
             (Recipe { optimizer: sgd, ..Recipe::PLAIN }, "momentum is 1"),
-            (Recipe { distortion: wild, ..Recipe::PLAIN }, "distortion's scale is 1"),
+            (Recipe { layer_decay: 0.0, ..Recipe::PLAIN }, "layer decay is 0"),
+            (Recipe { ema: 1.0, ..Recipe::PLAIN }, "averaging is 1"),
+            (Recipe { schedule: Curve::OneCycle { rise: 1.0 }, ..Recipe::PLAIN }, "schedule is OneCycle"),
         ] {
             let error = recipe.check().unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

@@ -1,160 +1,253 @@
-//! Short runs: they learn, they repeat bit for bit, and they refuse what can't work.
+//! Short runs: they learn, they repeat bit for bit however often they are stopped, and they refuse what can't work.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use candle_core::Device;
-use zoo_data::augment::Distortion;
-use zoo_data::{Digits, digits};
-use zoo_layers::{Activation, AvgPool2d, Conv2d, Graph, Linear, Shape};
-use zoo_train::{Error, Recipe, Record, Run, Trained, evaluate};
+use serde_json::{Value, json};
+use zoo_data::{
+    Augment, Channels, Loader, LoaderOptions, Part, Pipeline, Preprocess, Subset, augment::Distortion,
+    bundled_digits, preprocess::Resize,
+};
+use zoo_layers::{Activation, AvgPool2d, Conv2d, Graph, Linear, Net, Shape};
+use zoo_train::{Cached, Ending, Error, Recipe, RunFolder, Source, Stage, Trainer, evaluate, head};
 use zoo_weights::TensorFile;
 
-/// Convolution, pool, dropout and a dense layer: everything that a LeNet has, small.
-fn graph(outputs: usize) -> Graph {
-    let graph = Graph::build("small", Shape::map(1, 32, 32), |net, picture| {
-        let x = net.conv(picture, Conv2d::k5(4).stride(2), "conv")?;
+/// Convolution, norm, pool, dropout and a dense layer, small.
+fn graph() -> Graph {
+    let graph = Graph::build("small", Shape::map(1, 28, 28), |net, picture| {
+        let x = net.conv_norm_act(picture, Conv2d::k5(4).stride(2), "conv", "bn")?;
         let x = net.activation(x, Activation::Tanh)?;
         let x = net.avg_pool(x, AvgPool2d::new(2, 2), "pool")?;
         let x = net.flatten(x)?;
         let x = net.dropout(x, 0.1)?;
-        let logits = net.linear(x, Linear::new(outputs), "fc")?;
+        let logits = net.linear(x, Linear::new(10), "fc")?;
         net.output("logits", logits)
     });
     graph.unwrap()
 }
 
-const RECIPE: Recipe = Recipe {
-    epochs: 1,
-    batch_size: 16,
-    warmup_epochs: 0,
-    label_smoothing: 0.05,
-    distortion: Distortion::MNIST,
-    ..Recipe::PLAIN
-};
-
-fn some(count: usize) -> (Digits, Digits) {
-    let (train, test) = digits::bundled().unwrap();
-    let indices: Vec<usize> = (0..count).collect();
-    (train.select(&indices), test.select(&indices))
+fn recipe() -> Recipe {
+    Recipe {
+        epochs: 2,
+        batch_size: 16,
+        warmup_epochs: 0.5,
+        label_smoothing: 0.05,
+        ema: 0.9,
+        clip: 5.0,
+        accumulate: 2,
+        augment: vec![Augment::Distort(Distortion::MNIST)],
+        ..Recipe::PLAIN
+    }
 }
 
-fn train(recipe: &Recipe, seed: u64, count: usize) -> Trained {
-    let (digits, test) = some(count);
-    let graph = graph(10);
-    let run = Run { graph: &graph, digits: &digits, test: &test, recipe, seed, device: &Device::Cpu };
-    run.train(|_| ()).unwrap()
+/// Some digits of a part, in batches.
+fn loader(part: Part, count: usize, recipe: Option<&Recipe>) -> Loader {
+    let data = bundled_digits().unwrap();
+    let of_part = |index: &usize| zoo_data::Dataset::part(&data, *index) == Some(part);
+    let indices = (0..9000).filter(of_part).take(count).collect();
+    let prepare = Preprocess {
+        resize: Resize::Keep,
+        crop: None,
+        mean: [0.13; 3],
+        std: [0.31; 3],
+        ..Preprocess::imagenet(28, 28)
+    };
+    let mut pipeline = Pipeline::plain(Channels::Grey, (28, 28), prepare);
+    let options = match recipe {
+        Some(recipe) => {
+            pipeline.augment.clone_from(&recipe.augment);
+            LoaderOptions { mix: recipe.mix, ..LoaderOptions::training(recipe.batch_size, 3) }
+        }
+        None => LoaderOptions::testing(50),
+    };
+    Loader::new(Arc::new(Subset::new(Arc::new(data), indices).unwrap()), pipeline, options).unwrap()
 }
 
-fn saved(trained: &Trained) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("small.safetensors");
-    trained.save(&path).unwrap();
-    std::fs::read(path).unwrap()
+fn stage<'a>(name: &str, recipe: &Recipe, train: &'a dyn Source, validation: &'a dyn Source) -> Stage<'a> {
+    Stage {
+        name: name.into(),
+        recipe: recipe.clone(),
+        frozen: Vec::new(),
+        train,
+        validation: Some(validation),
+        from: None,
+        class_weights: None,
+    }
+}
+
+/// Runs `stages` in a folder, stopped behind the steps that `stops` names, and taken up again each time.
+fn run(path: &Path, stages: &[Stage<'_>], seed: u64, stops: &[usize]) -> zoo_train::Result<(Net, Vec<f64>)> {
+    let identity = json!({"seed": seed});
+    let mut losses = Vec::new();
+    let mut begun = false;
+    for stop in stops.iter().copied().chain([usize::MAX]) {
+        let folder = match begun {
+            true => RunFolder::resume(path)?.0,
+            false => RunFolder::begin(path, &Value::Null)?,
+        };
+        begun = true;
+        let mut net = graph().init(seed)?;
+        let card = json!({"architecture": "small"});
+        let mut trainer = Trainer {
+            net: &mut net,
+            stages,
+            seed,
+            device: &Device::Cpu,
+            folder: &folder,
+            card: ("zoo", &card),
+            identity: &identity,
+            every: Duration::ZERO,
+        };
+        let mut steps = 0;
+        let ending = trainer.run(&mut |progress| {
+            losses.push(progress.loss);
+            steps += 1;
+            if steps == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if let Ending::Finished(_) = ending {
+            folder.load_best(&net)?;
+            return Ok((net, losses));
+        }
+    }
+    panic!("it never ended");
+}
+
+fn files(path: &Path) -> [Vec<u8>; 2] {
+    ["best.safetensors", "last.checkpoint"].map(|name| std::fs::read(path.join(name)).unwrap())
 }
 
 #[test]
-fn the_same_seed_gives_the_same_file_and_another_seed_another() {
-    let file = |seed| saved(&train(&RECIPE, seed, 64));
-    assert_eq!(file(1), file(1));
-    assert_ne!(file(1), file(2));
+fn a_run_that_was_stopped_ends_in_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recipe, at) = (recipe(), |name: &str| folder.path().join(name));
+    let (train, validation) = (loader(Part::Train, 100, Some(&recipe)), loader(Part::Test, 50, None));
+    let stages = [stage("one", &recipe, &train, &validation), stage("two", &recipe, &train, &validation)];
+    run(&at("whole"), &stages, 1, &[]).unwrap();
+    // In an epoch's middle, behind its end, behind a stage's, twice in a row.
+    for (name, stops) in [("a", &[1, 3][..]), ("b", &[6, 6, 6]), ("c", &[12]), ("d", &[5, 1, 1, 7])] {
+        run(&at(name), &stages, 1, stops).unwrap();
+        assert!(files(&at(name)) == files(&at("whole")), "stopped after {stops:?}");
+    }
+    run(&at("other"), &stages, 2, &[]).unwrap();
+    assert!(files(&at("other"))[0] != files(&at("whole"))[0], "another seed gave the same network");
+    let log = std::fs::read_to_string(at("d").join("log.jsonl")).unwrap();
+    assert_eq!(log.lines().count(), 4);
 }
 
 /// In processes of their own, since a process's threads are counted once.
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    const WRITE_TO: &str = "ZOO_TRAIN_TEST_FILE";
+    const WRITE_TO: &str = "ZOO_TRAIN_TEST_FOLDER";
+    let recipe = recipe();
     if let Some(path) = std::env::var_os(WRITE_TO) {
-        train(&RECIPE, 3, 64).save(Path::new(&path)).unwrap();
+        let (train, validation) = (loader(Part::Train, 64, Some(&recipe)), loader(Part::Test, 50, None));
+        run(Path::new(&path), &[stage("one", &recipe, &train, &validation)], 3, &[]).unwrap();
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let file = |threads: &str| {
+    let trained = |threads: &str| {
         let path = folder.path().join(threads);
-        let status = Command::new(std::env::current_exe().unwrap())
+        let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "the_number_of_threads_changes_no_bit"])
             .env(WRITE_TO, &path)
             .env("RAYON_NUM_THREADS", threads)
             .output()
             .unwrap();
-        assert!(status.status.success(), "{status:?}");
-        std::fs::read(path).unwrap()
+        assert!(output.status.success(), "{output:?}");
+        files(&path)
     };
-    let one = file("1");
-    assert_eq!(one, file("2"));
-    assert_eq!(one, file("4"));
+    let one = trained("1");
+    assert!(one == trained("2") && one == trained("4"));
 }
 
 #[test]
-fn it_learns_and_tells_how_it_goes() {
-    let recipe = Recipe { epochs: 6, warmup_epochs: 1, distortion: Distortion::NONE, ..RECIPE };
-    let (digits, test) = some(330);
-    let graph = graph(10);
-    let run =
-        Run { graph: &graph, digits: &digits, test: &test, recipe: &recipe, seed: 5, device: &Device::Cpu };
-    let mut seen = Vec::new();
-    let trained = run.train(|progress| seen.push(*progress)).unwrap();
-
+fn it_learns_tells_how_it_goes_and_the_file_gives_the_same_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = Recipe { epochs: 6, batch_size: 16, ..Recipe::PLAIN };
+    let (train, test) = (loader(Part::Train, 330, Some(&plain)), loader(Part::Test, 200, None));
+    let path = folder.path().join("run");
+    let (net, losses) = run(&path, &[stage("one", &plain, &train, &test)], 5, &[]).unwrap();
     // 330 digits are 20 whole batches of 16; 10 are left out of each epoch.
-    assert_eq!(seen.len(), 6 * 20);
-    assert!(seen.iter().all(|progress| (progress.epochs, progress.steps) == (6, 20)));
-    assert_eq!(seen.iter().filter(|progress| progress.test.is_some()).count(), 6);
-    assert_eq!((seen[119].epoch, seen[119].step), (6, 20));
-    assert!((seen[0].rate - 1e-4).abs() < 1e-12 && (seen[19].rate - 2e-3).abs() < 1e-12);
-    assert_eq!(trained.history.len(), 6);
-    assert_eq!(Some(trained.score()), seen[119].test);
-    assert!(trained.history[5].loss < 0.8 * trained.history[0].loss, "{:?}", trained.history);
-    assert!(trained.score().accuracy() > 0.5, "{:?}", trained.history);
+    assert_eq!(losses.len(), 6 * 20);
+    assert!(losses[119] < 0.8 * losses[19], "{losses:?}");
+    let score = evaluate(&net, &test, &Device::Cpu).unwrap();
+    assert!(score.accuracy() > 0.5 && score.pictures == 200, "{score:?}");
+    let file = TensorFile::open(path.join("best.safetensors")).unwrap();
+    let card: Value = serde_json::from_str(&file.metadata()["zoo"]).unwrap();
+    assert_eq!(card["architecture"], "small");
+    assert_eq!(card["training"]["epoch"]["validation_top1"], score.accuracy());
 }
 
 #[test]
-fn a_file_says_what_it_is_and_gives_the_same_answers() {
-    let trained = train(&RECIPE, 4, 64);
-    let bytes = saved(&trained);
-    let file = TensorFile::from_bytes("small.safetensors", bytes).unwrap();
-    assert_eq!(file.metadata().len(), 1);
-    let record = Record::read(file.metadata()).unwrap().unwrap();
-    assert_eq!(record, trained.record);
-    assert_eq!((record.architecture.as_str(), record.classes[7].as_str()), ("small", "7"));
-    assert_eq!((record.preprocessing.input, record.preprocessing.padding), ([1, 32, 32], 2));
-    assert_eq!((record.training.seed, record.training.digits, record.training.test.digits), (4, 64, 64));
-
-    let tensors = file.tensors().map(|(name, tensor)| {
-        let values = tensor.to_f32().unwrap();
-        let tensor = candle_core::Tensor::from_vec(values, tensor.shape.as_ref(), &Device::Cpu).unwrap();
-        (name.to_string(), tensor)
-    });
-    let net = graph(10).load_tensors(&tensors.collect(), &Device::Cpu).unwrap();
-    let score = evaluate(&net, &some(64).1, &record.preprocessing).unwrap();
-    assert_eq!(score, record.training.test);
-
-    let strange = [("zoo".to_string(), "{}".to_string())].into();
-    let error = Record::read(&strange).unwrap_err().to_string();
-    assert!(error.contains("`zoo` metadata can't be read"), "{error}");
-    assert!(Record::read(&[].into()).unwrap().is_none());
+fn a_head_learns_from_features_as_it_does_from_pictures_and_nothing_else_moves() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = Recipe { epochs: 20, batch_size: 16, learning_rate: 0.02, ..Recipe::PLAIN };
+    let (train, test) = (loader(Part::Train, 200, None), loader(Part::Test, 100, None));
+    let (net, before) = (graph().init(1).unwrap(), graph().init(1).unwrap());
+    let node = net.graph().features();
+    let cached = |source| Cached::compute(&net, node, source, &Device::Cpu, 16, &mut |_| ()).unwrap();
+    let (features, judged) = (cached(&train).shuffled(1), cached(&test));
+    assert_eq!((features.len(), features.steps(), judged.steps()), (200, 12, 7));
+    let frozen = vec!["conv".to_string(), "bn".into()];
+    let stage = Stage { frozen, from: Some(node), ..stage("head", &recipe, &features, &judged) };
+    let path = folder.path().join("run");
+    let (net, _) = run(&path, &[stage], 1, &[7, 20]).unwrap();
+    assert!(evaluate(&net, &test, &Device::Cpu).unwrap().accuracy() > 0.3);
+    assert_eq!(head(net.graph()).as_deref(), Some("fc"));
+    for ((param, new), (_, old)) in net.tensors().zip(before.tensors()) {
+        let values = |tensor: &candle_core::Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values(new) != values(old), param.name.starts_with("fc."), "{}", param.name);
+    }
 }
 
 #[test]
-fn what_cannot_work_is_said() {
-    let (digits, test) = some(32);
-    let none = digits.select(&[]);
-    let refusal = |graph: &Graph, digits: &Digits, test: &Digits, recipe: &Recipe| {
-        let run = Run { graph, digits, test, recipe, seed: 1, device: &Device::Cpu };
-        run.train(|_| ()).unwrap_err()
+fn a_run_waits_no_longer_than_its_recipe_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let still = Recipe { epochs: 50, batch_size: 16, learning_rate: 1e-12, patience: 2, ..Recipe::PLAIN };
+    let (train, validation) = (loader(Part::Train, 32, Some(&still)), loader(Part::Test, 50, None));
+    let frozen = Recipe { frozen_norms: true, ..still };
+    let (_, losses) =
+        run(&folder.path().join("run"), &[stage("one", &frozen, &train, &validation)], 1, &[]).unwrap();
+    assert!(losses.len() < 20, "{} steps", losses.len());
+}
+
+#[test]
+fn what_cannot_work_is_said_and_what_was_good_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let wild = Recipe { epochs: 3, batch_size: 16, learning_rate: 1e30, ..Recipe::PLAIN };
+    let (train, validation) = (loader(Part::Train, 64, Some(&wild)), loader(Part::Test, 50, None));
+    let stages = [stage("one", &wild, &train, &validation)];
+    let error = run(&path, &stages, 1, &[]).unwrap_err();
+    assert!(matches!(&error, Error::Diverged { kept: Some(_), .. }), "{error}");
+    assert!(
+        error.to_string().contains("diverged") && error.to_string().contains("last.checkpoint"),
+        "{error}"
+    );
+    assert!(TensorFile::open(path.join("last.checkpoint")).is_ok());
+    // Two runs in one folder, a folder without one, a checkpoint of another run.
+    assert!(matches!(RunFolder::begin(&path, &Value::Null).unwrap_err(), Error::Taken { .. }));
+    assert!(matches!(RunFolder::resume(folder.path()).unwrap_err(), Error::NoRun { .. }));
+    let held = RunFolder::resume(&path).unwrap();
+    assert!(matches!(RunFolder::resume(&path).unwrap_err(), Error::Busy { .. }));
+    let mut net = graph().init(1).unwrap();
+    let other = json!({"seed": 9});
+    let mut trainer = Trainer {
+        net: &mut net,
+        stages: &stages,
+        seed: 9,
+        device: &Device::Cpu,
+        folder: &held.0,
+        card: ("zoo", &Value::Null),
+        identity: &other,
+        every: Duration::ZERO,
     };
-    let graph = graph(10);
-    assert!(matches!(refusal(&graph, &none, &test, &RECIPE), Error::NoDigits { .. }));
-    assert!(matches!(refusal(&graph, &digits, &none, &RECIPE), Error::NoDigits { .. }));
-    assert!(matches!(refusal(&self::graph(7), &digits, &test, &RECIPE), Error::Classes { .. }));
-    let flat = Digits { height: 16, width: 49, ..digits.clone() };
-    assert!(matches!(refusal(&graph, &digits, &flat, &RECIPE), Error::Size { .. }));
-    let recipe = Recipe { batch_size: 0, ..RECIPE };
-    assert!(matches!(refusal(&graph, &digits, &test, &recipe), Error::Recipe { .. }));
-
-    let recipe = Recipe { learning_rate: 1e38, ..RECIPE };
-    let error = refusal(&graph, &digits, &test, &recipe);
-    assert!(matches!(error, Error::Diverged { epoch: 1, step: 2, .. }), "{error}");
-    assert!(error.to_string().contains("lower the learning rate"), "{error}");
+    let error = trainer.run(&mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
+    assert!(error.contains("seed is 1") && error.contains("is 9"), "{error}");
 }

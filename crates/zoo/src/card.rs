@@ -114,6 +114,11 @@ impl Card {
         if let Some(channels) = in_channels.filter(|&channels| channels > MOST_CHANNELS) {
             return Err(odd(format!("pictures of {channels} channels")));
         }
+        if let Some([height, width]) =
+            self.options.input_size.filter(|sides| *sides.iter().max().unwrap_or(&0) > MOST_SIDE)
+        {
+            return Err(odd(format!("pictures of {height}x{width}")));
+        }
         let graph = architecture.graph_for(&self.options).map_err(|error| odd(error.to_string()))?;
         self.preprocessing.check(&graph).map_err(odd)?;
         Ok(graph)
@@ -147,8 +152,8 @@ impl Preprocessing {
                     photo.crop.map(|n| n as usize),
                 ];
                 let sane = |value: &f32| value.is_finite();
-                let fits = channels == 3
-                    && wanted.channels() == 3
+                let fits = matches!(channels, 1 | 3)
+                    && wanted.channels() == channels
                     && sides.into_iter().flatten().all(|side| (1..=MOST_SIDE).contains(&side))
                     && photo.mean.len() == 3
                     && photo.std.len() == 3

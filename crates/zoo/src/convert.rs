@@ -9,9 +9,9 @@ use zoo_weights::{Dtype, LoadReport, Manifest, Tensor, TensorFile};
 
 use crate::{
     Architecture, Error, Options, Prepare, Result,
+    build::auxiliary,
     card::{Card, KEY, names_fit, outputs},
     fitting::{Fitted, fit, is_headless},
-    geometry::auxiliary,
     loading::{self, Anew, is_in},
 };
 
@@ -85,20 +85,23 @@ impl Conversion {
             None => self.source(architecture, tag, file)?,
         };
         let mut graph = self.graph(architecture, &mut options, &file)?;
-        let anew = Anew::new(&graph, &self.anew, self.seed)?;
-        let mut report = loading::compare(&graph, &graph, &file, &anew);
+        let anew = Anew { layers: self.anew.clone(), seed: self.seed };
+        anew.check(&graph)?;
+        let compared =
+            |graph: &Graph| loading::compare(&loading::params(graph), graph, &file, |name| anew.draws(name));
+        let mut report = compared(&graph);
         // Weights without a classifier are a network of their own: one that gives features.
         if self.anew.is_empty() && is_headless(&graph, &report) {
             let missing = report.missing.join(", ");
             options.no_head = true;
             graph = architecture.graph_for(&options)?;
-            report = loading::compare(&graph, &graph, &file, &anew);
+            report = compared(&graph);
             report.notes.push(format!(
-                "has no classifier ({missing}), and becomes a network that gives features; --new draws one"
+                "has no classifier ({missing}), and becomes a network that gives features; one can be drawn"
             ));
         }
         if options.no_auxiliary && foreign {
-            report.notes.push("has no auxiliary heads, which only training needs; --new draws them".into());
+            report.notes.push("has no auxiliary heads, which only training needs; they can be drawn".into());
         }
         let report = loading::strict(report, &graph, &file)?;
         let metadata = self.metadata(architecture, &graph, &file, &options, prepare, tag.clone(), &report)?;

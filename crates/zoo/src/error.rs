@@ -12,16 +12,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// No architecture has that name.
-    #[error("there is no model named `{name}`{hint}; `zoo list` shows all")]
+    #[error("there is no model named `{name}`{hint}; `zoo::ARCHITECTURES` lists all")]
     UnknownModel {
         /// What was asked for.
         name: String,
         /// The nearest names, as a sentence, or nothing.
         hint: String,
     },
-    /// A part of the geometry that this network leaves no choice of.
+    /// An option that this network does not have.
     #[error("the {option} of `{model}` can't be chosen: {families} leave the choice")]
-    Geometry {
+    NoChoice {
         /// The network.
         model: String,
         /// What was to be chosen.
@@ -31,8 +31,8 @@ pub enum Error {
     },
     /// A file of weights that does not name its network, given as a model.
     #[error(
-        "{name} is a file, and only a .safetensors says whose weights it holds; give the model's name and \
-         `--weights {name}`, or make a model of it with `zoo convert`"
+        "{name} is a file, and only a .safetensors says whose weights it holds; give the model's name and the file to \
+         `Model::weights`, or make a model of it with a `Conversion`"
     )]
     NotAModel {
         /// What was asked for.
@@ -40,8 +40,8 @@ pub enum Error {
     },
     /// Weights are published, but not here.
     #[error(
-        "the weights of `{model}` ({tag}) are not here; fetch them with `zoo fetch {tag}`, or give a file with \
-         `--weights FILE`"
+        "the weights of `{model}` ({tag}) are not here; fetch them with `Model::pretrained_or_fetch`, or give a file \
+         to `Model::weights`"
     )]
     NotHere {
         /// The network.
@@ -50,7 +50,9 @@ pub enum Error {
         tag: String,
     },
     /// Nobody published weights.
-    #[error("no weights are published for `{model}`; give a file of your own with `--weights FILE`")]
+    #[error(
+        "no weights are published for `{model}`; give a file of your own to `Model::weights`, or begin with `Model::fresh`"
+    )]
     NoWeights {
         /// The network.
         model: String,
@@ -63,8 +65,8 @@ pub enum Error {
     Manifest(#[from] zoo_weights::ManifestError),
     /// A file given instead of a model's name does not say whose weights it holds.
     #[error(
-        "{}: its metadata does not name its architecture; give the model's name and `--weights` with this file, or \
-         make a model of it with `zoo convert --model`",
+        "{}: its metadata does not name its architecture; give the model's name and this file to `Model::weights`, or \
+         make a model of it with a `Conversion`",
         file.display()
     )]
     NoCard {
@@ -99,7 +101,7 @@ pub enum Error {
     },
     /// A file with more than one network that fits.
     #[error(
-        "{} holds {} that fit `{model}`: {}; say with `--key` which is meant",
+        "{} holds {} that fit `{model}`: {}; say with `Model::under` which is meant",
         file.display(), several.len(), several.join(", ")
     )]
     Several {
@@ -138,7 +140,7 @@ pub enum Error {
     },
     /// A network that has no classifier.
     #[error(
-        "`{model}` has no classifier here: `zoo features` writes what it answers, or draw one with `--new`"
+        "`{model}` has no classifier here: `Network::net` gives its features, or draw one with `Model::classes`"
     )]
     Headless {
         /// The network.
@@ -171,7 +173,7 @@ pub enum Error {
     },
     /// A file to be converted that says nothing of its network.
     #[error(
-        "{} does not say whose weights it holds; name the architecture or the tag with `--model`", file.display()
+        "{} does not say whose weights it holds; name the architecture or the tag with `Conversion::model`", file.display()
     )]
     Nameless {
         /// The file.
@@ -214,8 +216,8 @@ pub enum Error {
     },
     /// A network that gives no classes for a whole picture.
     #[error(
-        "`{model}` answers for every pixel ({output} for {input}), not for the whole picture; `zoo features` writes \
-         what it answers"
+        "`{model}` answers for every pixel ({output} for {input}), not for the whole picture; `Network::net` \
+         gives what it answers"
     )]
     NotAClassifier {
         /// The network.
@@ -233,6 +235,9 @@ pub enum Error {
         /// Its input.
         input: String,
     },
+    /// A thread that read pictures and panicked.
+    #[error("a thread that reads pictures broke down")]
+    Broken,
     /// A picture or data set that can't be used.
     #[error(transparent)]
     Data(#[from] zoo_data::Error),

@@ -12,8 +12,8 @@ use zoo_weights::{Format, KeyMap, LoadReport, Manifest, TensorFile};
 
 use crate::{
     Architecture, Error, Options, Prepare, Result,
+    build::auxiliary,
     card::outputs,
-    geometry::auxiliary,
     loading::{classifier, is_in},
 };
 

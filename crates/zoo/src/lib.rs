@@ -11,6 +11,21 @@
 //! [`ARCHITECTURES`] lists what there is. A [`Model`] is one of them chosen, a [`Network`] one with weights. The
 //! graph behind it, with shapes, parameters and costs, is [`layers`]'.
 //!
+//! # Options
+//! What may be chosen of any architecture is one value, [`Options`]: a [`Model`] has a method for each, a file's card
+//! stores them, and weights that were learned are carried over.
+//!
+//! ```
+//! let dir = tempfile::tempdir()?;
+//! let path = dir.path().join("letters.safetensors");
+//! let colour = zoo::model("lenet5")?.classes(26).in_channels(3).pretrained()?; // the head is drawn, all else carried
+//! colour.save(&path)?;
+//! let again = zoo::model(path.to_str().unwrap_or_default())?;
+//! assert_eq!((again.options().num_classes, again.options().in_channels), (Some(26), Some(3)));
+//! assert_eq!(again.graph()?.input().to_string(), "3x28x28");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Networks of one's own
 //! A graph is a value, and other networks are made from it: other classes, a cut at any node, another picture size.
 //!
@@ -46,8 +61,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What else the architectures leave to choose is in their own crates' configurations: the head, the output stride,
-//! the stem (the latter two by name too: [`Geometry`]).
+//! What else the architectures leave to choose is in their own crates' configurations.
 //!
 //! ```
 //! use zoo::{layers::{Head, Shape}, resnet::{ResNet, Stem}};
@@ -63,31 +77,39 @@
 //! # Ok::<(), zoo::Error>(())
 //! ```
 
+mod adapt;
+mod build;
 mod builtin;
 mod card;
 mod convert;
 mod error;
 mod fitting;
-mod geometry;
 mod loading;
 mod model;
+mod network;
 mod options;
+mod ordered;
 mod prepare;
+mod published;
 mod registry;
+mod stream;
 mod three_convs;
-mod weights;
 
+pub use candle_core::{self as candle, Device, Tensor};
 pub use convert::{Conversion, Converted};
 pub use error::{Error, Result};
-pub use geometry::{Geometry, Stem};
-pub use model::{Answer, Cut, Guess, Model, Network, check_numbers, model};
+pub use model::{Model, model};
+pub use network::{Answer, Guess, Network, check_numbers, softmax};
 pub use options::Options;
+pub use ordered::{Next, Ordered};
 pub use prepare::Prepare;
+pub use published::{KnownWeights, Published};
 pub use registry::{ARCHITECTURES, Accuracy, Architecture, Family, Metric};
+pub use stream::Stream;
 pub use three_convs::three_convs;
-pub use weights::{KnownWeights, Published};
-pub use zoo_data::Picture;
+pub use zoo_data::{self as data, Picture};
 pub use zoo_layers as layers;
+pub use zoo_weights::{Dtype, Event, FetchError, LoadReport, ManifestError};
 pub use {
     zoo_alexnet as alexnet, zoo_fcn as fcn, zoo_googlenet as googlenet, zoo_inception as inception,
     zoo_lenet as lenet, zoo_mobilenet as mobilenet, zoo_resnet as resnet, zoo_senet as senet, zoo_vgg as vgg,

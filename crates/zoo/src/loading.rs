@@ -13,15 +13,13 @@ use crate::{Error, Result};
 pub(crate) struct Anew {
     pub(crate) layers: Vec<String>,
     /// What the values are drawn from.
-    seed: u64,
+    pub(crate) seed: u64,
 }
 
 impl Anew {
     /// Checks that each name stands for parameters of the network.
-    pub(crate) fn new<S: AsRef<str>>(graph: &Graph, layers: &[S], seed: u64) -> Result<Self> {
-        let layers: Vec<String> = layers.iter().map(|layer| layer.as_ref().to_string()).collect();
-        let anew = Self { layers, seed };
-        for name in &anew.layers {
+    pub(crate) fn check(&self, graph: &Graph) -> Result<()> {
+        for name in &self.layers {
             if !graph.params().any(|param| is_in(&param.name, name)) {
                 let layers = graph.layers().iter().filter(|layer| !layer.params.is_empty());
                 let hint = zoo_layers::nearest(name, layers.map(|layer| layer.name.as_str()));
@@ -30,7 +28,7 @@ impl Anew {
                 return Err(Error::NoSuchLayer { model: graph.name().into(), name: name.clone(), hint });
             }
         }
-        Ok(anew)
+        Ok(())
     }
 
     /// Whether a parameter is drawn.
@@ -58,25 +56,44 @@ pub(crate) fn classifier(graph: &Graph) -> Option<&Layer> {
     layers.find(|layer| !layer.params.is_empty())
 }
 
-/// Compares a file with a network both ways. If `graph` is a part of the `whole` network, what lies beyond it may be in
-/// the file, the whole's or another's: a head of several layers for example.
-pub(crate) fn compare(graph: &Graph, whole: &Graph, file: &TensorFile, anew: &Anew) -> LoadReport {
-    let shapes = |graph: &Graph| -> HashMap<String, Vec<usize>> {
-        graph.params().map(|param| (param.name.clone(), param.shape.clone())).collect()
-    };
+/// The parameters of a network's last layer, if that is all that a file lacks of those `needed`.
+pub(crate) fn missing_head(
+    needed: &[(&str, &[usize])],
+    graph: &Graph,
+    file: &TensorFile,
+) -> Option<Vec<String>> {
+    let head: Vec<String> = classifier(graph)?.params.iter().map(|param| param.name.clone()).collect();
+    let missing = needed.iter().map(|(name, _)| *name).filter(|name| file.shape(name).is_none());
+    missing.eq(head.iter().map(String::as_str)).then_some(head)
+}
+
+/// Compares a file with the tensors that a network needs, both ways. If those are a part of the `whole` network's, what
+/// lies beyond may be in the file, the whole's or another's: a head of several layers for example.
+pub(crate) fn compare(
+    needed: &[(&str, &[usize])],
+    whole: &Graph,
+    file: &TensorFile,
+    draws: impl Fn(&str) -> bool,
+) -> LoadReport {
+    let rest: HashMap<&str, &[usize]> =
+        whole.params().map(|param| (param.name.as_str(), param.shape.as_slice())).collect();
     let scope = |name: &str| name.split(['.', '/']).next().unwrap_or_default().to_string();
-    let (needed, rest) = (shapes(graph), shapes(whole));
-    let scopes: HashSet<String> = needed.keys().map(|name| scope(name)).collect();
-    let is_part = needed.len() < rest.len();
+    let names: HashSet<&str> = needed.iter().map(|(name, _)| *name).collect();
+    let scopes: HashSet<String> = names.iter().map(|name| scope(name)).collect();
+    let is_part = rest.keys().any(|name| !names.contains(name));
     let beyond = |name: &str, shape: &[usize]| {
-        !needed.contains_key(name)
-            && (rest.get(name).is_some_and(|wanted| wanted == shape)
+        !names.contains(name)
+            && (rest.get(name).is_some_and(|wanted| *wanted == shape)
                 || (is_part && !scopes.contains(&scope(name))))
     };
-    let wanted = graph.params().map(|param| (param.name.as_str(), param.shape.as_slice()));
     let found = file.shapes().filter(|(name, shape)| !beyond(name, shape));
-    let report = LoadReport::compare(wanted, found, |name| anew.draws(name));
+    let report = LoadReport::compare(needed.iter().copied(), found, draws);
     LoadReport { notes: file.notes().to_vec(), ..report }
+}
+
+/// The names and shapes of a network's parameters.
+pub(crate) fn params(graph: &Graph) -> Vec<(&str, &[usize])> {
+    graph.params().map(|param| (param.name.as_str(), param.shape.as_slice())).collect()
 }
 
 /// The report if nothing is missing, left over or of another shape.
@@ -103,9 +120,8 @@ fn advice(report: &LoadReport, graph: &Graph, file: &TensorFile) -> String {
         let layers = layers.into_iter().collect::<Vec<_>>().join(", ");
         return format!(
             "its head has other layers than the one that `{}` has ({layers}); what it makes of a picture before them, \
-             `zoo features {} PICTURE --weights FILE -o OUT` gives, or any node with `--at`",
+             the network gives without its head (`Model::headless`), or up to any node (`Model::at`)",
             graph.name(),
-            graph.name()
         );
     }
     format!("give the weights of `{}`, or name the network whose they are", graph.name())

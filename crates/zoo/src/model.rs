@@ -5,28 +5,50 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use candle_core::{D, DType, Device, Tensor, Var};
-use zoo_data::Picture;
-use zoo_layers::{Graph, Net, Shape};
-use zoo_weights::{LoadReport, TensorFile};
+use candle_core::{Device, Tensor, Var};
+use zoo_layers::{Graph, Shape};
+use zoo_weights::{Event, TensorFile};
 
 use crate::{
-    Architecture, Error, Options, Prepare, Published, Result, builtin,
-    card::Card,
+    Architecture, Error, Network, Options, Prepare, Published, Result,
+    adapt::Adapted,
+    builtin,
+    card::{Card, names_fit, outputs},
     fitting::fit,
     loading::{self, Anew},
 };
 
-/// An architecture chosen, and where its weights shall come from: still without any.
-#[derive(Debug)]
+/// What a new head is drawn from unless [`Model::seed`] says otherwise.
+const SEED: u64 = 42;
+
+/// An architecture chosen, what is asked of it, and where its weights shall come from: still without any.
+///
+/// What was learned is carried over to what is asked: other classes get a head that is drawn anew, of first weights for
+/// other channels there are sums or copies as timm makes them, dense layers become convolutions. What was drawn is in
+/// the network's [`report`](Network::report).
+///
+/// ```
+/// let model = zoo::model("resnet50")?.classes(3).in_channels(1).output_stride(16);
+/// let graph = model.graph()?;
+/// assert_eq!((graph.input().to_string(), graph.layer("fc")?.output.to_string()), ("1x224x224".into(), "3".into()));
+/// assert_eq!(graph.layer("layer4.2.add")?.output.to_string(), "2048x14x14");
+///
+/// let letters = zoo::model("lenet5")?.classes(26).pretrained()?;
+/// assert_eq!(letters.report().newly_initialised, ["fc3.weight", "fc3.bias"]);
+/// # Ok::<(), zoo::Error>(())
+/// ```
+#[derive(Clone, Debug)]
 pub struct Model {
     architecture: &'static Architecture,
-    graph: Graph,
-    options: Options,
-    /// The file it was named by, if it was.
-    file: Option<PathBuf>,
+    /// What is asked for.
+    asked: Options,
+    /// Names of the classes, where the caller has them.
+    names: Option<Vec<String>>,
+    /// The file it was named by, and what that says of itself.
+    file: Option<(PathBuf, Options)>,
     /// Which of several networks in a file is meant.
     key: Option<String>,
+    anew: Anew,
     device: Device,
 }
 
@@ -37,19 +59,24 @@ pub struct Model {
 /// A name that no architecture has; a file that can't be read or says nothing of itself.
 pub fn model(name: &str) -> Result<Model> {
     let path = Path::new(name);
-    if !name.ends_with(".safetensors") {
-        let architecture = crate::find(name).map_err(|error| match path.is_file() {
-            true => Error::NotAModel { name: name.into() },
-            false => error,
-        })?;
-        let (graph, options) = (architecture.graph()?, Options::default());
-        return Ok(Model { architecture, graph, options, file: None, key: None, device: Device::Cpu });
-    }
-    let card = Card::required(&TensorFile::open(path)?, path)?;
-    let architecture = card.architecture(path)?;
-    let graph = card.graph(architecture, path)?;
-    let file = Some(path.to_path_buf());
-    Ok(Model { architecture, graph, options: card.options, file, key: None, device: Device::Cpu })
+    let (architecture, file) = match name.ends_with(".safetensors") {
+        true => {
+            let card = Card::required(&TensorFile::open(path)?, path)?;
+            let architecture = card.architecture(path)?;
+            card.graph(architecture, path)?;
+            (architecture, Some((path.to_path_buf(), card.options)))
+        }
+        false => {
+            let found = crate::find(name).map_err(|error| match path.is_file() {
+                true => Error::NotAModel { name: name.into() },
+                false => error,
+            })?;
+            (found, None)
+        }
+    };
+    let anew = Anew { layers: Vec::new(), seed: SEED };
+    let (asked, device) = (Options::default(), Device::Cpu);
+    Ok(Model { architecture, asked, names: None, file, key: None, anew, device })
 }
 
 impl Model {
@@ -59,80 +86,149 @@ impl Model {
     }
 
     /// What it is made of.
-    pub fn graph(&self) -> &Graph {
-        &self.graph
+    ///
+    /// # Errors
+    /// An option that the architecture does not have, or a value that it can't have.
+    pub fn graph(&self) -> Result<Graph> {
+        self.architecture.graph_for(&self.options())
+    }
+
+    /// In what it differs from its architecture: what is asked for, and what the file says that it was named by.
+    pub fn options(&self) -> Options {
+        match &self.file {
+            Some((_, options)) => self.asked.over(options),
+            None => self.asked.clone(),
+        }
+    }
+
+    /// The same to tell apart so many classes.
+    #[must_use]
+    pub fn classes(mut self, classes: usize) -> Self {
+        self.asked.num_classes = Some(classes);
+        self
+    }
+
+    /// The same to tell apart the classes of these names.
+    #[must_use]
+    pub fn class_names(mut self, names: Vec<String>) -> Self {
+        self.asked.num_classes = Some(names.len());
+        self.names = Some(names);
+        self
+    }
+
+    /// The same for pictures of so many channels.
+    #[must_use]
+    pub fn in_channels(mut self, channels: usize) -> Self {
+        self.asked.in_channels = Some(channels);
+        self
+    }
+
+    /// The same for pictures of another size.
+    #[must_use]
+    pub fn input_size(mut self, height: usize, width: usize) -> Self {
+        self.asked.input_size = Some([height, width]);
+        self
+    }
+
+    /// The same with strides traded for dilation, until a pixel of the last map stands for so many of the picture.
+    #[must_use]
+    pub fn output_stride(mut self, stride: usize) -> Self {
+        self.asked.output_stride = Some(stride);
+        self
+    }
+
+    /// The same with a 3×3 stem without a pool, for pictures of 32×32.
+    #[must_use]
+    pub fn small_stem(mut self) -> Self {
+        self.asked.small_stem = true;
+        self
+    }
+
+    /// The same with dense layers as the convolutions that they are.
+    #[must_use]
+    pub fn convolutional(mut self) -> Self {
+        self.asked.convolutional = true;
+        self
+    }
+
+    /// The same without its classifier: it answers with what that would read.
+    #[must_use]
+    pub fn headless(mut self) -> Self {
+        self.asked.no_head = true;
+        self
+    }
+
+    /// The same, but only the part that the named nodes, scopes or outputs need; they become the outputs.
+    /// Its files may hold weights of what lies beyond.
+    #[must_use]
+    pub fn at<S: AsRef<str>>(mut self, names: &[S]) -> Self {
+        self.asked.at = names.iter().map(|name| name.as_ref().to_string()).collect();
+        self
+    }
+
+    /// The same with all options at once, in place of what was asked before.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.asked = options;
+        self
+    }
+
+    /// The same, but the parameters of these layers or scopes are drawn, whatever a file has: a new head on a network
+    /// that has learned.
+    ///
+    /// ```
+    /// let net = zoo::model("lenet5")?.anew(&["fc3"]).seed(7).pretrained()?;
+    /// assert_eq!(net.report().newly_initialised, ["fc3.weight", "fc3.bias"]);
+    /// # Ok::<(), zoo::Error>(())
+    /// ```
+    #[must_use]
+    pub fn anew<S: AsRef<str>>(mut self, layers: &[S]) -> Self {
+        self.anew.layers = layers.iter().map(|layer| layer.as_ref().to_string()).collect();
+        self
+    }
+
+    /// The same, with another number that everything drawn is drawn from.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.anew.seed = seed;
+        self
     }
 
     /// The same, to run on another device than the CPU.
+    #[must_use]
     pub fn on(mut self, device: Device) -> Self {
         self.device = device;
         self
     }
 
-    /// The same with other options than the architecture's own, where a file of weights can't tell them.
-    ///
-    /// # Errors
-    /// An option that the network does not have.
-    pub fn with_options(mut self, options: Options) -> Result<Self> {
-        self.graph = self.architecture.graph_for(&options)?;
-        self.options = options;
-        Ok(self)
-    }
-
     /// The same, where a file of weights holds several networks, or one in several states: the one under this key.
+    #[must_use]
     pub fn under(mut self, key: Option<String>) -> Self {
         self.key = key;
         self
     }
 
-    /// In what it differs from its architecture.
-    pub fn options(&self) -> &Options {
-        &self.options
-    }
-
-    /// The same, but only the part that the named nodes, scopes or outputs need; they become the outputs.
-    /// Its files may hold weights of what lies beyond.
-    ///
-    /// # Errors
-    /// A name that the network has not.
-    pub fn cut<S: AsRef<str>>(&self, names: &[S]) -> Result<Cut<'_>> {
-        let graph = self.graph.cut(names)?;
-        let names = Some(names.iter().map(|name| name.as_ref().to_string()).collect());
-        Ok(Cut { model: self, graph, names, anew: Anew::default() })
-    }
-
-    /// The same, but the parameters of these layers or scopes are drawn from `seed`, whatever a file has: a new
-    /// head on a network that has learned.
-    ///
-    /// ```
-    /// let model = zoo::model("lenet5")?;
-    /// let net = model.anew(&["fc3"], 42)?.pretrained()?;
-    /// assert_eq!(net.report().newly_initialised, ["fc3.weight", "fc3.bias"]);
-    /// # Ok::<(), zoo::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// A name that no parameters have.
-    pub fn anew<S: AsRef<str>>(&self, layers: &[S], seed: u64) -> Result<Cut<'_>> {
-        Ok(Cut { anew: Anew::new(&self.graph, layers, seed)?, ..self.whole() })
-    }
-
     /// That the network says what is in a picture, as opposed to what is at each place of it.
     ///
     /// # Errors
-    /// [`Error::NotAClassifier`].
+    /// [`Error::Headless`], [`Error::NotAClassifier`]; as [`Model::graph`].
     pub fn check_classifies(&self) -> Result<()> {
-        if self.options.no_head {
-            return Err(Error::Headless { model: self.architecture.name.into() });
-        }
-        match self.graph.get(self.graph.main_output().node).output {
-            Shape::Vector { .. } => Ok(()),
-            output @ Shape::Map { .. } => Err(Error::NotAClassifier {
-                model: self.architecture.name.into(),
-                output: output.to_string(),
-                input: self.graph.input().to_string(),
-            }),
-        }
+        classifies(&self.graph()?, &self.options())
+    }
+
+    /// With fresh weights, drawn from the [`seed`](Model::seed).
+    ///
+    /// # Errors
+    /// As [`Model::graph`]; names of classes that aren't one for each.
+    pub fn fresh(&self) -> Result<Network> {
+        let graph = self.graph()?;
+        let net = graph.init_on(self.anew.seed, candle_core::DType::F32, &self.device)?;
+        let prepare = self.named(Prepare::usual(&graph)?, &graph)?;
+        let report = zoo_weights::LoadReport {
+            newly_initialised: graph.params().map(|param| param.name.clone()).collect(),
+            ..Default::default()
+        };
+        Ok(self.network(net, self.options(), prepare, report, PathBuf::from(self.architecture.name)))
     }
 
     /// With weights that are here: the file it was named by, those inside the program, or fetched ones.
@@ -140,55 +236,10 @@ impl Model {
     /// # Errors
     /// [`Error::NotHere`] and [`Error::NoWeights`] if there are none; a file that does not fit.
     pub fn pretrained(&self) -> Result<Network> {
-        self.whole().pretrained()
-    }
-
-    /// The same with the weights of a tag, which must be here.
-    ///
-    /// # Errors
-    /// An unknown tag, or one of another architecture; else as [`Model::pretrained`].
-    pub fn tagged(&self, tag: &str) -> Result<Network> {
-        self.whole().tagged(tag)
-    }
-
-    /// Whether [`Model::pretrained`] needs nothing but what is here.
-    pub fn is_complete(&self) -> bool {
-        self.file.is_some() || builtin::weights(self.architecture.name).is_some()
-    }
-
-    /// With the weights of a file, which must be exactly this network's.
-    ///
-    /// # Errors
-    /// A file that can't be read or does not fit, by the names of its tensors.
-    pub fn weights(&self, path: &Path) -> Result<Network> {
-        self.whole().weights(path)
-    }
-
-    fn whole(&self) -> Cut<'_> {
-        Cut { model: self, graph: self.graph.clone(), names: None, anew: Anew::default() }
-    }
-}
-
-/// A part of a model, or one with layers to be drawn anew; still without weights.
-#[derive(Debug)]
-pub struct Cut<'m> {
-    model: &'m Model,
-    graph: Graph,
-    /// The nodes it was cut at, if it was.
-    names: Option<Vec<String>>,
-    anew: Anew,
-}
-
-impl Cut<'_> {
-    /// As [`Model::pretrained`].
-    ///
-    /// # Errors
-    /// As [`Model::pretrained`].
-    pub fn pretrained(&self) -> Result<Network> {
-        let name = self.model.architecture.name;
-        match (&self.model.file, builtin::weights(name)) {
-            (Some(path), _) => self.weights(path),
-            (None, Some(bytes)) => self.load_carded(TensorFile::from_static(name, bytes)?),
+        let name = self.architecture.name;
+        match (&self.file, builtin::weights(name)) {
+            (Some((path, _)), _) => self.weights(path),
+            (None, Some(bytes)) => self.load_file(TensorFile::from_static(name, bytes)?),
             (None, None) => {
                 let published = Published::new(true)?;
                 let Some(first) = published.of(name).into_iter().next() else {
@@ -199,17 +250,50 @@ impl Cut<'_> {
         }
     }
 
-    /// As [`Model::tagged`].
+    /// The same, with weights fetched from their publisher if they are not here. `progress` is told of the transfer.
+    ///
+    /// ```no_run
+    /// let net = zoo::model("resnet18")?.classes(3).pretrained_or_fetch(&mut |_| {})?;
+    /// # Ok::<(), zoo::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// As [`Model::tagged`].
+    /// As [`Model::pretrained`]; no network, or no source that gives them.
+    pub fn pretrained_or_fetch(&self, progress: &mut dyn FnMut(Event<'_>)) -> Result<Network> {
+        match self.pretrained() {
+            Err(Error::NotHere { tag, .. }) => {
+                let published = Published::new(false)?;
+                published.fetch(&tag, progress)?;
+                self.load_published(&published, &tag)
+            }
+            other => other,
+        }
+    }
+
+    /// The same with the weights of a tag, which must be here.
+    ///
+    /// # Errors
+    /// An unknown tag, or one of another architecture; else as [`Model::pretrained`].
     pub fn tagged(&self, tag: &str) -> Result<Network> {
         self.load_published(&Published::new(true)?, tag)
     }
 
+    /// Whether [`Model::pretrained`] needs nothing but what is here.
+    pub fn is_complete(&self) -> bool {
+        self.file.is_some() || builtin::weights(self.architecture.name).is_some()
+    }
+
+    /// With the weights of a file, which must be exactly this network's, but for what is asked to differ.
+    ///
+    /// # Errors
+    /// A file that can't be read or does not fit, by the names of its tensors.
+    pub fn weights(&self, path: &Path) -> Result<Network> {
+        self.load_file(TensorFile::open_key(path, self.key.as_deref())?)
+    }
+
     fn load_published(&self, published: &Published, tag: &str) -> Result<Network> {
         let weights = published.find(tag)?;
-        let name = self.model.architecture.name;
+        let name = self.architecture.name;
         if weights.model() != name {
             let (file, theirs) = (PathBuf::from(&weights.tag), weights.model().to_string());
             return Err(Error::OtherModel { file, theirs, wanted: name.into() });
@@ -221,202 +305,129 @@ impl Cut<'_> {
             return Err(Error::NotHere { model: name.into(), tag: weights.tag.clone() });
         };
         let file = TensorFile::open(&here.path)?.with_keys(here.keys)?;
-        let prepare = Prepare::published(weights, &self.model.graph)?;
-        self.load(&self.graph, &self.model.graph, &file, prepare)
+        let prepare = Prepare::published(weights, &self.architecture.graph()?)?;
+        self.load(&file, &Options::default(), prepare)
     }
 
-    /// As [`Model::weights`].
-    ///
-    /// # Errors
-    /// As [`Model::weights`].
-    pub fn weights(&self, path: &Path) -> Result<Network> {
-        let file = TensorFile::open_key(path, self.model.key.as_deref())?;
-        if Card::read(&file)?.is_some() {
-            return self.load_carded(file);
+    fn load_file(&self, file: TensorFile) -> Result<Network> {
+        let name = self.architecture.name;
+        match Card::read(&file)? {
+            Some(card) if card.architecture != name => {
+                let (file, theirs) = (file.path().to_path_buf(), card.architecture);
+                Err(Error::OtherModel { file, theirs, wanted: name.into() })
+            }
+            Some(card) => {
+                card.graph(self.architecture, file.path())?;
+                let options = card.options.clone();
+                self.load(&file, &options, Prepare::card(card))
+            }
+            None => {
+                let fitted = fit(self.architecture, &self.untold(), file, &self.anew.layers)?;
+                self.load(&fitted.file, &fitted.options, fitted.prepare)
+            }
         }
-        let fitted = fit(self.model.architecture, &self.model.options, file, &self.anew.layers)?;
-        let part = self.part(&fitted.graph)?;
-        self.load(&part, &fitted.graph, &fitted.file, fitted.prepare)
     }
 
-    /// The part of a whole network that this is.
-    fn part(&self, whole: &Graph) -> Result<Graph> {
+    /// The options that the shapes of a file can't tell, and that are therefore the caller's: the others are told.
+    fn untold(&self) -> Options {
+        let &Options { output_stride, centred_shortcut, .. } = &self.asked;
+        Options { output_stride, centred_shortcut, ..Options::default() }
+    }
+
+    /// Loads a file, whose network has these options, into the network that is asked for.
+    fn load(&self, file: &TensorFile, theirs: &Options, prepare: Prepare) -> Result<Network> {
+        let Adapted { source, graph, options, mut drawn, carries } =
+            Adapted::new(self.architecture, theirs, &self.asked)?;
+        self.anew.check(&graph)?;
+        drawn.extend(graph.params().map(|param| &param.name).filter(|name| self.anew.draws(name)).cloned());
+        let wanted: HashMap<&str, &[usize]> =
+            source.params().map(|param| (param.name.as_str(), param.shape.as_slice())).collect();
+        // The network's own names, and their shapes as the file should have them.
+        let needed: Vec<(&str, &[usize])> = graph
+            .params()
+            .map(|param| {
+                let name = param.name.as_str();
+                (name, wanted.get(name).copied().unwrap_or(&param.shape))
+            })
+            .collect();
+        let has_new_head = self.asked.num_classes.is_some();
+        if has_new_head && let Some(head) = loading::missing_head(&needed, &graph, file) {
+            drawn.extend(head);
+        }
+        let mut report = loading::compare(&needed, &source, file, |name| drawn.contains(name));
+        if !report.newly_initialised.is_empty() && self.anew.layers.is_empty() {
+            let drawn: Vec<&str> = report.newly_initialised.iter().map(String::as_str).collect();
+            report.notes.push(format!("has nothing for {}, drawn anew", drawn.join(", ")));
+        }
+        let report = loading::strict(report, &graph, file)?;
+        let mut tensors = HashMap::with_capacity(needed.len());
+        for (name, _) in needed.iter().filter(|(name, _)| !drawn.contains(*name)) {
+            tensors.extend(read(file, name)?.map(|tensor| (name.to_string(), tensor)));
+        }
+        for carry in &carries {
+            tensors = carry.tensors(&tensors)?;
+        }
+        for param in graph.params().filter(|param| drawn.contains(&param.name)) {
+            tensors.insert(param.name.clone(), self.anew.sample(param)?);
+        }
+        let net = graph.load_tensors(&tensors, &self.device)?;
+        let prepare = self.named(prepare.fitted(theirs, &options, &graph)?, &graph)?;
+        Ok(self.network(net, options, prepare, report, file.path().to_path_buf()))
+    }
+
+    /// With the caller's names of the classes.
+    fn named(&self, prepare: Prepare, graph: &Graph) -> Result<Prepare> {
         match &self.names {
-            Some(names) => Ok(whole.cut(names)?),
-            None => Ok(whole.clone()),
+            Some(names) if !names_fit(names.len(), outputs(graph)) => Err(Error::ClassNames {
+                file: PathBuf::from(self.architecture.name),
+                names: names.len(),
+                classes: outputs(graph),
+            }),
+            Some(names) => Ok(prepare.with_names(names.clone())),
+            None => Ok(prepare),
         }
     }
 
-    /// Loads a file that says what it is.
-    fn load_carded(&self, file: TensorFile) -> Result<Network> {
-        let name = self.model.architecture.name;
-        let Some(card) = Card::read(&file)? else {
-            return self.load(&self.graph, &self.model.graph, &file, Prepare::usual(&self.model.graph)?);
-        };
-        if card.architecture != name {
-            let (file, theirs) = (file.path().to_path_buf(), card.architecture);
-            return Err(Error::OtherModel { file, theirs, wanted: name.into() });
-        }
-        let whole = card.graph(self.model.architecture, file.path())?;
-        let part = self.part(&whole)?;
-        self.load(&part, &whole, &file, Prepare::card(card))
-    }
-
-    /// Loads a part of a network from a file under its names.
-    fn load(&self, graph: &Graph, whole: &Graph, file: &TensorFile, prepare: Prepare) -> Result<Network> {
-        let report = loading::compare(graph, whole, file, &self.anew);
-        let report = loading::strict(report, graph, file)?;
-        let net = graph.load_tensors(&self.tensors(graph, file)?, &self.model.device)?;
-        let device = self.model.device.clone();
-        Ok(Network { net, prepare, device, report, file: file.path().to_path_buf() })
-    }
-
-    /// The network's tensors: the file's, and those that are drawn. They are variables already, since what a network
-    /// loads becomes one, and is copied if it is none.
-    fn tensors(&self, graph: &Graph, file: &TensorFile) -> Result<HashMap<String, Tensor>> {
-        let mut tensors = HashMap::new();
-        for param in graph.params() {
-            let tensor = if self.anew.draws(&param.name) {
-                self.anew.sample(param)?
-            } else {
-                let values = file.values(&param.name).map_err(|source| {
-                    let (file, name) = (file.path().to_path_buf(), param.name.clone());
-                    Error::Tensor { file, name, source }
-                })?;
-                // That it is there, and of this shape, the report has told.
-                let Some(values) = values else { continue };
-                let wrong = values.iter().filter(|value| !value.is_finite()).count();
-                loading::check_finite(file, &param.name, wrong, values.len())?;
-                let variable = Var::from_vec(values, param.shape.as_slice(), &Device::Cpu);
-                variable.map_err(zoo_layers::Error::from)?.into_inner()
-            };
-            tensors.insert(param.name.clone(), tensor);
-        }
-        Ok(tensors)
+    fn network(
+        &self,
+        net: zoo_layers::Net,
+        options: Options,
+        prepare: Prepare,
+        report: zoo_weights::LoadReport,
+        file: PathBuf,
+    ) -> Network {
+        let device = self.device.clone();
+        Network { architecture: self.architecture, options, net, prepare, device, report, file }
     }
 }
 
-/// A network with weights, which answers.
-#[derive(Debug)]
-pub struct Network {
-    net: Net,
-    prepare: Prepare,
-    device: Device,
-    report: LoadReport,
-    file: PathBuf,
-}
-
-/// What a network says of a picture: the likeliest classes, the first first.
-///
-/// A network with one output tells no classes apart by itself. If two are named for it (the first for a low score,
-/// the second for a high one), their probabilities are the sigmoid's; else there is the score and no class.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
-    /// The likeliest classes.
-    pub top: Vec<Guess>,
-    /// What a network with one output gives, as it gives it.
-    pub score: Option<f32>,
-}
-
-/// A class and how likely it is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Guess {
-    /// Number of the class, from 0.
-    pub index: usize,
-    /// Its name.
-    pub label: String,
-    /// Between 0 and 1; those of all classes add up to 1.
-    pub probability: f32,
-}
-
-impl Network {
-    /// The network itself.
-    pub fn net(&self) -> &Net {
-        &self.net
+/// That a network says what is in a picture.
+pub(crate) fn classifies(graph: &Graph, options: &Options) -> Result<()> {
+    if options.no_head {
+        return Err(Error::Headless { model: graph.name().into() });
     }
-
-    /// What was loaded, and what drawn, by name.
-    pub fn report(&self) -> &LoadReport {
-        &self.report
-    }
-
-    /// The file its weights are from; of weights inside the program, the model's name.
-    pub fn file(&self) -> &Path {
-        &self.file
-    }
-
-    /// Where it computes.
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
-    /// How it wants its pictures.
-    pub fn prepare(&self) -> &Prepare {
-        &self.prepare
-    }
-
-    /// The five likeliest classes of one picture.
-    ///
-    /// ```
-    /// let net = zoo::model("lenet5")?.pretrained()?;
-    /// let image = zoo::Picture::open(std::path::Path::new("../../assets/digits/7.png"))?;
-    /// let answer = net.classify(&image)?;
-    /// assert_eq!(answer.top[0].label, "7");
-    /// # Ok::<(), zoo::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// A picture without a digit where one is wanted.
-    pub fn classify(&self, picture: &Picture) -> Result<Answer> {
-        let picture = self.prepare.picture(picture, "the picture")?;
-        let mut answers = self.answers(&picture, 5)?;
-        Ok(answers.remove(0))
-    }
-
-    /// The `top` likeliest classes of each picture of a prepared batch (n, c, h, w).
-    ///
-    /// # Errors
-    /// A batch that does not fit the network.
-    pub fn answers(&self, pictures: &Tensor, top: usize) -> Result<Vec<Answer>> {
-        let pictures = pictures.to_device(&self.device).map_err(zoo_layers::Error::from)?;
-        let logits = self.net.answer(&pictures)?;
-        check_numbers(&logits, self.net.graph().name(), "answers")?;
-        let single = logits.dims().last() == Some(&1);
-        // The softmax of a single number is 1, whatever the number.
-        let values = if single { Ok(logits) } else { candle_nn::ops::softmax(&logits, D::Minus1) };
-        let values = values.and_then(|values| values.to_vec2::<f32>()).map_err(zoo_layers::Error::from)?;
-        let answer = |row: Vec<f32>| match row.as_slice() {
-            [score] if single => Answer { top: self.ranked(&self.sides(*score), top), score: Some(*score) },
-            probabilities => Answer { top: self.ranked(probabilities, top), score: None },
-        };
-        Ok(values.into_iter().map(answer).collect())
-    }
-
-    /// The probabilities of the two classes between which a single output decides; none if it isn't known to.
-    fn sides(&self, score: f32) -> Vec<f32> {
-        let sigmoid = |score: f32| 1.0 / (1.0 + (-score).exp());
-        if self.prepare.is_binary() { vec![sigmoid(-score), sigmoid(score)] } else { Vec::new() }
-    }
-
-    /// The likeliest classes with their names. Of equal ones the first class comes first.
-    fn ranked(&self, probabilities: &[f32], top: usize) -> Vec<Guess> {
-        let mut order: Vec<usize> = (0..probabilities.len()).collect();
-        order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
-        let guess =
-            |index| Guess { index, label: self.prepare.class(index), probability: probabilities[index] };
-        order.into_iter().take(top).map(guess).collect()
+    match graph.get(graph.main_output().node).output {
+        Shape::Vector { .. } => Ok(()),
+        Shape::Map { .. } if options.convolutional && options.at.is_empty() => Ok(()),
+        output @ Shape::Map { .. } => Err(Error::NotAClassifier {
+            model: graph.name().into(),
+            output: output.to_string(),
+            input: graph.input().to_string(),
+        }),
     }
 }
 
-/// That a network's answers are numbers.
-///
-/// # Errors
-/// [`Error::NoNumbers`] for those that are not, and for infinite ones.
-pub fn check_numbers(answers: &Tensor, model: &str, what: &str) -> Result<()> {
-    // A value that is no number makes the sum none, and so do infinite ones times zero.
-    let sum = (answers * 0.0).and_then(|zeros| zeros.sum_all()).and_then(|sum| sum.to_dtype(DType::F32));
-    match sum.and_then(|sum| sum.to_scalar::<f32>()).map_err(zoo_layers::Error::from)? == 0.0 {
-        true => Ok(()),
-        false => Err(Error::NoNumbers { model: model.into(), what: what.into() }),
-    }
+/// A tensor of a file, as a variable, since what a network loads becomes one, and is copied if it is none.
+fn read(file: &TensorFile, name: &str) -> Result<Option<Tensor>> {
+    let unusable = |source| {
+        let (file, name) = (file.path().to_path_buf(), name.to_string());
+        Error::Tensor { file, name, source }
+    };
+    let (Some(values), Some(shape)) = (file.values(name).map_err(unusable)?, file.shape(name)) else {
+        return Ok(None); // That it is there, and of the right shape, the report has told.
+    };
+    let wrong = values.iter().filter(|value| !value.is_finite()).count();
+    loading::check_finite(file, name, wrong, values.len())?;
+    let variable = Var::from_vec(values, shape, &Device::Cpu);
+    Ok(Some(variable.map_err(zoo_layers::Error::from)?.into_inner()))
 }

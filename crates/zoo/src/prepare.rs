@@ -9,7 +9,7 @@ use zoo_layers::{Graph, Shape};
 use zoo_weights::{Channels, Classes, Interpolation, Weights};
 
 use crate::{
-    Error, Result,
+    Error, Options, Result,
     card::{Card, Digit, Prepared, Preprocessing, names_fit, outputs},
 };
 
@@ -40,18 +40,19 @@ impl Prepare {
                 let input = [1, height, width];
                 Preprocessing::Digit(Digit { input, padding, mean: 0.1307, std: 0.3081 })
             }
-            Shape::Map { channels: 3, height, width } if height == width => {
-                let side = |side: usize| u32::try_from(side).ok();
-                Preprocessing::Photo(zoo_weights::Preprocess {
-                    input: [3, height, width],
-                    resize: side(if height <= SMALL { height } else { height * 8 / 7 }),
-                    crop: side(height),
+            Shape::Map { channels: channels @ (1 | 3), height, width } => {
+                let side = height.max(width);
+                let nominal = zoo_weights::Preprocess {
+                    input: [3, side, side],
+                    resize: Some(if side <= SMALL { 224 } else { 256 }),
+                    crop: Some(224),
                     interpolation: Interpolation::Bilinear,
                     scale: 1.0,
                     mean: IMAGENET_MEAN.to_vec(),
                     std: IMAGENET_STD.to_vec(),
                     channels: Channels::Rgb,
-                })
+                };
+                Preprocessing::Photo(resized(nominal, [channels, height, width]))
             }
             Shape::Map { channels, height, width } => {
                 Preprocessing::Prepared(Prepared { input: [channels, height, width] })
@@ -96,6 +97,84 @@ impl Prepare {
             self.classes = names_for(graph, &[]);
         }
         self
+    }
+
+    /// The same for the network that was made of `theirs`: for other channels, another size, other classes.
+    pub(crate) fn fitted(self, theirs: &Options, ours: &Options, graph: &Graph) -> Result<Self> {
+        let Shape::Map { channels, height, width } = graph.input() else { return Ok(self) };
+        let is_same = theirs.in_channels == ours.in_channels && theirs.small_stem == ours.small_stem;
+        let how = match self.how {
+            how if is_same && theirs.input_size == ours.input_size => how,
+            Preprocessing::Photo(photo) if matches!(channels, 1 | 3) => {
+                Preprocessing::Photo(resized(photo, [channels, height, width]))
+            }
+            Preprocessing::Digit(Digit { mean, std, .. }) => match Self::usual(graph)?.how {
+                Preprocessing::Digit(digit) => Preprocessing::Digit(Digit { mean, std, ..digit }),
+                other => other,
+            },
+            _ => Self::usual(graph)?.how,
+        };
+        Ok(Self { how, ..self }.named_for(graph))
+    }
+
+    /// How pictures of a data set become a network's inputs, to be learned from: as for an answer, but a digit is taken as
+    /// MNIST's are, and not looked for in a photograph.
+    ///
+    /// # Errors
+    /// [`Error::NoPreparation`] for an input that is no picture, or has no size.
+    pub fn pipeline(&self) -> Result<zoo_data::Pipeline> {
+        let [channels, height, width] = self.input();
+        let (prepare, channels) = match &self.how {
+            Preprocessing::Digit(digit) => {
+                let Digit { mean, std, .. } = *digit;
+                let prepare = Preprocess {
+                    resize: Resize::ShortSide(handwriting::SIDE),
+                    filter: Filter::Bilinear,
+                    crop: Some((height, width)),
+                    divisor: 255.0,
+                    mean: [mean as f32; 3],
+                    std: [std as f32; 3],
+                    order: Order::Rgb,
+                };
+                (prepare, zoo_data::Channels::Grey)
+            }
+            Preprocessing::Photo(photo) if photo.crop.is_some() => {
+                (steps(photo), if channels == 1 { zoo_data::Channels::Grey } else { zoo_data::Channels::Rgb })
+            }
+            _ => {
+                let input = format!("{channels}x{height}x{width}");
+                return Err(Error::NoPreparation { model: "the network".into(), input });
+            }
+        };
+        Ok(zoo_data::Pipeline::plain(channels, (height, width), prepare))
+    }
+
+    /// The same, if it is for digits, with another mean and deviation of their pixels, of which paper is 0 and ink is 1.
+    pub(crate) fn with_digits(self, mean: f64, std: f64) -> Self {
+        let how = match self.how {
+            Preprocessing::Digit(digit) => Preprocessing::Digit(Digit { mean, std, ..digit }),
+            how => how,
+        };
+        Self { how, ..self }
+    }
+
+    /// The same with other names of the classes.
+    pub(crate) fn with_names(self, classes: Vec<String>) -> Self {
+        Self { classes, ..self }
+    }
+
+    /// The names of the classes.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Channels, height and width of what it gives; of a photograph that isn't cropped, the nominal ones.
+    pub fn input(&self) -> [usize; 3] {
+        match &self.how {
+            Preprocessing::Digit(digit) => digit.input,
+            Preprocessing::Photo(photo) => photo.input,
+            Preprocessing::Prepared(prepared) => prepared.input,
+        }
     }
 
     /// The same for a network with one output that decides between two classes, named by their numbers.
@@ -153,8 +232,12 @@ impl Prepare {
         let (values, [channels, height, width]) = match &self.how {
             Preprocessing::Digit(digit) => (digit_values(picture, name, digit)?, digit.input),
             Preprocessing::Photo(photo) => {
-                let input = steps(photo).apply(picture)?;
-                (input.values, [3, input.height, input.width])
+                let grey =
+                    (photo.input[0] == 1).then(|| picture.clone().into_channels(zoo_data::Channels::Grey));
+                let mut input = steps(photo).apply(grey.as_ref().unwrap_or(picture))?;
+                // Of a grey picture all planes are alike.
+                input.values.truncate(photo.input[0] * input.height * input.width);
+                (input.values, [photo.input[0], input.height, input.width])
             }
             Preprocessing::Prepared(Prepared { input: [channels, height, width] }) => {
                 let input = format!("{channels}x{height}x{width}");
@@ -175,6 +258,27 @@ fn names_for(graph: &Graph, names: &[&str]) -> Vec<String> {
     }
 }
 
+/// A photograph's preparation for another input: scaled and cropped in the old proportion. A grey one has the mean of
+/// the channels' means and deviations.
+fn resized(photo: zoo_weights::Preprocess, input: [usize; 3]) -> zoo_weights::Preprocess {
+    let [_, height, width] = input;
+    let side = u32::try_from(height.max(width)).unwrap_or(u32::MAX);
+    let resize = match (photo.resize, photo.crop) {
+        (Some(resize), Some(crop)) if crop > 0 => {
+            let scaled = f64::from(side) * f64::from(resize) / f64::from(crop);
+            Some((scaled as u32).max(side))
+        }
+        (Some(_), _) => Some(side),
+        (None, _) => None,
+    };
+    let one = |values: Vec<f32>| match (input[0], values.len()) {
+        (1, 3) => vec![values.iter().sum::<f32>() / 3.0; 3],
+        _ => values,
+    };
+    let (mean, std) = (one(photo.mean), one(photo.std));
+    zoo_weights::Preprocess { input, resize, crop: photo.crop.map(|_| side), mean, std, ..photo }
+}
+
 /// The steps from a decoded photograph to numbers.
 fn steps(photo: &zoo_weights::Preprocess) -> Preprocess {
     let three = |values: &[f32]| [0, 1, 2].map(|i| values.get(i).copied().unwrap_or_default());
@@ -184,7 +288,11 @@ fn steps(photo: &zoo_weights::Preprocess) -> Preprocess {
             Interpolation::Bilinear => Filter::Bilinear,
             Interpolation::Bicubic => Filter::Bicubic,
         },
-        crop: photo.crop.map(|side| (side as usize, side as usize)),
+        // A square, unless the network's input is none.
+        crop: photo.crop.map(|side| match photo.input {
+            [_, height, width] if height != width => (height, width),
+            _ => (side as usize, side as usize),
+        }),
         divisor: 255.0 / photo.scale,
         mean: three(&photo.mean),
         std: three(&photo.std),

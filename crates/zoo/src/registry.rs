@@ -6,7 +6,7 @@ use zoo_senet::SeNet;
 use zoo_vgg::Vgg;
 use zoo_xception::Xception;
 
-use crate::{Geometry, Options, geometry::Build};
+use crate::{Options, build::Build};
 
 /// The paper a family of networks comes from.
 #[derive(Debug)]
@@ -79,14 +79,6 @@ impl Architecture {
     /// What stays unsaid by the names and shapes of weights, for these options.
     pub(crate) fn assumed(&self, options: &Options) -> Vec<String> {
         self.build.assumed(self.name, options)
-    }
-
-    /// The network with another output stride or stem.
-    ///
-    /// # Errors
-    /// An option that this network does not have; an output stride that it can't have.
-    pub fn graph_with(&self, geometry: Geometry) -> crate::Result<Graph> {
-        self.build.graph_with(self.name, geometry)
     }
 
     /// The published top-1 accuracy in percent, if any.

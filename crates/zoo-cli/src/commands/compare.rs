@@ -13,9 +13,9 @@ use crate::{
     arguments::FormatArgument,
     facts::{Facts, dims},
     failure::OrWrongCall,
+    options::{OptionArguments, cut},
     output,
     running::{self, MachineArguments},
-    shaping::ShapingArguments,
 };
 
 /// Forward passes that are measured: as many as fit into two seconds, between these.
@@ -42,7 +42,10 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     batch: u32,
     #[command(flatten)]
-    shaping: ShapingArguments,
+    options: OptionArguments,
+    /// Only what this layer, scope or output needs
+    #[arg(long, value_name = "NODE")]
+    at: Option<String>,
     #[command(flatten)]
     machine: MachineArguments,
     #[command(flatten)]
@@ -68,7 +71,9 @@ impl Arguments {
         let mut graphs = Vec::new();
         for name in &self.models {
             let model = running::model(name)?;
-            let graph = self.shaping.graph(&model).with_context(|| name.clone()).or_wrong_call()?;
+            let asked = self.options.asked(model).and_then(|model| cut(model, self.at.as_ref()));
+            let graphed = asked.and_then(|model| Ok((model.graph()?, model)));
+            let (graph, model) = graphed.with_context(|| name.clone()).or_wrong_call()?;
             let options = Options { batch: self.batch as usize, ..Options::default() };
             let summary = Summary::of(&graph, &options)?;
             entries.push(Entry {

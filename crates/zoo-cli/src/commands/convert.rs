@@ -10,6 +10,7 @@ use zoo_weights::Dtype;
 
 use crate::{
     failure::OrWrongCall,
+    hints::flags,
     output,
     running::{REPORTED, unfit, writable, written},
 };
@@ -107,7 +108,7 @@ impl Arguments {
                 | zoo::Error::SameFile { .. }
                 | zoo::Error::Ending { .. }
                 | zoo::Error::NoSuchLayer { .. }
-                | zoo::Error::Geometry { .. }
+                | zoo::Error::NoChoice { .. }
                 | zoo::Error::ClassNames { .. }),
             ) => return Err(error).or_wrong_call(),
             Err(error) => {
@@ -129,7 +130,7 @@ impl Arguments {
         let options = options(&converted.options);
         let assumed = match converted.assumed.as_slice() {
             [] => String::new(),
-            assumed => format!("assumed: {}\n", assumed.join("; ")),
+            assumed => format!("assumed: {}\n", flags(&assumed.join("; "))),
         };
         let printed = format!(
             "{}{of}, {classes}{options}, {} tensors\n{report}{assumed}{}\n",
@@ -145,10 +146,12 @@ impl Arguments {
 fn options(options: &Options) -> String {
     let mut told = Vec::new();
     told.extend(options.in_channels.map(|channels| format!("{channels} input channels")));
+    told.extend(options.input_size.map(|[height, width]| format!("pictures of {height}x{width}")));
     told.extend(options.output_stride.map(|stride| format!("output stride {stride}")));
     told.extend(options.least_squeezed.map(|least| format!("at least {least} squeezed channels")));
     for (is, what) in [
         (options.small_stem, "small stem"),
+        (options.convolutional, "dense layers as convolutions"),
         (options.no_auxiliary, "no auxiliary heads"),
         (options.centred_shortcut, "centred shortcuts"),
         (options.mean_classifier, "one linear layer behind the mean"),

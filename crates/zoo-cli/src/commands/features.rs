@@ -10,17 +10,17 @@ use anyhow::{Context, Result, anyhow, bail};
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
 use serde_json::json;
-use zoo::{Model, Network};
+use zoo::{Network, Next, Ordered, Prepare};
 use zoo_data::shown;
-use zoo_layers::{Mode, Shape};
+use zoo_layers::{Graph, Mode, Shape};
 use zoo_weights::TensorFile;
 
 use crate::{
     failure::{InPart, OrWrongCall, sentence},
-    output, parallel,
+    options::{OptionArguments, known},
+    output,
     pictures::{self, Place},
-    running::{RunArguments, writable, written},
-    shaping,
+    running::{self, RunArguments, writable, written},
 };
 
 /// Inputs that run through the network at once.
@@ -47,6 +47,8 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
+    options: OptionArguments,
+    #[command(flatten)]
     run: RunArguments,
 }
 
@@ -59,29 +61,33 @@ struct Rows {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
-        let model = self.run.model(&self.model)?;
+        let model = self.options.asked(self.run.model(&self.model)?).or_wrong_call()?;
+        let graph = model.graph().or_wrong_call()?;
         let names = match self.at.is_empty() {
-            true => vec![model.graph().get(model.graph().features()).name.clone()],
-            false => self.names(&model)?,
+            true => vec![graph.get(graph.features()).name.clone()],
+            false => self.names(&graph)?,
         };
-        let cut = model.cut(&names).or_wrong_call()?;
+        let model = model.at(&names);
+        model.graph().or_wrong_call()?;
         let destination = writable(&self.output)?;
-        let network = self.run.load_cut(&model, &cut)?;
+        let network = self.run.load(&model)?;
         let places = pictures::places(&self.inputs)?;
         let mut gathered = Gathered::new(&names);
         let mut faults = Vec::new();
         let bar = output::bar(places.len() as u64, "inputs");
         let count = places.len();
-        let prepare = |place: &Place| prepared(&network, place);
-        parallel::in_order(places.into_iter(), parallel::threads(), prepare, |done| {
-            match done {
-                Some((_, Ok(input))) => gathered.add(&network, input)?,
-                Some((_, Err(error))) => faults.push(sentence(&error)),
-                None => return Ok(()),
+        let (prepare, input) = (network.prepare().clone(), network.net().graph().input());
+        let work = move |place: &Place| prepared(&prepare, input, place);
+        let mut ordered = Ordered::new(places.into_iter(), running::threads(), work);
+        loop {
+            match ordered.wait() {
+                Next::Done(_, Ok(input)) => gathered.add(&network, input)?,
+                Next::Done(_, Err(error)) => faults.push(sentence(&error)),
+                Next::End => break,
+                Next::NotYet | Next::Broken => bail!("a thread that prepares inputs broke down"),
             }
             bar.inc(1);
-            Ok(())
-        })?;
+        }
         gathered.compute(&network)?;
         bar.finish_and_clear();
         let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
@@ -98,12 +104,12 @@ impl Arguments {
     }
 
     /// The places asked for, each once.
-    fn names(&self, model: &Model) -> Result<Vec<String>> {
+    fn names(&self, graph: &Graph) -> Result<Vec<String>> {
         for (i, name) in self.at.iter().enumerate() {
             if self.at[..i].contains(name) {
                 return Err(anyhow!("`--at {name}` is given twice")).or_wrong_call();
             }
-            shaping::known(model.graph(), name).or_wrong_call()?;
+            known(graph, name).or_wrong_call()?;
         }
         Ok(self.at.clone())
     }
@@ -192,12 +198,12 @@ fn is_tensor(path: &Path) -> bool {
 }
 
 /// One input: a picture, or a file with one or many that are prepared.
-fn prepared(network: &Network, place: &Place) -> Result<Prepared> {
+fn prepared(prepare: &Prepare, wanted: Shape, place: &Place) -> Result<Prepared> {
     let (name, path) = (place.name(), place.path());
     match place {
         Place::File(file) if is_tensor(file) => {
             let values = tensor(file)?;
-            check(network, &values, &name)?;
+            check(wanted, &values, &name)?;
             let names = match values.dim(0)? {
                 1 => vec![path],
                 count => (0..count).map(|row| format!("{path}#{row}")).collect(),
@@ -205,7 +211,7 @@ fn prepared(network: &Network, place: &Place) -> Result<Prepared> {
             Ok(Prepared { names, values })
         }
         _ => {
-            let values = network.prepare().picture(&place.read()?, &name)?;
+            let values = prepare.picture(&place.read()?, &name)?;
             Ok(Prepared { names: vec![path], values })
         }
     }
@@ -263,8 +269,8 @@ fn check_npy(path: &Path) -> Result<()> {
 }
 
 /// Says which file is meant when a tensor does not fit.
-fn check(network: &Network, values: &Tensor, name: &str) -> Result<()> {
-    let (Shape::Map { channels, .. }, dims) = (network.net().graph().input(), values.dims()) else {
+fn check(wanted: Shape, values: &Tensor, name: &str) -> Result<()> {
+    let (Shape::Map { channels, .. }, dims) = (wanted, values.dims()) else {
         return Ok(());
     };
     match dims {

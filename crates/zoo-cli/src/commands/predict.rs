@@ -4,22 +4,17 @@ use anyhow::{Result, anyhow};
 use candle_core::Tensor;
 use clap::Args;
 use serde::Serialize;
-use zoo::{Answer, Guess, Network};
+use zoo::{Answer, Guess, Network, Prepare};
 use zoo_report::{Align, Format, Table};
 
 use crate::{
     arguments::StreamFormatArgument,
     failure::{InPart, OrWrongCall, sentence},
-    output, parallel,
+    options::OptionArguments,
+    output,
     pictures::{self, PictureArguments, Place},
     running::RunArguments,
 };
-
-/// Pictures that run through the network at once.
-const BATCH: usize = 16;
-
-/// Lines that wait for their turn, at most: those of pictures that can't be read stand between the others.
-const WAITING: usize = 64;
 
 /// Say what is in pictures
 ///
@@ -41,6 +36,8 @@ pub(crate) struct Arguments {
     /// Classes to show, the likeliest first
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
+    #[command(flatten)]
+    options: OptionArguments,
     #[command(flatten)]
     run: RunArguments,
     #[command(flatten)]
@@ -83,7 +80,7 @@ impl From<Guess> for Class {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
-        let model = self.run.model(&self.model)?;
+        let model = self.options.asked(self.run.model(&self.model)?).or_wrong_call()?;
         model.check_classifies().or_wrong_call()?;
         let network = self.run.load(&model)?;
         let (places, count) = self.pictures.places()?;
@@ -110,69 +107,23 @@ fn answers(
     model: &str,
     top: u16,
     places: impl Iterator<Item = Place> + Send + 'static,
-    sink: impl FnMut(Line) -> Result<()>,
+    mut sink: impl FnMut(Line) -> Result<()>,
 ) -> Result<()> {
-    let mut waiting =
-        Waiting { network, top: usize::from(top), lines: Vec::new(), pictures: Vec::new(), sink };
-    let prepare =
-        |place: &Place| -> Result<Tensor> { Ok(network.prepare().picture(&place.read()?, &place.name())?) };
-    parallel::in_order(places, parallel::threads(), prepare, |done| match done {
-        Some((place, Ok(picture))) => {
-            let (path, name) = (place.path(), place.name());
-            waiting
-                .add(Line::Answer { path, model: model.into(), score: None, top: Vec::new(), name }, picture)
-        }
-        Some((place, Err(error))) => {
-            waiting.fail(Line::Failed { path: place.path(), error: sentence(&error), name: place.name() })
-        }
-        // Nothing else is ready: what waits for company need not wait longer.
-        None => waiting.answer(),
-    })
-}
-
-/// Pictures that wait for others, to run through the network together, and the lines that wait for them.
-struct Waiting<'n, S> {
-    network: &'n Network,
-    top: usize,
-    lines: Vec<Line>,
-    pictures: Vec<Tensor>,
-    sink: S,
-}
-
-impl<S: FnMut(Line) -> Result<()>> Waiting<'_, S> {
-    fn add(&mut self, line: Line, picture: Tensor) -> Result<()> {
-        if self.pictures.first().is_some_and(|first| first.dims() != picture.dims()) {
-            self.answer()?;
-        }
-        self.lines.push(line);
-        self.pictures.push(picture);
-        if self.pictures.len() == BATCH { self.answer() } else { Ok(()) }
-    }
-
-    fn fail(&mut self, line: Line) -> Result<()> {
-        self.lines.push(line);
-        if self.pictures.is_empty() || self.lines.len() >= WAITING { self.answer() } else { Ok(()) }
-    }
-
-    /// Runs the pictures that wait, and hands over the lines.
-    fn answer(&mut self) -> Result<()> {
-        let pictures = std::mem::take(&mut self.pictures);
-        let answers: Vec<Answer> = match pictures.is_empty() {
-            true => Vec::new(),
-            false => self.network.answers(&Tensor::cat(&pictures, 0)?, self.top)?,
-        };
-        let mut answers = answers.into_iter();
-        for mut line in std::mem::take(&mut self.lines) {
-            if let Line::Answer { top, score, .. } = &mut line
-                && let Some(answer) = answers.next()
-            {
-                *top = answer.top.into_iter().map(Class::from).collect();
-                *score = answer.score;
+    let read = |place: &Place, prepare: &Prepare| -> Result<Tensor> {
+        Ok(prepare.picture(&place.read()?, &place.name())?)
+    };
+    for next in network.stream(places, read).top(top.into()) {
+        let (place, answer) = next?;
+        let (path, name) = (place.path(), place.name());
+        sink(match answer {
+            Ok(Answer { top, score }) => {
+                let top = top.into_iter().map(Class::from).collect();
+                Line::Answer { path, model: model.into(), score, top, name }
             }
-            (self.sink)(line)?;
-        }
-        Ok(())
+            Err(error) => Line::Failed { path, error: sentence(&error), name },
+        })?;
     }
+    Ok(())
 }
 
 /// Prints each line when it is known.

@@ -4,7 +4,12 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use zoo_report::{Optimizer, Options, Summary, bytes, count, layer_table, thousands};
 
-use crate::{arguments::FormatArgument, failure::OrWrongCall, output, running, shaping::ShapingArguments};
+use crate::{
+    arguments::FormatArgument,
+    failure::OrWrongCall,
+    options::{OptionArguments, cut},
+    output, running,
+};
 
 /// Show what a network is made of and what it costs
 ///
@@ -34,7 +39,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value = "sgd", value_name = "NAME")]
     optimizer: OptimizerName,
     #[command(flatten)]
-    shaping: ShapingArguments,
+    options: OptionArguments,
+    /// Only what this layer, scope or output needs
+    #[arg(long, value_name = "NODE")]
+    at: Option<String>,
     #[command(flatten)]
     format: FormatArgument,
 }
@@ -52,7 +60,9 @@ enum OptimizerName {
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
         let model = running::model(&self.model)?;
-        let graph = self.shaping.graph(&model).or_wrong_call()?;
+        let model =
+            self.options.asked(model).and_then(|model| cut(model, self.at.as_ref())).or_wrong_call()?;
+        let graph = model.graph().or_wrong_call()?;
         let optimizer = match self.optimizer {
             OptimizerName::Sgd => Optimizer::Sgd,
             OptimizerName::Momentum => Optimizer::Momentum,

@@ -12,7 +12,7 @@ fn wrong_calls_exit_with_2() {
     refused(&["summary", "resnet50", "--input", "3x224"], 2, &["3x224"]);
     refused(&["summary", "resnet50", "--bogus"], 2, &["--bogus"]);
     refused(&["summary", "resnet50", "--classes", "0"], 2, &["fc", "0"]);
-    refused(&["summary", "resnet50", "--input", "1x224x224"], 2, &["conv1"]);
+    refused(&["summary", "resnet50", "--input", "1x224x224"], 2, &["3 channels"]);
     refused(&["train", "resnet50"], 2, &["resnet50", "lenet5"]);
     refused(
         &["features", "lenet5", "assets/digits/1.png", "--at", "conv9", "-o", "f"],
@@ -128,7 +128,7 @@ fn idx_files_that_lie_leave_nothing_behind() {
             fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["data"]);
     };
-    train(&["train-images-idx3-ubyte"]);
+    train(&["data", "IDX files"]);
     let images = |count: u32, pixels: usize| {
         let mut bytes =
             [2051_u32, count, 28, 28].iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();

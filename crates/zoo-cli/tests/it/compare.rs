@@ -134,7 +134,7 @@ fn what_a_network_can_not_be_is_said_with_what_it_can() {
     wrong(&["summary", "xception", "--small-images"], &["`xception`", "ResNet and SENet"]);
     wrong(&["summary", "resnet18", "--small-images", "--output-stride", "16"], &["16", "2, 4 or 8"]);
     wrong(&["summary", "resnet50", "--in-channels", "0"], &["`input`", "0x224x224"]);
-    wrong(&["summary", "resnet50", "--input", "1x224x224"], &["`conv1`", "--in-channels 1"]);
+    wrong(&["summary", "resnet50", "--input", "1x224x224"], &["`resnet50`", "3 channels", "--in-channels 1"]);
     wrong(&["summary", "resnet50", "--at", "layer5"], &["layer5", "`layer4`", "its output is `logits`"]);
     wrong(&["summary", "fcn_resnet50", "--at", "out"], &["out", "its outputs are `logits`, `aux`"]);
     wrong(&["summary", "lenet5_paper", "--convolutional"], &["`output`", "RBF"]);

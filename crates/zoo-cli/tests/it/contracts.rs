@@ -156,7 +156,7 @@ fn every_network_calls_its_answer_logits() {
     let folder = tempfile::tempdir().unwrap();
     let input = prepared(folder.path(), 40, 32);
     let (weights, out) = (folder.path().join("w.safetensors"), folder.path().join("f.safetensors"));
-    let net = zoo::model("fcn_resnet50").unwrap().graph().init(3).unwrap();
+    let net = zoo::model("fcn_resnet50").unwrap().graph().unwrap().init(3).unwrap();
     let values: Vec<_> = net
         .tensors()
         .map(|(param, tensor)| {
@@ -191,7 +191,7 @@ fn training_gives_the_same_file_for_the_same_seed_whatever_the_threads() {
             "-o",
             output,
         ]);
-        assert!(said.contains("test digits right"), "{said}");
+        assert!(said.contains("test pictures right"), "{said}");
         (fs::read(&path).unwrap(), path)
     };
     let (one, path) = train("a.safetensors", "7", "1");

@@ -267,6 +267,9 @@ fn links_are_followed_and_pipes_written_through_by_every_command() {
         let round = at(&format!("round-{number}.safetensors"));
         symlink(&round, &round).unwrap();
         assert!(failed(&run(&round)).1.contains("symbolic links"));
+        if call[0] == "train" {
+            continue; // A folder is where a run keeps what it makes.
+        }
         let (code, said) = failed(&run(&at("elsewhere")));
         assert!(code > 0 && (said.contains("folder") || said.contains(".safetensors")), "{said}");
     }
@@ -366,6 +369,8 @@ fn the_manual_and_the_completions_know_every_command() {
         "predict",
         "features",
         "train",
+        "finetune",
+        "eval",
         "convert",
         "export",
         "fetch",

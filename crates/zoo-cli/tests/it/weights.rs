@@ -65,7 +65,7 @@ impl Bench {
 
     /// A file of fresh weights without a word about itself.
     pub(crate) fn fresh(&self, name: &str, model: &str, classes: usize) -> PathBuf {
-        let graph = zoo::model(model).unwrap().graph().with_num_classes(classes).unwrap();
+        let graph = zoo::model(model).unwrap().graph().unwrap().with_num_classes(classes).unwrap();
         let net = graph.init(7).unwrap();
         let values: Vec<_> = net
             .tensors()

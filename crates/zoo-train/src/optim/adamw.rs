@@ -11,6 +11,7 @@ use zoo_kernels::Element;
 
 /// Steps of a size that hardly depends on the gradient's: its running mean over the root of its running square.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct AdamW {
     /// Memory of the mean.
     pub beta1: f64,
@@ -62,6 +63,12 @@ impl AdamW {
             false => step.weights.as_detached_tensor(),
         };
         step.set((kept - (direction * step.rate)?)?)
+    }
+}
+
+impl Default for AdamW {
+    fn default() -> Self {
+        Self::DEFAULT
     }
 }
 

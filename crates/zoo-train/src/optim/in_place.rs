@@ -8,17 +8,17 @@ use zoo_kernels::Element;
 const CHUNK: usize = 1 << 14;
 
 /// What becomes of one number of a tensor, given the numbers at its place in two others.
-pub(super) trait Formula: Sync {
+pub(crate) trait Formula: Sync {
     fn number<T: Element>(&self, x: T, a: T, b: T) -> T;
 }
 
 /// Whether [`update`] can take this tensor.
-pub(super) fn takes(tensor: &Tensor) -> bool {
+pub(crate) fn takes(tensor: &Tensor) -> bool {
     tensor.device().is_cpu() && matches!(tensor.dtype(), candle_core::DType::F32 | candle_core::DType::F64)
 }
 
 /// `x = formula(x, a, b)`, for contiguous tensors of one shape.
-pub(super) fn update(x: &Tensor, a: &Tensor, b: &Tensor, formula: impl Formula) -> Result<()> {
+pub(crate) fn update(x: &Tensor, a: &Tensor, b: &Tensor, formula: impl Formula) -> Result<()> {
     x.inplace_op3(&a.contiguous()?, &b.contiguous()?, &Update(formula))
 }
 

@@ -2,21 +2,23 @@
 //!
 //! Their formulas are PyTorch's, and so are their results. Weight decay is for matrices and kernels alone: on
 //! biases and on the scales of norms, which are vectors, it only does harm (He et al. 2018, "Bag of tricks",
-//! section 3.1).
+//! section 3.1), unless a [`Group`] says otherwise.
 
 use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var, backprop::GradStore};
 use serde::{Deserialize, Serialize};
-use zoo_layers::Net;
+use zoo_layers::{Net, Param};
 
 use crate::{Error, Result};
 
 mod adamw;
-mod in_place;
+pub(crate) mod in_place;
+mod rmsprop;
 mod sgd;
 
 pub use adamw::AdamW;
+pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
 
 /// Which optimizer, with its settings; the learning rate comes with each step.
@@ -27,6 +29,8 @@ pub enum Method {
     Sgd(Sgd),
     /// Adam with decoupled weight decay.
     Adamw(AdamW),
+    /// RMSprop with momentum.
+    Rmsprop(RmsProp),
 }
 
 impl Method {
@@ -35,6 +39,7 @@ impl Method {
         match self {
             Self::Sgd(_) => &["momentum"],
             Self::Adamw(_) => &["mean", "square"],
+            Self::Rmsprop(_) => &["square", "velocity"],
         }
     }
 }
@@ -43,8 +48,17 @@ impl Method {
 struct Slot {
     name: String,
     var: Var,
-    decays: bool,
+    group: Group,
     state: Vec<Tensor>,
+}
+
+/// How one parameter is treated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Group {
+    /// What each step's rate is multiplied by.
+    pub rate: f64,
+    /// Whether weight decay is for it.
+    pub decays: bool,
 }
 
 /// A step of one parameter.
@@ -78,11 +92,19 @@ impl Optimizer {
     /// # Errors
     /// [`Error::NothingToTrain`]; candle's.
     pub fn new(method: Method, net: &Net) -> Result<Self> {
+        Self::grouped(method, net, |param| Group { rate: 1.0, decays: param.shape.len() > 1 })
+    }
+
+    /// The same, with parameters treated as `group` says.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn grouped(method: Method, net: &Net, group: impl Fn(&Param) -> Group) -> Result<Self> {
         let mut slots = Vec::new();
         for (param, var) in net.trainable()? {
             let names = method.slots().iter();
             let state = names.map(|_| Ok(var.zeros_like()?.detach())).collect::<Result<_>>()?;
-            slots.push(Slot { name: param.name.clone(), var, decays: param.shape.len() > 1, state });
+            slots.push(Slot { name: param.name.clone(), var, group: group(param), state });
         }
         match slots.is_empty() {
             true => Err(Error::NothingToTrain { graph: net.graph().name().into() }),
@@ -98,13 +120,17 @@ impl Optimizer {
         self.steps += 1;
         for slot in &mut self.slots {
             let Some(gradient) = gradients.get(&slot.var) else { continue };
-            let (weights, decays, state) = (&slot.var, slot.decays, &mut slot.state[..]);
+            let (weights, Group { rate: share, decays }, state) =
+                (&slot.var, slot.group, &mut slot.state[..]);
+            let rate = rate * share;
             let mut step = Step { weights, gradient, state, rate, decays, number: self.steps };
             match (&self.method, in_place::takes(weights)) {
                 (Method::Sgd(sgd), true) => sgd.step_in_place(&step)?,
                 (Method::Sgd(sgd), false) => sgd.step_composed(&mut step)?,
                 (Method::Adamw(adamw), true) => adamw.step_in_place(&step)?,
                 (Method::Adamw(adamw), false) => adamw.step_composed(&mut step)?,
+                (Method::Rmsprop(rmsprop), true) => rmsprop.step_in_place(&step)?,
+                (Method::Rmsprop(rmsprop), false) => rmsprop.step_composed(&mut step)?,
             }
         }
         Ok(())
@@ -173,6 +199,7 @@ mod tests {
             Method::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 }),
             Method::Sgd(Sgd::NESTEROV),
             Method::Adamw(AdamW::DEFAULT),
+            Method::Rmsprop(RmsProp { epsilon: 1e-3, weight_decay: 0.01, ..RmsProp::DEFAULT }),
         ];
         let random = |seed: f64| {
             let numbers = (0..40_000).map(|i| (f64::from(i) * seed).sin()).collect();
@@ -195,6 +222,8 @@ mod tests {
                         (Method::Sgd(sgd), _) => sgd.step_composed(&mut step).unwrap(),
                         (Method::Adamw(adamw), 0) => adamw.step_in_place(&step).unwrap(),
                         (Method::Adamw(adamw), _) => adamw.step_composed(&mut step).unwrap(),
+                        (Method::Rmsprop(rmsprop), 0) => rmsprop.step_in_place(&step).unwrap(),
+                        (Method::Rmsprop(rmsprop), _) => rmsprop.step_composed(&mut step).unwrap(),
                     }
                 }
             }

@@ -11,6 +11,7 @@ use zoo_kernels::Element;
 
 /// Gradient descent whose steps remember the ones before.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Sgd {
     /// How much of the last step goes into this one; 0 for none.
     pub momentum: f64,
@@ -55,6 +56,12 @@ impl Sgd {
             false => velocity.clone(),
         };
         step.set((step.weights.as_detached_tensor() - (direction * step.rate)?)?)
+    }
+}
+
+impl Default for Sgd {
+    fn default() -> Self {
+        Self::NESTEROV
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
 use zoo::{
-    Geometry, Stem,
+    Options,
     alexnet::{AlexNet, Stage},
     googlenet::GoogLeNet,
     layers::{Conv2d, Graph, Head, Mode, Shape},
@@ -66,17 +66,17 @@ fn output_strides_that_a_network_does_not_have() {
     for stride in [0, 4, 12, 64, usize::MAX] {
         let (value, output_stride) = (stride.to_string(), Some(stride));
         let parts = [value.as_str(), "8, 16 or 32"];
-        let geometry = Geometry { output_stride, ..Geometry::default() };
+        let options = Options { output_stride, ..Options::default() };
         for name in ["resnet18", "resnext50_32x4d", "legacy_senet154"] {
-            refused(zoo::find(name).unwrap().graph_with(geometry), "layer4", &parts);
+            refused(zoo::find(name).unwrap().graph_for(&options), "layer4", &parts);
         }
-        refused(zoo::find("xception_keras").unwrap().graph_with(geometry), "block12", &parts);
-        refused(zoo::find("vgg16").unwrap().graph_with(geometry), "vgg16", &["output stride", "ResNet"]);
+        refused(zoo::find("xception_keras").unwrap().graph_for(&options), "block12", &parts);
+        refused(zoo::find("vgg16").unwrap().graph_for(&options), "vgg16", &["output stride", "ResNet"]);
     }
-    let small = Geometry { output_stride: Some(32), stem: Stem::Small };
-    assert!(zoo::find("seresnet18").unwrap().graph_with(small).is_ok(), "32 trades nothing");
-    let small = Geometry { output_stride: Some(16), stem: Stem::Small };
-    refused(zoo::find("seresnet18").unwrap().graph_with(small), "layer4", &["16", "2, 4 or 8"]);
+    let small = Options { output_stride: Some(32), small_stem: true, ..Options::default() };
+    assert!(zoo::find("seresnet18").unwrap().graph_for(&small).is_ok(), "32 trades nothing");
+    let small = Options { output_stride: Some(16), small_stem: true, ..Options::default() };
+    refused(zoo::find("seresnet18").unwrap().graph_for(&small), "layer4", &["16", "2, 4 or 8"]);
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn of_two_copies_the_averaged_one_is_taken_and_of_two_equal_ones_none() {
     }
     let path = two("encoder_q.", "encoder_k.");
     let error = under(&path, None).unwrap_err().to_string();
-    assert!(error.contains("encoder_k, encoder_q") && error.contains("--key"), "{error}");
+    assert!(error.contains("encoder_k, encoder_q") && error.contains("Model::under"), "{error}");
     assert_eq!(answer(under(&path, Some("encoder_k")).unwrap().net(), [3, 32, 32]), averaged_answer);
 }
 
@@ -230,7 +230,7 @@ fn options_are_told_from_the_shapes_and_recorded() {
         let told = Options { num_classes: options.num_classes, ..converted.options.clone() };
         assert_eq!(told, options);
         let again = model(to.to_str().unwrap());
-        assert_eq!(again.graph().input().channels(), input[0]);
+        assert_eq!(again.graph().unwrap().input().channels(), input[0]);
         assert_eq!(answer(again.pretrained().unwrap().net(), input), answer(network.net(), input));
     }
     // timm's SE-ResNet-18 of today, whose layers of a squeeze may have lost two axes of one pixel.
@@ -257,9 +257,7 @@ fn a_part_needs_nothing_beyond_itself() {
     let bench = Bench::new();
     let options = Options { num_classes: Some(3), ..Options::default() };
     let tensors = fresh(SMALL, &options, 7);
-    let part = |path: &Path| {
-        model(SMALL).cut(&["layer2"]).unwrap().weights(path).map(|n| answer(n.net(), [3, 32, 32]))
-    };
+    let part = |path: &Path| model(SMALL).at(&["layer2"]).weights(path).map(|n| answer(n.net(), [3, 32, 32]));
     let expected = part(&bench.write("three.safetensors", &tensors)).unwrap();
     // Without what lies beyond, with another network's head, with a part of its own missing.
     let mut bare = tensors.clone();
@@ -303,7 +301,7 @@ fn conventions_that_no_weight_tells_are_assumed_aloud_and_chosen() {
     let behind = answer(model(SMALL).weights(&path).unwrap().net(), [3, 32, 32]);
     let (converted, to) = bench.convert(of(SMALL), &path).unwrap();
     assert!(
-        converted.assumed.join("; ").contains("behind the old ones (--centred-shortcut"),
+        converted.assumed.join("; ").contains("behind the old ones (`Options::centred_shortcut`"),
         "{:?}",
         converted.assumed
     );
@@ -329,7 +327,7 @@ fn conventions_that_no_weight_tells_are_assumed_aloud_and_chosen() {
     let (converted, to) = bench.convert(Conversion { options, ..of("resnet18") }, &path).unwrap();
     assert!(converted.assumed[0].contains("output stride of 8"), "{:?}", converted.assumed);
     let dense = model(to.to_str().unwrap());
-    assert_eq!(dense.graph().layer("layer4.1.add").unwrap().output.to_string(), "512x28x28");
+    assert_eq!(dense.graph().unwrap().layer("layer4.1.add").unwrap().output.to_string(), "512x28x28");
     let options = Options { centred_shortcut: true, ..Options::default() };
     let error = bench.convert(Conversion { options, ..of("resnet18") }, &path).unwrap_err().to_string();
     assert!(error.contains("shortcut") && error.contains("CIFAR ResNets"), "{error}");

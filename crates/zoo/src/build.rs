@@ -1,4 +1,4 @@
-//! How a listed architecture is described, and what can be chosen of its geometry.
+//! How a listed architecture is described, and what its own crate leaves to choose.
 
 use zoo_layers::{Graph, Mode, Shape};
 use zoo_resnet::{Block, CifarResNet, NewChannels, ResNet, StrideIn};
@@ -8,45 +8,8 @@ use zoo_xception::Xception;
 
 use crate::{Error, Options, Result, card::outputs};
 
-/// The picture for which [`Stem::Small`] is made.
+/// The picture for which a small stem is made.
 const SMALL: Shape = Shape::map(3, 32, 32);
-
-/// What can be chosen of a ResNet's, SENet's or Xception's geometry. Names and shapes of the weights stay as they are,
-/// but for the first convolution under a small stem.
-///
-/// ```
-/// use zoo::{Geometry, Stem};
-///
-/// let dense = Geometry { output_stride: Some(8), ..Geometry::default() };
-/// let graph = zoo::find("seresnet50")?.graph_with(dense)?;
-/// assert_eq!(graph.layer("layer4.2.add")?.output.to_string(), "2048x28x28");
-///
-/// let small = Geometry { stem: Stem::Small, ..Geometry::default() };
-/// let graph = zoo::find("resnet18")?.graph_with(small)?;
-/// assert_eq!(graph.layer("conv1")?.output.to_string(), "64x32x32");
-///
-/// let refused = zoo::find("vgg16")?.graph_with(dense).unwrap_err().to_string();
-/// assert!(refused.contains("`vgg16`") && refused.contains("ResNet"));
-/// # Ok::<(), zoo::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Geometry {
-    /// Picture pixels for one pixel of the last map: 32, or 16 or 8 with strides traded for dilation; with
-    /// [`Stem::Small`] 8, 4 or 2. `None` trades nothing.
-    pub output_stride: Option<usize>,
-    /// How the picture is first reduced.
-    pub stem: Stem,
-}
-
-/// How the picture is first reduced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stem {
-    /// As published.
-    #[default]
-    Published,
-    /// 3×3 with stride 1 and no pool, for pictures of 32×32: ResNets and SENets have it.
-    Small,
-}
 
 /// How a network is described.
 #[derive(Debug)]
@@ -73,13 +36,6 @@ impl Build {
         }
     }
 
-    /// The network called `name` with another geometry.
-    pub(crate) fn graph_with(&self, name: &str, geometry: Geometry) -> Result<Graph> {
-        let Geometry { output_stride, stem } = geometry;
-        let options = Options { output_stride, small_stem: stem == Stem::Small, ..Options::default() };
-        self.described(name, &options)
-    }
-
     /// The network called `name` with all that can be chosen of it.
     pub(crate) fn graph_for(&self, name: &str, options: &Options) -> Result<Graph> {
         let mut graph = self.described(name, options)?;
@@ -89,6 +45,9 @@ impl Build {
         if let Some(channels) = options.in_channels.filter(|&channels| channels != graph.input().channels()) {
             graph = graph.with_in_channels(channels)?.0;
         }
+        if options.convolutional {
+            graph = graph.convolutionalize()?.0;
+        }
         if options.no_auxiliary {
             graph = without_auxiliary(&graph)?;
         }
@@ -96,7 +55,13 @@ impl Build {
             let features = graph.get(graph.features()).name.clone();
             graph = graph.cut(&[features])?;
         }
-        Ok(graph)
+        if !options.at.is_empty() {
+            graph = graph.cut(&options.at)?;
+        }
+        match options.input_size {
+            Some([height, width]) => Ok(graph.at_size(height, width)?),
+            None => Ok(graph),
+        }
     }
 
     /// What the architecture's own crate decides.
@@ -121,7 +86,7 @@ impl Build {
             (mean_classifier, matches!(self, Self::Vgg(_)), "classifier", "VGG networks"),
         ];
         if let Some((.., option, families)) = refused.into_iter().find(|(wanted, had, ..)| *wanted && !had) {
-            return Err(Error::Geometry { model: name.into(), option, families });
+            return Err(Error::NoChoice { model: name.into(), option, families });
         }
         Ok(match self {
             Self::As(build) => build()?,
@@ -166,7 +131,7 @@ impl Build {
         let mut assumed = Vec::new();
         if self.has_stride() {
             let stride = options.output_stride.unwrap_or(32);
-            assumed.push(format!("an output stride of {stride} (--output-stride N for another)"));
+            assumed.push(format!("an output stride of {stride} (`Options::output_stride` for another)"));
         }
         match self {
             Self::ResNet(ResNet { block: Block::Bottleneck(stride_in), .. })
@@ -184,7 +149,7 @@ impl Build {
                 assumed.push("a shortcut's new channels on both sides of the old ones".into());
             }
             Self::Cifar(_) => assumed.push(
-                "a shortcut's new channels behind the old ones (--centred-shortcut: on both sides, as \
+                "a shortcut's new channels behind the old ones (`Options::centred_shortcut`: on both sides, as \
                  akamaster/pytorch_resnet_cifar10 has them)"
                     .into(),
             ),

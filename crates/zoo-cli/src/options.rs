@@ -1,19 +1,19 @@
-//! What the caller changes of a network before anything is read from it.
+//! The flags that fill [`zoo::Options`].
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use clap::Args;
-use zoo::{Geometry, Model, Stem};
-use zoo_layers::{Graph, Shape};
+use zoo::Model;
+use zoo_layers::Graph;
 
-/// Another size, head or geometry than the published ones.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct ShapingArguments {
+/// What the caller changes of a network: other classes, channels, sizes, strides.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct OptionArguments {
     /// Picture size, channels x height x width
     #[arg(long, value_name = "CxHxW", value_parser = parse_input)]
     input: Option<[usize; 3]>,
     /// Classes to tell apart instead of the network's own
     #[arg(long, value_name = "N")]
-    classes: Option<usize>,
+    pub(crate) classes: Option<usize>,
     /// Channels of the pictures instead of the network's own
     #[arg(long, value_name = "N")]
     in_channels: Option<usize>,
@@ -26,9 +26,6 @@ pub(crate) struct ShapingArguments {
     /// Dense layers as the convolutions that they are, so that larger pictures give maps
     #[arg(long)]
     convolutional: bool,
-    /// Only what this layer, scope or output needs
-    #[arg(long, value_name = "NODE")]
-    at: Option<String>,
 }
 
 pub(crate) fn parse_input(text: &str) -> Result<[usize; 3], String> {
@@ -39,35 +36,32 @@ pub(crate) fn parse_input(text: &str) -> Result<[usize; 3], String> {
     }
 }
 
-impl ShapingArguments {
+impl OptionArguments {
     /// The model as the caller wants it.
-    pub(crate) fn graph(&self, model: &Model) -> Result<Graph> {
-        let stem = if self.small_images { Stem::Small } else { Stem::Published };
-        let geometry = Geometry { output_stride: self.output_stride, stem };
-        let mut graph = match geometry == Geometry::default() {
-            true => model.graph().clone(), // A file's own, with as many classes as it has.
-            false => model.architecture().graph_with(geometry)?,
-        };
+    pub(crate) fn asked(&self, mut model: Model) -> Result<Model> {
         if let Some(classes) = self.classes {
-            graph = graph.with_num_classes(classes)?;
+            model = model.classes(classes);
         }
         if let Some(channels) = self.in_channels {
-            graph = graph.with_in_channels(channels)?.0;
+            model = model.in_channels(channels);
+        }
+        if let Some(stride) = self.output_stride {
+            model = model.output_stride(stride);
+        }
+        if self.small_images {
+            model = model.small_stem();
         }
         if self.convolutional {
-            graph = graph.convolutionalize()?.0;
+            model = model.convolutional();
         }
-        if let Some(node) = &self.at {
-            known(&graph, node)?;
-            graph = graph.cut(&[node])?;
-        }
-        let Some([channels, height, width]) = self.input else { return Ok(graph) };
-        graph.at(Shape::map(channels, height, width)).map_err(|error| {
-            match channels == graph.input().channels() {
-                true => error.into(),
-                false => anyhow!("{error}; for other channels give `--in-channels {channels}` too"),
-            }
-        })
+        let Some([channels, height, width]) = self.input else { return Ok(model) };
+        let own = model.graph()?.input().channels();
+        ensure!(
+            own == channels,
+            "`{}` takes {own} channels, not {channels}; for other channels give `--in-channels {channels}` too",
+            model.architecture().name
+        );
+        Ok(model.input_size(height, width))
     }
 }
 
@@ -77,6 +71,13 @@ pub(crate) fn known(graph: &Graph, name: &str) -> Result<()> {
     let outputs: Vec<String> = graph.outputs().iter().map(|output| format!("`{}`", output.name)).collect();
     let are = if outputs.len() == 1 { "its output is" } else { "its outputs are" };
     Err(anyhow!("{error}; {are} {}", outputs.join(", ")))
+}
+
+/// The same, but only the part that a layer, scope or output needs.
+pub(crate) fn cut(model: Model, at: Option<&String>) -> Result<Model> {
+    let Some(node) = at else { return Ok(model) };
+    known(&model.graph()?, node)?;
+    Ok(model.at(&[node]))
 }
 
 #[cfg(test)]

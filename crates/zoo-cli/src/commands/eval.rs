@@ -1,0 +1,193 @@
+//! `zoo eval`: how well a network tells pictures apart.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use candle_core::Tensor;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use zoo::Network;
+use zoo_data::{Dataset, Listing, Loader, Part, Place, Skipped, Split, Subset, match_classes, shown};
+use zoo_report::{Align, Table};
+use zoo_train::Scorer;
+
+use crate::{
+    arguments::FormatArgument,
+    failure::OrWrongCall,
+    learning::{open, score, testing},
+    options::OptionArguments,
+    output,
+    running::RunArguments,
+};
+
+/// Say how well a network tells pictures apart
+///
+/// On pictures in folders, a table, IDX or CIFAR files: the share whose class was the likeliest, and among the five
+/// likeliest, for each class too, the confusion and the calibration error. Classes are matched by name; ImageNet's synset
+/// names are known. Pictures that can't be read are listed and don't count.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  zoo eval resnet50 --data imagenet/val\n  \
+                        zoo eval run/best.safetensors --data photos/ --split run/split.json\n  \
+                        zoo eval lenet5 --data mnist/ --format json")]
+pub(crate) struct Arguments {
+    /// Name of an architecture, or a .safetensors file that names its own
+    model: String,
+    /// A folder with a folder for each class (or with train, val and test), a CSV of paths and labels, IDX or CIFAR files;
+    /// without it the 1,000 test digits inside the program
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// How a run parted the data: its split.json
+    #[arg(long, value_name = "FILE", requires = "data")]
+    split: Option<PathBuf>,
+    /// Which part [default: test if there is one, else all]
+    #[arg(long, value_enum, value_name = "PART")]
+    part: Option<PartName>,
+    /// Answer with the mean over each picture and its mirror image
+    #[arg(long)]
+    flip: bool,
+    /// Pictures at once
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    batch: u32,
+    /// End at the first picture that can't be read, instead of counting them
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    options: OptionArguments,
+    #[command(flatten)]
+    run: RunArguments,
+    #[command(flatten)]
+    format: FormatArgument,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PartName {
+    Train,
+    Validation,
+    Test,
+    All,
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<String> {
+        let model = self.options.asked(self.run.model(&self.model)?).or_wrong_call()?;
+        model.check_classifies().or_wrong_call()?;
+        let whole = open(self.data.as_deref())?;
+        let data = part(whole, self.part, self.split.as_deref())?;
+        let network = self.run.load(&model)?;
+        let classes = network.prepare().classes().to_vec();
+        let meant = match_classes(data.classes(), &classes)?;
+        let pipeline = network.prepare().pipeline()?;
+        let count = data.len();
+        let loader = testing(data, pipeline, self.batch as usize, self.strict)?;
+        let (scorer, skipped) = self.answers(&network, &loader, &meant, count)?;
+        let result = scorer.score();
+        let name = self.data.as_deref().map_or_else(|| "digits".into(), shown);
+        let json = || {
+            let mut json = json!({"model": self.model, "data": name});
+            if let (Some(json), Some(more)) = (json.as_object_mut(), score(&result, &classes).as_object()) {
+                json.extend(more.clone());
+            }
+            let errors = skipped.iter().map(|skipped| json!({"path": skipped.name, "error": skipped.why}));
+            json["errors"] = errors.collect();
+            Ok(serde_json::to_string_pretty(&json)?)
+        };
+        let share = |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.2} %", share * 100.0));
+        let columns = [
+            ("class", Align::Left),
+            ("pictures", Align::Right),
+            ("precision", Align::Right),
+            ("recall", Align::Right),
+        ];
+        let mut table = Table::new(&columns, 0);
+        for (index, class) in classes.iter().enumerate() {
+            let pictures: usize = result.confusion[index].iter().sum();
+            if pictures > 0 || classes.len() <= 100 {
+                let (precision, recall) = result.precision_and_recall(index);
+                table.push([class.clone(), pictures.to_string(), share(precision), share(recall)]);
+            }
+        }
+        let after = || {
+            let mut lines = format!(
+                "\npictures           {}\ntop-1              {:.2} %\ntop-5              {:.2} %\ncalibration error  {:.4}\n",
+                result.pictures,
+                result.accuracy() * 100.0,
+                result.accuracy5() * 100.0,
+                result.ece
+            );
+            if !skipped.is_empty() {
+                lines += &format!("not read           {}\n", skipped.len());
+            }
+            lines
+        };
+        for skipped in &skipped {
+            output::note(&skipped.why);
+        }
+        output::table(self.format.into(), &table, json, after)
+    }
+
+    /// Counts the answers to all pictures; `meant` is the network's class for each of the data's.
+    fn answers(
+        &self,
+        network: &Network,
+        loader: &Loader,
+        meant: &[usize],
+        count: usize,
+    ) -> Result<(Scorer, Vec<Skipped>)> {
+        let mut scorer = Scorer::new(network.prepare().classes().len());
+        let bar = output::bar(count as u64, "pictures");
+        let mut batches = loader.batches(Place::default(), 1)?;
+        for batch in batches.by_ref() {
+            let batch = batch?;
+            bar.inc(batch.labels.len() as u64);
+            if batch.labels.is_empty() {
+                continue;
+            }
+            let pictures = Tensor::from_vec(batch.values, batch.shape.as_slice(), &candle_core::Device::Cpu)?;
+            let mut logits = network.logits(&pictures)?;
+            if self.flip {
+                let mirrored = network.logits(&pictures.flip(&[3])?)?;
+                let softmax = |logits: &Tensor| zoo::softmax(logits);
+                logits = ((softmax(&logits)? + softmax(&mirrored)?)? * 0.5)?.log()?;
+            }
+            let labels: Option<Vec<usize>> =
+                batch.labels.iter().map(|&label| meant.get(label).copied()).collect();
+            scorer.add(&logits, &labels.context("a label is none of the data's classes")?)?;
+        }
+        bar.finish_and_clear();
+        Ok((scorer, batches.skipped()))
+    }
+}
+
+/// The part of the data that is asked for.
+fn part(data: Arc<dyn Dataset>, part: Option<PartName>, split: Option<&Path>) -> Result<Arc<dyn Dataset>> {
+    let split = match split {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| shown(path))?;
+            let listing: Listing = serde_json::from_str(&text).with_context(|| shown(path))?;
+            listing.resolve(&*data)?.0
+        }
+        None => {
+            let mut split = Split::default();
+            for index in 0..data.len() {
+                match data.part(index) {
+                    Some(Part::Test) => split.test.push(index),
+                    Some(Part::Validation) => split.validation.push(index),
+                    _ => split.train.push(index),
+                }
+            }
+            split
+        }
+    };
+    let usual = if split.test.is_empty() { PartName::All } else { PartName::Test };
+    let chosen = match part.unwrap_or(usual) {
+        PartName::All => return Ok(data),
+        PartName::Train => split.train,
+        PartName::Validation => split.validation,
+        PartName::Test => split.test,
+    };
+    if chosen.is_empty() {
+        return Err(anyhow!("there are no pictures in that part; `--part all` takes all")).or_wrong_call();
+    }
+    Ok(Arc::new(Subset::new(data, chosen)?))
+}

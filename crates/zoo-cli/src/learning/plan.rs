@@ -1,0 +1,109 @@
+//! What a run does, as its folder's `run.json` says.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use zoo_data::Shares;
+use zoo_layers::Graph;
+use zoo_train::Recipe;
+
+/// What a run does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Plan {
+    pub(crate) kind: Kind,
+    /// An architecture, or a file that names its own.
+    pub(crate) model: String,
+    /// What is asked of it.
+    pub(crate) options: zoo::Options,
+    /// A file of weights or a tag, where it isn't the default.
+    pub(crate) weights: Option<PathBuf>,
+    /// Which of several networks in that file.
+    pub(crate) key: Option<String>,
+    /// Where the pictures are; without it, the digits inside the program.
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) shares: Shares,
+    pub(crate) stages: Vec<StagePlan>,
+    pub(crate) seed: u64,
+    /// Whether a picture that can't be read ends the run.
+    pub(crate) strict: bool,
+    /// The file to write beside what the folder keeps.
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    Train,
+    Finetune,
+}
+
+/// A part of a run with a recipe of its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StagePlan {
+    pub(crate) name: String,
+    /// What learns.
+    pub(crate) thawed: Thawed,
+    pub(crate) recipe: Recipe,
+}
+
+/// What learns in a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Thawed {
+    /// Everything.
+    All,
+    /// The last layer, from features that are computed once.
+    Head,
+    /// The last layer, and so large a part of the parameters before it, in percent, from the top.
+    Top(u8),
+    /// The last layer, and these layers and scopes.
+    Scopes(Vec<String>),
+}
+
+impl Thawed {
+    /// The layers and scopes of a network that don't learn.
+    pub(crate) fn frozen(&self, graph: &Graph) -> Result<Vec<String>> {
+        let units = zoo_train::units(graph);
+        let head = zoo_train::head(graph).context("the network has nothing that could learn")?;
+        let is_in = |name: &str, scope: &str| {
+            name == scope || name.strip_prefix(scope).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let thawed: Vec<String> = match self {
+            Self::All => return Ok(Vec::new()),
+            Self::Head => vec![head],
+            Self::Scopes(scopes) => {
+                for scope in scopes {
+                    crate::options::known(graph, scope)?;
+                }
+                scopes.iter().cloned().chain([head]).collect()
+            }
+            Self::Top(share) => {
+                let size = |unit: &String| -> usize {
+                    graph
+                        .params()
+                        .filter(|param| is_in(&param.name, unit))
+                        .map(zoo_layers::Param::elements)
+                        .sum()
+                };
+                let all: usize = units.iter().map(size).sum();
+                let mut taken = 0;
+                let mut top = vec![head];
+                for unit in units.iter().rev() {
+                    if taken * 100 >= all * usize::from(*share) {
+                        break;
+                    }
+                    taken += size(unit);
+                    top.push(unit.clone());
+                }
+                top
+            }
+        };
+        // Layer by layer, since a scope may be thawed in part.
+        let layers = graph.layers().iter().filter(|layer| !layer.params.is_empty());
+        let frozen = layers.filter(|layer| !thawed.iter().any(|scope| is_in(&layer.name, scope)));
+        Ok(frozen.map(|layer| layer.name.clone()).collect())
+    }
+}

@@ -1,0 +1,312 @@
+//! A run from its plan to its report.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use candle_core::Device;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+use zoo::{Model, Network};
+use zoo_data::{Dataset, Loader, LoaderOptions, Part, Pipeline, Sampling, shown};
+use zoo_layers::Node;
+use zoo_train::{Cached, Ending, Progress, RunFolder, Score, Source, Stage, Standing, Trainer};
+use zoo_weights::Destination;
+
+use super::{Kind, Parts, Plan, StagePlan, Thawed, data::testing, report::report};
+use crate::{output, running};
+
+/// Time between two checkpoints within an epoch.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Set by Ctrl-C: the step that is under way is ended, and the run written down.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// A run that is ready to begin, or to go on.
+pub(crate) struct Session {
+    pub(crate) plan: Plan,
+    pub(crate) folder: RunFolder,
+    pub(crate) network: Network,
+    pub(crate) parts: Parts,
+    pub(crate) device: Device,
+    /// Time between two checkpoints within an epoch, where it isn't the usual.
+    pub(crate) every: Option<u64>,
+}
+
+/// A stage with what it needs.
+struct Ready {
+    frozen: Vec<String>,
+    train: Box<dyn Source>,
+    validation: Option<Box<dyn Source>>,
+    from: Option<Node>,
+    class_weights: Option<Vec<f32>>,
+}
+
+/// The folder of a run, and the file to write beside it, for what `-o` says.
+pub(crate) fn place(output: Option<&Path>, model: &str) -> Result<(PathBuf, Option<PathBuf>)> {
+    let Some(path) = output else { return Ok((PathBuf::from(format!("{model}.run")), None)) };
+    let is_file = path.extension().is_some_and(|ending| ending == "safetensors");
+    let is_stream = matches!(Destination::of(path), Ok(Destination::Stream(_)));
+    if !is_file && !is_stream {
+        return Ok((path.to_path_buf(), None));
+    }
+    running::writable(path)?;
+    let folder = match is_stream {
+        // Beside a device or a pipe is no place for a folder.
+        true => std::env::temp_dir().join(format!("zoo-{}.run", std::process::id())),
+        false => path.with_extension("run"),
+    };
+    Ok((folder, Some(path.to_path_buf())))
+}
+
+impl Plan {
+    /// The model that is asked for, to tell apart these classes.
+    pub(crate) fn asked(&self, classes: &[String], device: &Device) -> Result<Model> {
+        let model = running::model(&self.model)?.with_options(self.options.clone());
+        Ok(model.class_names(classes.to_vec()).seed(self.seed).on(device.clone()))
+    }
+}
+
+impl Session {
+    /// What tells this run from others, without a place or a time.
+    fn identity(&self) -> Result<Value> {
+        let listing = serde_json::to_string(&self.parts.listing)?;
+        let card = self.network.card()?;
+        let count = |part| self.parts.count(part);
+        Ok(json!({
+            "architecture": card["architecture"],
+            "options": card["options"],
+            "kind": self.plan.kind,
+            "stages": self.plan.stages,
+            "seed": self.plan.seed,
+            "data": {
+                "fingerprint": self.parts.listing.fingerprint,
+                "split": format!("{:016x}", zoo_layers::rng::hash_name(&listing)),
+                "train": count(Part::Train),
+                "validation": count(Part::Validation),
+                "test": count(Part::Test),
+            },
+        }))
+    }
+
+    /// Runs to the end, and gives what is to be printed.
+    pub(crate) fn run(mut self) -> Result<String> {
+        // A second Ctrl-C ends the program as ever: nothing is lost but the time since the last checkpoint.
+        let _ = ctrlc::set_handler(|| {
+            if STOP.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+            output::note("ending this step; once more ends at once");
+        });
+        let identity = self.identity()?;
+        let card = self.network.card()?;
+        let standing = zoo_train::standing(&self.folder)?;
+        let begun = standing.as_ref().map_or(0, |standing| standing.stage);
+        let pipeline = self.network.prepare().pipeline()?;
+        let mut ready = Vec::new();
+        for (number, stage) in self.plan.stages.iter().enumerate() {
+            ready.push(self.ready(stage, &pipeline, number < begun)?);
+        }
+        let plans = self.plan.stages.clone();
+        let stages: Vec<Stage<'_>> = plans
+            .iter()
+            .zip(&ready)
+            .map(|(plan, ready)| Stage {
+                name: plan.name.clone(),
+                recipe: plan.recipe.clone(),
+                frozen: ready.frozen.clone(),
+                train: &*ready.train,
+                validation: ready.validation.as_deref(),
+                from: ready.from,
+                class_weights: ready.class_weights.clone(),
+            })
+            .collect();
+        let bar = Bar::new();
+        let mut trainer = Trainer {
+            net: self.network.net_mut(),
+            stages: &stages,
+            seed: self.plan.seed,
+            device: &self.device,
+            folder: &self.folder,
+            card: (Network::KEY, &card),
+            identity: &identity,
+            every: self.every.map_or(EVERY, Duration::from_secs),
+        };
+        let ending = trainer.run(&mut |progress| {
+            bar.show(progress);
+            match STOP.load(Ordering::SeqCst) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        bar.clear();
+        match ending? {
+            Ending::Stopped(_) => Err(anyhow!(
+                "stopped, and written down; go on with `zoo {} --resume {}`",
+                self.command(),
+                shown(self.folder.path())
+            )),
+            Ending::Finished(standing) => self.finish(&standing, &identity, card, &pipeline),
+        }
+    }
+
+    fn command(&self) -> &'static str {
+        match self.plan.kind {
+            Kind::Train => "train",
+            Kind::Finetune => "finetune",
+        }
+    }
+
+    /// Makes a stage's sources; of one that is over, they are only named.
+    fn ready(&self, stage: &StagePlan, pipeline: &Pipeline, is_over: bool) -> Result<Ready> {
+        let recipe = &stage.recipe;
+        let graph = self.network.net().graph();
+        let train = self.parts.part(Part::Train)?.context("there are no pictures to learn from")?;
+        let validation = self.parts.part(Part::Validation)?;
+        let class_weights = recipe.weigh_classes.then(|| zoo_data::class_weights(&zoo_data::counts(&*train)));
+        let frozen = stage.thawed.frozen(graph)?;
+        let plain =
+            |data: Arc<dyn Dataset>| testing(data, pipeline.clone(), recipe.batch_size, self.plan.strict);
+        if stage.thawed == Thawed::Head && !is_over {
+            let from = graph.features();
+            let train = self.features(plain(train)?, from, recipe.batch_size)?.shuffled(self.plan.seed);
+            let validation = validation
+                .map(|data| -> Result<Box<dyn Source>> {
+                    Ok(Box::new(self.features(plain(data)?, from, recipe.batch_size)?))
+                })
+                .transpose()?;
+            return Ok(Ready { frozen, train: Box::new(train), validation, from: Some(from), class_weights });
+        }
+        let options = LoaderOptions {
+            mix: recipe.mix,
+            sampling: if recipe.balanced { Sampling::Balanced } else { Sampling::Shuffled },
+            strict: self.plan.strict,
+            workers: running::threads(),
+            ..LoaderOptions::training(recipe.batch_size, self.plan.seed)
+        };
+        let augmented = Pipeline { augment: recipe.augment.clone(), ..pipeline.clone() };
+        let train: Box<dyn Source> = Box::new(Loader::new(train, augmented, options)?);
+        let validation =
+            validation.map(|data| -> Result<Box<dyn Source>> { Ok(Box::new(plain(data)?)) }).transpose()?;
+        Ok(Ready { frozen, train, validation, from: None, class_weights })
+    }
+
+    /// What the network makes of all pictures at a node.
+    fn features(&self, loader: Loader, node: Node, batch: usize) -> Result<Cached> {
+        let count = loader.steps() * batch;
+        let bar = output::bar(count as u64, "pictures seen once");
+        let done = Cached::compute(self.network.net(), node, &loader, &self.device, batch, &mut |done| {
+            bar.set_position(done as u64);
+        });
+        bar.finish_and_clear();
+        Ok(done?)
+    }
+
+    /// Tests the best network, once, and writes the report.
+    fn finish(
+        self,
+        standing: &Standing,
+        identity: &Value,
+        mut card: Value,
+        pipeline: &Pipeline,
+    ) -> Result<String> {
+        let net = self.network.net();
+        self.folder.load_best(net)?;
+        let batch = self.plan.stages.last().map_or(64, |stage| stage.recipe.batch_size);
+        let test = match self.parts.part(Part::Test)? {
+            Some(data) => {
+                let loader = testing(data, pipeline.clone(), batch, self.plan.strict)?;
+                Some(zoo_train::evaluate(net, &loader, &self.device)?)
+            }
+            None => None,
+        };
+        let model = self.network.architecture().name;
+        let report = report(&self.plan, model, &self.parts, standing, test.as_ref());
+        self.folder.write("report.json", &(serde_json::to_string_pretty(&report)? + "\n"))?;
+        self.folder.write("curves.svg", &zoo_train::chart::curves(&standing.history))?;
+        if let Some(test) = &test {
+            let classes = self.parts.data.classes();
+            self.folder.write("confusion.svg", &zoo_train::chart::confusion(classes, &test.confusion))?;
+        }
+        let counted = |score: &Score| json!({"pictures": score.pictures, "top1": score.accuracy()});
+        card["training"] = json!({
+            "run": identity,
+            "epoch": standing.best.and_then(|best| standing.history.get(best)),
+            "test": test.as_ref().map(counted),
+        });
+        zoo_train::save(&self.folder.best(), net, (Network::KEY, &card))?;
+        let mut written = self.folder.best();
+        if let Some(file) = &self.plan.file {
+            zoo_train::save(file, net, (Network::KEY, &card))?;
+            written.clone_from(file);
+        }
+        let judged = match (&test, standing.best.and_then(|best| standing.history.get(best)?.validation_top1))
+        {
+            (Some(test), _) => format!(
+                "{} of {} test pictures right, {:.2} %",
+                test.top1,
+                test.pictures,
+                test.accuracy() * 100.0
+            ),
+            (None, Some(top1)) => format!("{:.2} % of the validation part right; no test part", top1 * 100.0),
+            (None, None) => "no test part".into(),
+        };
+        let printed = format!("{model}: {judged}\n{}\n", shown(&written));
+        match &self.plan.file {
+            Some(file) => {
+                let destination = Destination::of(file)?;
+                if matches!(destination, Destination::Stream(_)) {
+                    // Nobody would look for it there.
+                    let folder = self.folder.path().to_path_buf();
+                    drop(self.folder);
+                    std::fs::remove_dir_all(folder)?;
+                }
+                Ok(running::written(&destination, printed))
+            }
+            None => Ok(printed),
+        }
+    }
+}
+
+impl Plan {
+    /// Checks what can be checked before anything is written.
+    pub(crate) fn check(&self) -> Result<()> {
+        for stage in &self.stages {
+            stage.recipe.check()?;
+        }
+        ensure!(!self.stages.is_empty(), "there is nothing to do");
+        Ok(())
+    }
+}
+
+/// How a run goes, for whoever waits for it: a bar where there is a terminal, and a line for each epoch.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Self {
+        Self(output::bar(0, ""))
+    }
+
+    fn show(&self, progress: &Progress<'_>) {
+        let Progress { stage, epoch: (epoch, epochs), step: (step, steps), loss, rate, speed, waiting, done } =
+            progress;
+        self.0.set_length(*steps as u64);
+        self.0.set_position(*step as u64);
+        self.0.set_message(format!(
+            "{stage}, epoch {epoch} of {epochs}, loss {loss:.4}, rate {rate:.2e}, {speed:.0} pictures/s, {:.0} % waiting",
+            waiting * 100.0
+        ));
+        let Some(done) = done else { return };
+        let judged =
+            done.validation_top1.map_or(String::new(), |top1| format!(", validation {:.2} %", top1 * 100.0));
+        let line = format!("{stage} {epoch}/{epochs}: loss {loss:.4}{judged}, {speed:.0} pictures/s");
+        self.0.suspend(|| output::note(&line));
+    }
+
+    fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}

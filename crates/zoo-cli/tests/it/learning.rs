@@ -1,0 +1,169 @@
+//! Training, fine-tuning and judging as their users meet them: any pictures, killed at any moment, gone on with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::{json, printed, refused, zoo};
+
+/// Pictures of two classes, light and dark, as PGM files of 32x32.
+fn pictures(folder: &Path, each: usize) -> PathBuf {
+    let data = folder.join("data");
+    for (class, base) in [("dark", 40), ("light", 170)] {
+        fs::create_dir_all(data.join(class)).unwrap();
+        for number in 0..each {
+            let pixels = (0..32 * 32).map(|i| (base + (i * 7 + number * 13 + i / 32 * number) % 60) as u8);
+            let bytes: Vec<u8> = b"P5 32 32 255\n".iter().copied().chain(pixels).collect();
+            fs::write(data.join(class).join(format!("{number}.pgm")), bytes).unwrap();
+        }
+    }
+    data
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn report(run: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(run.join("report.json")).unwrap()).unwrap()
+}
+
+/// The files of a run that hold no time.
+fn files(run: &Path) -> Vec<Vec<u8>> {
+    ["best.safetensors", "last.checkpoint", "report.json", "curves.svg", "split.json"]
+        .map(|name| fs::read(run.join(name)).unwrap())
+        .into()
+}
+
+/// Begins a run, kills it again and again, and goes on with it until it ends.
+fn killed(call: &[&str], run: &Path, moments: &[u64]) {
+    let command = call[0];
+    let mut begun = false;
+    for moment in moments {
+        let arguments: Vec<&str> = match begun {
+            true => vec![command, "--resume", text(run), "--checkpoint-every", "0"],
+            false => [call, &["-o", text(run), "--checkpoint-every", "0"]].concat(),
+        };
+        let mut child = zoo(&arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let start = Instant::now();
+        // The first kill waits for the folder, so that there is something to go on with.
+        while !run.join("split.json").exists() && start.elapsed() < Duration::from_secs(60) {
+            std::thread::yield_now();
+        }
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(*moment) {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        begun = true;
+    }
+    printed(&[command, "--resume", text(run)]);
+}
+
+#[test]
+fn a_training_that_is_killed_again_and_again_ends_in_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = pictures(folder.path(), 30);
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    let call =
+        ["train", "resnet20_cifar", "--data", text(&data), "--epochs", "3", "--batch", "8", "--seed", "3"];
+    let said = printed(&[&call[..], &["-o", text(&whole)]].concat());
+    assert!(said.contains("test pictures right"), "{said}");
+    killed(&call, &broken, &[0, 40, 90, 150, 210, 300]);
+    assert!(files(&whole) == files(&broken), "the run that was killed gave other files");
+    // What it made is a model that tells the classes apart by name.
+    let best = whole.join("best.safetensors");
+    let image = data.join("light/0.pgm");
+    let answers = json(&["predict", text(&best), text(&image), "--format", "json"]);
+    let labels: Vec<&str> =
+        answers[0]["top"].as_array().unwrap().iter().map(|class| class["label"].as_str().unwrap()).collect();
+    assert!(labels.contains(&"dark") && labels.contains(&"light"), "{labels:?}");
+    // Judged again on its own test part, it is as its report says.
+    let split = whole.join("split.json");
+    let judged =
+        json(&["eval", text(&best), "--data", text(&data), "--split", text(&split), "--format", "json"]);
+    let report = report(&whole);
+    assert_eq!(
+        (&judged["top1"], &judged["confusion"]),
+        (&report["test"]["top1"], &report["test"]["confusion"])
+    );
+    assert_eq!(
+        report["split"]["train"].as_u64().unwrap() + report["split"]["validation"].as_u64().unwrap(),
+        52
+    );
+    refused(&["train", "lenet5", "-o", text(&whole)], 1, &["whole", "holds a run"]);
+    refused(&["finetune", "--resume", text(&whole)], 2, &["zoo train --resume"]);
+    refused(&["train", "--resume", text(&data)], 1, &["data", "holds no run"]);
+}
+
+#[test]
+fn a_fine_tuning_that_is_killed_ends_in_the_same_bytes_and_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = pictures(folder.path(), 30);
+    let weights = folder.path().join("learned.safetensors");
+    zoo::model("resnet20_cifar").unwrap().fresh().unwrap().save(&weights).unwrap();
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    let (data, weights) = (text(&data), text(&weights));
+    let call =
+        ["finetune", "resnet20_cifar", "--weights", weights, "--data", data, "--epochs", "2", "--batch", "8"];
+    printed(&[&call[..], &["-o", text(&whole)]].concat());
+    killed(&call, &broken, &[10, 120, 260, 400]);
+    assert!(files(&whole) == files(&broken), "the run that was killed gave other files");
+    let report = report(&whole);
+    let stages: Vec<&str> =
+        report["stages"].as_array().unwrap().iter().map(|stage| stage["name"].as_str().unwrap()).collect();
+    assert_eq!(stages, ["head", "top", "all"]);
+    assert!(report["test"]["top1"].as_f64().unwrap() >= 0.75, "{}", report["test"]);
+    // A file, of the head alone.
+    let file = folder.path().join("probe.safetensors");
+    printed(&[&call[..6], &["--linear-probe", "-o", text(&file)]].concat());
+    assert_eq!(zoo::model(text(&file)).unwrap().options().num_classes, Some(2));
+    assert!(folder.path().join("probe.run/report.json").exists());
+}
+
+#[test]
+fn what_can_not_be_learned_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = pictures(folder.path(), 4);
+    let data = text(&data);
+    let run = folder.path().join("run");
+    let run = text(&run);
+    refused(&["train", "resnet18", "-o", run], 2, &["resnet18", "--data", "lenet5"]);
+    refused(&["train", "resnet5", "--data", data, "-o", run], 2, &["`resnet50`"]);
+    refused(&["train", "three_convs", "--data", data, "-o", run], 2, &["three_convs"]);
+    refused(&["train", "resnet20_cifar", "--data", "nowhere", "-o", run], 1, &["nowhere"]);
+    refused(
+        &["train", "resnet20_cifar", "--data", data, "--rate", "0", "-o", run],
+        2,
+        &["learning rate is 0"],
+    );
+    refused(&["train", "resnet20_cifar", "--data", data, "--validation", "1", "-o", run], 1, &["1"]);
+    refused(&["finetune", "resnet20_cifar", "-o", run], 2, &["--data"]);
+    let thaw =
+        ["finetune", "resnet20_cifar", "--data", data, "--unfreeze", "layer9", "--weights", data, "-o", run];
+    refused(&thaw, 1, &["data"]);
+    let recipe = folder.path().join("mine.toml");
+    fs::write(&recipe, "epoch = 3\n").unwrap();
+    refused(
+        &["train", "resnet20_cifar", "--data", data, "--recipe", text(&recipe), "-o", run],
+        2,
+        &["mine.toml", "`epoch`"],
+    );
+    assert!(!Path::new(run).exists(), "something was written");
+    // Of pictures that can't be read there is word, and the rest is learned from.
+    fs::write(Path::new(data).join("dark/broken.png"), "no picture").unwrap();
+    let output = zoo(&["eval", "lenet5", "--data", data]).output().unwrap();
+    assert!(!output.status.success(), "`dark` is no digit");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("dark"));
+}
+
+#[test]
+fn the_digits_inside_the_program_are_judged() {
+    let judged = json(&["eval", "lenet5", "--format", "json"]);
+    assert_eq!((&judged["pictures"], &judged["errors"]), (&1000.into(), &Value::Array(Vec::new())));
+    assert!(judged["top1"].as_f64().unwrap() > 0.985 && judged["ece"].as_f64().unwrap() < 0.1);
+    assert_eq!(judged["classes"][7]["name"], "7");
+}

@@ -1,0 +1,127 @@
+//! Features computed once, for a head to learn from in seconds.
+
+use candle_core::{DType, Device};
+use zoo_base::random::Stream;
+use zoo_data::{Batch, Place};
+use zoo_layers::{Mode, Net, Node};
+
+use crate::{Batches, Result, Source};
+
+/// What a network makes of pictures at a node, with the pictures' classes.
+#[derive(Clone, Debug)]
+pub struct Cached {
+    values: Vec<f32>,
+    /// Shape of one picture's.
+    shape: [usize; 3],
+    labels: Vec<usize>,
+    batch_size: usize,
+    /// What each epoch is shuffled by; without it, the order stays.
+    seed: Option<u64>,
+}
+
+impl Cached {
+    /// Computes the features of a source's first epoch at `node`, for batches of `batch_size`. `progress` is told how many
+    /// pictures are done.
+    ///
+    /// # Errors
+    /// Pictures that don't fit the network or can't be read.
+    pub fn compute(
+        net: &Net,
+        node: Node,
+        source: &dyn Source,
+        device: &Device,
+        batch_size: usize,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Self> {
+        let mut shape = net.graph().get(node).output.with_batch(1);
+        shape.resize(4, 1);
+        let shape = [shape[1], shape[2], shape[3]];
+        let mut cached = Self { values: Vec::new(), shape, labels: Vec::new(), batch_size, seed: None };
+        for batch in source.batches(Place::default(), 1)? {
+            let batch = batch?;
+            let pictures = crate::evaluate::pictures(&batch, device)?;
+            for value in net.run(&[(zoo_layers::Graph::PICTURE, &pictures)], &[node], Mode::Eval)? {
+                cached.values.extend(value.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?);
+            }
+            cached.labels.extend(batch.labels);
+            progress(cached.labels.len());
+        }
+        Ok(cached)
+    }
+
+    /// The same in another order in every epoch, with what is left over of whole batches left out.
+    #[must_use]
+    pub fn shuffled(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// How many pictures.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    fn batch(&self, place: Place) -> Batch {
+        let mut order: Vec<usize> = (0..self.labels.len()).collect();
+        if let Some(seed) = self.seed {
+            Stream::new(seed, "features").fork(place.epoch as u64).shuffle(&mut order);
+        }
+        let size = self.batch_size.min(order.len());
+        let from = place.step * size;
+        let chosen = &order[from.min(order.len())..(from + size).min(order.len())];
+        let each: usize = self.shape.iter().product();
+        let [c, h, w] = self.shape;
+        Batch {
+            values: chosen.iter().flat_map(|&i| &self.values[i * each..(i + 1) * each]).copied().collect(),
+            shape: [chosen.len(), c, h, w],
+            place,
+            indices: chosen.to_vec(),
+            labels: chosen.iter().map(|&i| self.labels[i]).collect(),
+            mixed: None,
+        }
+    }
+}
+
+impl Source for Cached {
+    fn steps(&self) -> usize {
+        let size = self.batch_size.min(self.labels.len()).max(1);
+        match self.seed {
+            Some(_) => self.labels.len() / size,
+            None => self.labels.len().div_ceil(size),
+        }
+    }
+
+    fn batches(&self, from: Place, epochs: usize) -> Result<Box<dyn Batches + '_>> {
+        Ok(Box::new(Replayed { cached: self, next: from, epochs }))
+    }
+}
+
+struct Replayed<'c> {
+    cached: &'c Cached,
+    next: Place,
+    epochs: usize,
+}
+
+impl Iterator for Replayed<'_> {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let steps = self.cached.steps();
+        if self.next.epoch >= self.epochs || steps == 0 {
+            return None;
+        }
+        let batch = self.cached.batch(self.next);
+        self.next.step += 1;
+        if self.next.step == steps {
+            self.next = Place { epoch: self.next.epoch + 1, step: 0 };
+        }
+        Some(Ok(batch))
+    }
+}
+
+impl Batches for Replayed<'_> {}

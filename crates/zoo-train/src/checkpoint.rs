@@ -1,0 +1,184 @@
+//! Everything that a run needs to go on as if it had never stopped: `last.checkpoint`, a safetensors file.
+//!
+//! The weights are under `net.`, averaged ones under `ema.`, the optimizer's state under `optimizer.`; where the run
+//! stands is JSON in the metadata. Everything random is a function of seed and place, so that no generator has a state.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zoo_data::Place;
+use zoo_layers::Net;
+use zoo_weights::TensorFile;
+
+use crate::{Error, Result, RunFolder};
+
+const KEY: &str = "zoo_checkpoint";
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The stage, from 0; one beyond the last when all is done.
+    pub stage: usize,
+    /// The next batch.
+    pub place: Place,
+    /// The optimizer's steps in this stage.
+    pub steps: usize,
+    /// Steps of all stages.
+    pub all_steps: u64,
+    /// The sum of this epoch's losses so far, and of how many.
+    pub losses: (f64, usize),
+    /// Epochs that are done.
+    pub history: Vec<Epoch>,
+    /// Which of them was the best by the validation part.
+    pub best: Option<usize>,
+}
+
+/// What an epoch came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Its stage's name.
+    pub stage: String,
+    /// From 1, within the stage.
+    pub epoch: usize,
+    /// The mean loss of its batches.
+    pub loss: f64,
+    /// The rate of its last step.
+    pub rate: f64,
+    /// The mean loss on the validation part, if there is one.
+    pub validation_loss: Option<f64>,
+    /// The share of it that was right.
+    pub validation_top1: Option<f64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    /// What the run is: architecture, options, recipe, seed, data.
+    identity: Value,
+    standing: Standing,
+}
+
+/// The tensors of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Tensors {
+    pub(crate) net: BTreeMap<String, Tensor>,
+    pub(crate) ema: BTreeMap<String, Tensor>,
+    pub(crate) optimizer: BTreeMap<String, Tensor>,
+}
+
+impl Tensors {
+    fn parts(&self) -> [(&'static str, &BTreeMap<String, Tensor>); 3] {
+        [("net.", &self.net), ("ema.", &self.ema), ("optimizer.", &self.optimizer)]
+    }
+}
+
+/// Writes a checkpoint, whole or not at all: the one before stays until this one has its name.
+pub(crate) fn write(path: &Path, identity: &Value, standing: &Standing, tensors: &Tensors) -> Result<()> {
+    let mut values = Vec::new();
+    for (prefix, part) in tensors.parts() {
+        for (name, tensor) in part {
+            let flat: Vec<f32> = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
+            values.push((format!("{prefix}{name}"), tensor.dims().to_vec(), flat));
+        }
+    }
+    let views: Vec<_> =
+        values.iter().map(|(name, shape, flat)| (name, zoo_weights::Tensor::from_f32(shape, flat))).collect();
+    let header = Header { identity: identity.clone(), standing: standing.clone() };
+    let header = serde_json::to_value(&header)
+        .map_err(|source| Error::Checkpoint { path: path.to_path_buf(), why: source.to_string() })?;
+    Ok(zoo_weights::save(path, &views, Some((KEY, &header)))?)
+}
+
+/// Where the run in a folder stands; nothing if it has no checkpoint yet.
+///
+/// # Errors
+/// A checkpoint that can't be read.
+pub fn standing(folder: &RunFolder) -> Result<Option<Standing>> {
+    let path = folder.checkpoint();
+    if !path.exists() {
+        return Ok(None);
+    }
+    let odd = |why: String| Error::Checkpoint { path: path.clone(), why };
+    let file = TensorFile::open(&path)?;
+    let text = file.metadata().get(KEY).ok_or_else(|| odd("it holds no run's state".into()))?;
+    let header: Header = serde_json::from_str(text).map_err(|error| odd(error.to_string()))?;
+    Ok(Some(header.standing))
+}
+
+/// Reads the checkpoint of a run with this identity; nothing if there is none.
+pub(crate) fn read(path: &Path, identity: &Value) -> Result<Option<(Standing, Tensors)>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let odd = |why: String| Error::Checkpoint { path: path.to_path_buf(), why };
+    let file = TensorFile::open(path)?;
+    let Some(text) = file.metadata().get(KEY) else { return Err(odd("it holds no run's state".into())) };
+    let Header { identity: theirs, standing } =
+        serde_json::from_str(text).map_err(|error| odd(error.to_string()))?;
+    if let Some((field, theirs, ours)) = difference(&theirs, identity) {
+        return Err(odd(format!("its {field} is {theirs}, and this run's is {ours}")));
+    }
+    let mut tensors = Tensors::default();
+    for (name, tensor) in file.tensors() {
+        let values = Tensor::from_vec(tensor.to_f32()?, tensor.shape.as_ref(), &Device::Cpu)?;
+        let (part, name) = match name.split_once('.') {
+            Some(("net", name)) => (&mut tensors.net, name),
+            Some(("ema", name)) => (&mut tensors.ema, name),
+            Some(("optimizer", name)) => (&mut tensors.optimizer, name),
+            _ => return Err(odd(format!("`{name}` belongs to nothing"))),
+        };
+        part.insert(name.into(), values);
+    }
+    Ok(Some((standing, tensors)))
+}
+
+/// The first field in which two descriptions of a run differ.
+fn difference(theirs: &Value, ours: &Value) -> Option<(String, String, String)> {
+    let (Value::Object(a), Value::Object(b)) = (theirs, ours) else {
+        return (theirs != ours).then(|| ("description".into(), theirs.to_string(), ours.to_string()));
+    };
+    let names = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)));
+    names
+        .filter(|name| a.get(*name) != b.get(*name))
+        .map(|name| {
+            let text =
+                |of: &serde_json::Map<String, Value>| of.get(name).map_or("none".into(), Value::to_string);
+            (name.clone(), text(a), text(b))
+        })
+        .next()
+}
+
+/// A network's tensors by name.
+pub(crate) fn tensors(net: &Net) -> BTreeMap<String, Tensor> {
+    net.tensors().map(|(param, tensor)| (param.name.clone(), tensor.clone())).collect()
+}
+
+/// Puts values into a network's tensors, where they lie.
+pub(crate) fn set(net: &Net, values: &BTreeMap<String, Tensor>) -> Result<()> {
+    for (param, tensor) in net.tensors() {
+        let value = values.get(&param.name).filter(|value| value.dims() == tensor.dims());
+        let Some(value) = value else {
+            return Err(Error::State { reason: format!("`{}` is missing or misshapen", param.name) });
+        };
+        candle_core::Var::from_tensor(tensor)?.set(&value.to_device(tensor.device())?)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::difference;
+
+    #[test]
+    fn what_differs_is_named() {
+        let run = json!({"seed": 1, "data": "a"});
+        assert_eq!(difference(&run, &run), None);
+        let (field, theirs, ours) = difference(&run, &json!({"seed": 1, "data": "b"})).unwrap();
+        assert_eq!((field.as_str(), theirs.as_str(), ours.as_str()), ("data", "\"a\"", "\"b\""));
+        assert_eq!(difference(&run, &json!({"seed": 1})).unwrap().2, "none");
+    }
+}

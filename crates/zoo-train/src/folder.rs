@@ -1,0 +1,155 @@
+//! The folder in which a run keeps what it makes.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use serde_json::Value;
+use zoo_layers::Net;
+use zoo_weights::{Destination, TensorFile};
+
+use crate::{Error, Result};
+
+/// What a run does, written when it begins: from it a run is taken up again.
+const RUN: &str = "run.json";
+
+/// A run's folder, which no other run writes to as long as this is held.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    /// Held locked.
+    _run: File,
+}
+
+impl RunFolder {
+    /// Makes the folder of a new run, which does what `run` says.
+    ///
+    /// # Errors
+    /// [`Error::Folder`] for a place that can't be written to, [`Error::Taken`] where another run is.
+    pub fn begin(path: &Path, run: &Value) -> Result<Self> {
+        let fault = |source| Error::Folder { folder: path.to_path_buf(), source };
+        fs::create_dir_all(path).map_err(fault)?;
+        if path.join(RUN).exists() {
+            return Err(Error::Taken { folder: path.to_path_buf() });
+        }
+        let text = serde_json::to_string_pretty(run).map_err(|error| fault(error.into()))? + "\n";
+        Destination::of(&path.join(RUN))
+            .and_then(|place| place.write(|out| out.write_all(text.as_bytes())))
+            .map_err(fault)?;
+        Self::held(path)
+    }
+
+    /// Takes up the folder of a run that began before, with what that does.
+    ///
+    /// # Errors
+    /// [`Error::NoRun`] where there is none, [`Error::Busy`] where it is still at work; a folder that can't be read.
+    pub fn resume(path: &Path) -> Result<(Self, Value)> {
+        let fault = |source| Error::Folder { folder: path.to_path_buf(), source };
+        let text = match fs::read_to_string(path.join(RUN)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::NoRun { folder: path.to_path_buf() });
+            }
+            Err(error) => return Err(fault(error)),
+        };
+        let run = serde_json::from_str(&text).map_err(|error| fault(error.into()))?;
+        Ok((Self::held(path)?, run))
+    }
+
+    fn held(path: &Path) -> Result<Self> {
+        let fault = |source| Error::Folder { folder: path.to_path_buf(), source };
+        let run = File::open(path.join(RUN)).map_err(fault)?;
+        match run.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_path_buf(), _run: run }),
+            Err(TryLockError::WouldBlock) => Err(Error::Busy { folder: path.to_path_buf() }),
+            Err(TryLockError::Error(error)) => Err(fault(error)),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The best network so far, by the validation part.
+    pub fn best(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    /// Everything that a run needs to go on.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join("last.checkpoint")
+    }
+
+    /// Puts the weights of the best network into `net`.
+    ///
+    /// # Errors
+    /// A file that can't be read, or is another network's.
+    pub fn load_best(&self, net: &Net) -> Result<()> {
+        let file = TensorFile::open(self.best())?;
+        let tensors = file.tensors().map(|(name, tensor)| {
+            let values = Tensor::from_vec(tensor.to_f32()?, tensor.shape.as_ref(), &Device::Cpu)?;
+            Ok((name.to_string(), values))
+        });
+        crate::checkpoint::set(net, &tensors.collect::<Result<_>>()?)
+    }
+
+    /// Writes a text file of the run: whole, or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Folder`].
+    pub fn write(&self, name: &str, text: &str) -> Result<()> {
+        Destination::of(&self.path.join(name))
+            .and_then(|place| place.write(|out| out.write_all(text.as_bytes())))
+            .map_err(|source| Error::Folder { folder: self.path.clone(), source })
+    }
+
+    /// The log from which all lines but the first `lines` are taken away: those after the last checkpoint will be written
+    /// again.
+    pub(crate) fn log(&self, lines: usize) -> Result<Log> {
+        let path = self.path.join("log.jsonl");
+        let fault = |source| Error::Folder { folder: self.path.clone(), source };
+        let file = File::options().create(true).append(true).read(true).open(&path).map_err(fault)?;
+        let mut reader = BufReader::new(&file);
+        let (mut kept, mut line) = (0, Vec::new());
+        for _ in 0..lines {
+            line.clear();
+            let read = reader.read_until(b'\n', &mut line).map_err(fault)?;
+            kept += read as u64;
+        }
+        file.set_len(kept).map_err(fault)?;
+        Ok(Log { file, folder: self.path.clone() })
+    }
+}
+
+/// Writes a network's weights with what the file says of itself.
+///
+/// # Errors
+/// The file can't be written; candle's.
+pub fn save(path: &Path, net: &Net, (key, card): (&str, &Value)) -> Result<()> {
+    let mut parts = Vec::new();
+    for (param, tensor) in net.tensors() {
+        let values: Vec<f32> = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
+        parts.push((param, values));
+    }
+    let tensors: Vec<_> = parts
+        .iter()
+        .map(|(param, values)| (&param.name, zoo_weights::Tensor::from_f32(&param.shape, values)))
+        .collect();
+    Ok(zoo_weights::save(path, &tensors, Some((key, card)))?)
+}
+
+/// A run's log: a JSON object on each line.
+#[derive(Debug)]
+pub(crate) struct Log {
+    file: File,
+    folder: PathBuf,
+}
+
+impl Log {
+    pub(crate) fn add(&mut self, line: &Value) -> Result<()> {
+        let written = self.file.write_all(format!("{line}\n").as_bytes());
+        written.map_err(|source| Error::Folder { folder: self.folder.clone(), source })
+    }
+}

@@ -1,0 +1,454 @@
+//! The loop: stages of epochs of steps, any of which may be the last that a process lives to see.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use candle_core::{Device, Tensor, backprop::GradStore};
+use serde_json::{Value, json};
+use zoo_data::{Batch, Place};
+use zoo_layers::{Mode, Net, Node, Pass, Route, Shape};
+
+use crate::{
+    Epoch, Error, Recipe, Result, RunFolder, Schedule, Score, Scorer, Source, Standing,
+    average::Average,
+    checkpoint::{self, Tensors},
+    folder::Log,
+    groups::{self, Groups},
+    loss,
+    optim::Optimizer,
+};
+
+/// A part of a run with a recipe of its own.
+pub struct Stage<'a> {
+    /// What it is called in log and report.
+    pub name: String,
+    /// How it learns.
+    pub recipe: Recipe,
+    /// Layers and scopes that don't learn in it.
+    pub frozen: Vec<String>,
+    /// What it learns from.
+    pub train: &'a dyn Source,
+    /// What it is judged by after every epoch; without it, the last epoch is the best.
+    pub validation: Option<&'a dyn Source>,
+    /// The node whose values the batches hold, if they aren't pictures: features that were computed once.
+    pub from: Option<Node>,
+    /// What each class counts, if not all alike.
+    pub class_weights: Option<Vec<f32>>,
+}
+
+/// A training run. The same run gives the same bits, on one device and instruction set, however often it was
+/// interrupted.
+pub struct Trainer<'a> {
+    /// The network, which learns.
+    pub net: &'a mut Net,
+    /// What it goes through.
+    pub stages: &'a [Stage<'a>],
+    /// What everything random is drawn from.
+    pub seed: u64,
+    /// Where the network lives.
+    pub device: &'a Device,
+    /// Where the run keeps what it makes.
+    pub folder: &'a RunFolder,
+    /// What the best network's file says of itself, a JSON object, under its key.
+    pub card: (&'a str, &'a Value),
+    /// What the run is; a checkpoint of another one is refused.
+    pub identity: &'a Value,
+    /// Time between two checkpoints within an epoch; there is one after every epoch.
+    pub every: Duration,
+}
+
+/// Where a run is, after each of its steps.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// The stage's name.
+    pub stage: &'a str,
+    /// The epoch, from 1, and of how many.
+    pub epoch: (usize, usize),
+    /// The batch in its epoch, from 1, and of how many.
+    pub step: (usize, usize),
+    /// The mean loss of this epoch so far.
+    pub loss: f64,
+    /// The learning rate of the last step.
+    pub rate: f64,
+    /// Pictures learned from in a second.
+    pub speed: f64,
+    /// The share of the time that was spent waiting for pictures.
+    pub waiting: f64,
+    /// After an epoch's last step: what it came to.
+    pub done: Option<&'a Epoch>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub enum Ending {
+    /// All stages are done.
+    Finished(Standing),
+    /// It was asked to stop, and can be taken up again.
+    Stopped(Standing),
+}
+
+/// What a stage needs while it runs.
+struct Work<'a> {
+    optimizer: Optimizer,
+    average: Option<Average>,
+    schedule: Schedule,
+    route: Route,
+    /// Gradients of passes whose step is still to come.
+    sum: Option<GradStore>,
+    summed: usize,
+    stage: &'a Stage<'a>,
+}
+
+impl Trainer<'_> {
+    /// Trains, from where the folder's checkpoint stands. `watch` is told after every step, and may stop the run.
+    ///
+    /// # Errors
+    /// A checkpoint of another run; a loss that is no number, with the last checkpoint kept; a folder that can't be
+    /// written to; pictures that don't fit.
+    pub fn run(&mut self, watch: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>) -> Result<Ending> {
+        for stage in self.stages {
+            stage.recipe.check()?;
+            if stage.train.steps() == 0 {
+                return Err(Error::NoPictures);
+            }
+        }
+        let (mut standing, mut tensors) = (Standing::default(), None);
+        if let Some((theirs, found)) = checkpoint::read(&self.folder.checkpoint(), self.identity)? {
+            checkpoint::set(self.net, &found.net)?;
+            (standing, tensors) = (theirs, Some(found));
+        }
+        let mut log = self.folder.log(standing.history.len())?;
+        while let Some(stage) = self.stages.get(standing.stage) {
+            if self.stage(stage, &mut standing, tensors.take(), &mut log, watch)?.is_break() {
+                return Ok(Ending::Stopped(standing));
+            }
+        }
+        Ok(Ending::Finished(standing))
+    }
+
+    fn stage(
+        &mut self,
+        stage: &Stage<'_>,
+        standing: &mut Standing,
+        tensors: Option<Tensors>,
+        log: &mut Log,
+        watch: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let recipe = &stage.recipe;
+        let mut work = self.begin(stage, standing, tensors)?;
+        let steps = stage.train.steps();
+        let mut batches = stage.train.batches(standing.place, recipe.epochs)?;
+        let (mut clock, mut saved) = (Clock::start(), Instant::now());
+        while let Some(batch) = batches.next() {
+            let batch = batch?;
+            let rate = work.schedule.rate(standing.steps);
+            let is_last = standing.place.step + 1 == steps;
+            if !batch.labels.is_empty() {
+                clock.pictures += batch.labels.len();
+                let loss = self.pass(&mut work, &batch, standing, rate)?;
+                standing.losses = (standing.losses.0 + loss, standing.losses.1 + 1);
+            }
+            let is_step = is_last || (standing.place.step + 1).is_multiple_of(recipe.accumulate);
+            if is_step {
+                self.step(&mut work, standing, rate)?;
+            }
+            standing.place.step += 1;
+            standing.all_steps += 1;
+            let place = standing.place;
+            if is_last {
+                let epoch = self.close_epoch(&work, standing, rate)?;
+                log.add(&clock.line(&epoch, batches.waited()))?;
+                let bettered = standing.best == Some(standing.history.len());
+                standing.history.push(epoch);
+                if bettered {
+                    self.write_best(&work, standing)?;
+                }
+                standing.place = Place { epoch: place.epoch + 1, step: 0 };
+                standing.losses = (0.0, 0);
+                if standing.place.epoch == recipe.epochs || is_stale(standing, recipe, &stage.name) {
+                    (standing.stage, standing.place, standing.steps) =
+                        (standing.stage + 1, Place::default(), 0);
+                }
+            }
+            let ended = standing.place == Place::default();
+            let mut go_on = watch(&Progress {
+                stage: &stage.name,
+                epoch: (place.epoch + 1, recipe.epochs),
+                step: (place.step, steps),
+                loss: if is_last {
+                    standing.history.last().map_or(f64::NAN, |epoch| epoch.loss)
+                } else {
+                    standing.losses.0 / standing.losses.1.max(1) as f64
+                },
+                rate,
+                speed: clock.speed(),
+                waiting: clock.waiting(batches.waited()),
+                done: if is_last { standing.history.last() } else { None },
+            });
+            if ended {
+                // Whoever stops here has nothing left to stop in this stage.
+                if standing.stage == self.stages.len() {
+                    go_on = ControlFlow::Continue(());
+                }
+                self.write_checkpoint(None, standing)?;
+                return Ok(go_on);
+            }
+            if is_step && (is_last || go_on.is_break() || saved.elapsed() >= self.every) {
+                self.write_checkpoint(Some(&work), standing)?;
+                saved = Instant::now();
+            }
+            if is_last {
+                clock = Clock::start_after(batches.waited());
+            }
+            if go_on.is_break() && is_step {
+                return Ok(go_on);
+            }
+        }
+        Err(Error::Short { stage: stage.name.clone() })
+    }
+
+    /// Makes ready what a stage needs, as the checkpoint left it.
+    fn begin<'s>(
+        &mut self,
+        stage: &'s Stage<'s>,
+        standing: &Standing,
+        tensors: Option<Tensors>,
+    ) -> Result<Work<'s>> {
+        let recipe = &stage.recipe;
+        let graph = self.net.graph().clone();
+        self.net.freeze(groups::frozen(&graph, &stage.frozen, recipe.frozen_norms)?);
+        let groups = Groups::new(&graph, recipe);
+        let mut optimizer = Optimizer::grouped(recipe.optimizer, self.net, |param| groups.of(param))?;
+        let mut average = match recipe.ema > 0.0 {
+            true => Some(Average::of(self.net, recipe.ema, self.device)?),
+            false => None,
+        };
+        if let Some(tensors) = tensors.filter(|tensors| !tensors.optimizer.is_empty()) {
+            optimizer.restore(tensors.optimizer, standing.steps)?;
+            if let Some(average) = &mut average {
+                checkpoint::set(average.net(), &tensors.ema)?;
+            }
+        }
+        let epoch = stage.train.steps().div_ceil(recipe.accumulate);
+        let schedule = Schedule {
+            peak: recipe.learning_rate,
+            warmup: (epoch as f64 * recipe.warmup_epochs).round() as usize,
+            steps: epoch.saturating_mul(recipe.epochs),
+            epoch,
+            curve: recipe.schedule,
+        };
+        let route = match stage.from {
+            Some(node) => Route::new(Mode::Train, [node], [graph.main_output().node]).with_gradients(),
+            None => Route::training(&graph),
+        };
+        Ok(Work { optimizer, average, schedule, route, sum: None, summed: 0, stage })
+    }
+
+    /// One batch forward and back; gives its loss.
+    fn pass(&mut self, work: &mut Work<'_>, batch: &Batch, standing: &Standing, rate: f64) -> Result<f64> {
+        self.net.draw_from(self.seed, standing.all_steps);
+        let input = input(self.net, work.stage.from, batch, self.device)?;
+        let pass: Pass<'_> = self.net.pass(&work.route, &[&input])?;
+        let main = &self.net.graph().main_output().name;
+        let recipe = &work.stage.recipe;
+        let loss =
+            loss::of_outputs(pass.outputs(), main, batch, recipe, work.stage.class_weights.as_deref())?;
+        let number = loss::value(&loss)?;
+        if !number.is_finite() {
+            let cause = self.cause(&input)?;
+            let kept = Some(self.folder.checkpoint()).filter(|path| path.exists());
+            let (epoch, step) = (standing.place.epoch + 1, standing.place.step + 1);
+            return Err(Error::Diverged { loss: number, epoch, step, rate, cause, kept });
+        }
+        let gradients = pass.backward(&loss.backward()?)?;
+        work.summed += 1;
+        match &mut work.sum {
+            None => work.sum = Some(gradients),
+            Some(sum) => {
+                for (_, variable) in self.net.trainable()? {
+                    if let Some(gradient) = gradients.get(&variable) {
+                        let total = match sum.get(&variable) {
+                            Some(before) => (before + gradient)?,
+                            None => gradient.copy()?,
+                        };
+                        sum.insert(&variable, total);
+                    }
+                }
+                self.net.recycle(gradients)?;
+            }
+        }
+        Ok(number)
+    }
+
+    /// Moves the weights by the gradients of the passes since the last step.
+    fn step(&mut self, work: &mut Work<'_>, standing: &mut Standing, rate: f64) -> Result<()> {
+        let Some(mut gradients) = work.sum.take() else { return Ok(()) };
+        let recipe = &work.stage.recipe;
+        let mut factor = 1.0 / std::mem::take(&mut work.summed) as f64;
+        if recipe.clip > 0.0 {
+            let norm = factor * self.norm(&gradients)?;
+            factor *= (recipe.clip / (norm + 1e-6)).min(1.0);
+        }
+        if factor != 1.0 {
+            for (_, variable) in self.net.trainable()? {
+                if let Some(gradient) = gradients.get(&variable) {
+                    let scaled = (gradient * factor)?;
+                    gradients.insert(&variable, scaled);
+                }
+            }
+        }
+        work.optimizer.step(&gradients, rate)?;
+        standing.steps += 1;
+        self.net.recycle(gradients)?;
+        match &mut work.average {
+            Some(average) => average.take(self.net),
+            None => Ok(()),
+        }
+    }
+
+    /// The norm of all gradients together.
+    fn norm(&self, gradients: &GradStore) -> Result<f64> {
+        let mut sum = 0.0;
+        for (_, variable) in self.net.trainable()? {
+            if let Some(gradient) = gradients.get(&variable) {
+                let values: Vec<f32> =
+                    gradient.flatten_all()?.to_dtype(candle_core::DType::F32)?.to_vec1()?;
+                sum += values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>();
+            }
+        }
+        Ok(sum.sqrt())
+    }
+
+    /// Where numbers first stopped being some: in the pictures, in a weight, or on the way.
+    fn cause(&self, input: &Tensor) -> Result<String> {
+        let is_finite = |tensor: &Tensor| -> Result<bool> {
+            let values: Vec<f32> = tensor.flatten_all()?.to_dtype(candle_core::DType::F32)?.to_vec1()?;
+            Ok(values.iter().all(|value| value.is_finite()))
+        };
+        if !is_finite(input)? {
+            return Ok("the batch itself holds values that are no numbers".into());
+        }
+        for (param, tensor) in self.net.tensors() {
+            if !is_finite(tensor)? {
+                return Ok(format!("`{}` was the first tensor that is no longer finite", param.name));
+            }
+        }
+        Ok("all weights are finite, and values grew too large on the way".into())
+    }
+
+    /// Judges the network after an epoch, and says whether it is the best so far.
+    fn close_epoch(&self, work: &Work<'_>, standing: &mut Standing, rate: f64) -> Result<Epoch> {
+        let net = work.average.as_ref().map_or(&*self.net, Average::net);
+        let score = match work.stage.validation {
+            Some(source) => Some(judge(net, source, work.stage.from, self.device)?),
+            None => None,
+        };
+        let epoch = Epoch {
+            stage: work.stage.name.clone(),
+            epoch: standing.place.epoch + 1,
+            loss: standing.losses.0 / standing.losses.1.max(1) as f64,
+            rate,
+            validation_loss: score.as_ref().map(|score| score.loss),
+            validation_top1: score.as_ref().map(Score::accuracy),
+        };
+        let is_better = match standing.best.and_then(|best| standing.history.get(best)) {
+            Some(best) => match (epoch.validation_top1, best.validation_top1) {
+                (Some(ours), Some(theirs)) if ours == theirs => epoch.validation_loss < best.validation_loss,
+                (Some(ours), Some(theirs)) => ours > theirs,
+                _ => true,
+            },
+            None => true,
+        };
+        if is_better {
+            standing.best = Some(standing.history.len());
+        }
+        Ok(epoch)
+    }
+
+    fn write_best(&self, work: &Work<'_>, standing: &Standing) -> Result<()> {
+        let net = work.average.as_ref().map_or(&*self.net, Average::net);
+        let (key, card) = self.card;
+        let mut card = card.clone();
+        card["training"] = json!({
+            "run": self.identity,
+            "epoch": standing.history.last(),
+        });
+        crate::folder::save(&self.folder.best(), net, (key, &card))
+    }
+
+    fn write_checkpoint(&self, work: Option<&Work<'_>>, standing: &Standing) -> Result<()> {
+        let tensors = Tensors {
+            net: checkpoint::tensors(self.net),
+            ema: work
+                .and_then(|work| work.average.as_ref())
+                .map_or_else(BTreeMap::new, |average| checkpoint::tensors(average.net())),
+            optimizer: work.map_or_else(|| Ok(BTreeMap::new()), |work| work.optimizer.state())?,
+        };
+        checkpoint::write(&self.folder.checkpoint(), self.identity, standing, &tensors)
+    }
+}
+
+/// A batch as what a network takes at `from`, a picture or a node's value.
+fn input(net: &Net, from: Option<Node>, batch: &Batch, device: &Device) -> Result<Tensor> {
+    let pictures = crate::evaluate::pictures(batch, device)?;
+    match from.map(|node| net.graph().get(node).output) {
+        Some(Shape::Vector { .. }) => Ok(pictures.flatten_from(1)?),
+        _ => Ok(pictures),
+    }
+}
+
+/// How a network does on a source's first epoch.
+fn judge(net: &Net, source: &dyn Source, from: Option<Node>, device: &Device) -> Result<Score> {
+    let Some(node) = from else { return crate::evaluate(net, source, device) };
+    let main = net.graph().main_output().node;
+    let mut scorer = Scorer::new(net.graph().get(main).output.channels());
+    for batch in source.batches(Place::default(), 1)? {
+        let batch = batch?;
+        let input = input(net, from, &batch, device)?;
+        for answer in net.run(&[(node, &input)], &[main], Mode::Eval)? {
+            scorer.add(&answer.detach(), &batch.labels)?;
+        }
+    }
+    Ok(scorer.score())
+}
+
+/// Whether a stage has not become better for as many epochs as the recipe waits.
+fn is_stale(standing: &Standing, recipe: &Recipe, stage: &str) -> bool {
+    let here = standing.history.iter().rev().take_while(|epoch| epoch.stage == stage).count();
+    let since = standing.history.len() - 1 - standing.best.unwrap_or(0);
+    recipe.patience > 0 && since.min(here) >= recipe.patience
+}
+
+/// Measures an epoch.
+struct Clock {
+    start: Instant,
+    waited: Duration,
+    pictures: usize,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self::start_after(Duration::ZERO)
+    }
+
+    fn start_after(waited: Duration) -> Self {
+        Self { start: Instant::now(), waited, pictures: 0 }
+    }
+
+    fn speed(&self) -> f64 {
+        self.pictures as f64 / self.start.elapsed().as_secs_f64().max(1e-9)
+    }
+
+    fn waiting(&self, waited: Duration) -> f64 {
+        waited.saturating_sub(self.waited).as_secs_f64() / self.start.elapsed().as_secs_f64().max(1e-9)
+    }
+
+    fn line(&self, epoch: &Epoch, waited: Duration) -> Value {
+        let mut line = json!(epoch);
+        line["seconds"] = json!(self.start.elapsed().as_secs_f64());
+        line["pictures_per_s"] = json!(self.speed());
+        line["waiting"] = json!(self.waiting(waited));
+        line
+    }
+}

@@ -1,0 +1,259 @@
+//! A network with weights, which answers.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{D, DType, Device, Tensor};
+use serde_json::Value;
+use zoo_data::Picture;
+use zoo_layers::Net;
+use zoo_weights::LoadReport;
+
+use crate::{
+    Architecture, Error, Options, Prepare, Result,
+    card::{Card, KEY, outputs},
+    model::classifies,
+    stream::Stream,
+};
+
+/// A network with weights, which answers.
+#[derive(Debug)]
+pub struct Network {
+    pub(crate) architecture: &'static Architecture,
+    pub(crate) options: Options,
+    pub(crate) net: Net,
+    pub(crate) prepare: Prepare,
+    pub(crate) device: Device,
+    pub(crate) report: LoadReport,
+    pub(crate) file: PathBuf,
+}
+
+/// What a network says of a picture: the likeliest classes, the first first.
+///
+/// A network with one output tells no classes apart by itself. If two are named for it (the first for a low score,
+/// the second for a high one), their probabilities are the sigmoid's; else there is the score and no class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The likeliest classes.
+    pub top: Vec<Guess>,
+    /// What a network with one output gives, as it gives it.
+    pub score: Option<f32>,
+}
+
+/// A class and how likely it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guess {
+    /// Number of the class, from 0.
+    pub index: usize,
+    /// Its name.
+    pub label: String,
+    /// Between 0 and 1; those of all classes add up to 1.
+    pub probability: f32,
+}
+
+impl Network {
+    /// The network itself.
+    pub fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// The network itself, to freeze parts of it.
+    pub fn net_mut(&mut self) -> &mut Net {
+        &mut self.net
+    }
+
+    /// Which architecture it is.
+    pub fn architecture(&self) -> &'static Architecture {
+        self.architecture
+    }
+
+    /// In what it differs from its architecture.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// What was loaded, and what drawn, by name.
+    pub fn report(&self) -> &LoadReport {
+        &self.report
+    }
+
+    /// The file its weights are from; of weights inside the program, the model's name.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// How it wants its pictures.
+    pub fn prepare(&self) -> &Prepare {
+        &self.prepare
+    }
+
+    /// What a file with these weights says of itself, under the key [`KEY`](Self::KEY): architecture, options, classes
+    /// and preprocessing.
+    ///
+    /// # Errors
+    /// None that are known.
+    pub fn card(&self) -> Result<Value> {
+        let (preprocessing, mut classes) = self.prepare.parts();
+        let mut options = self.options.clone();
+        match options.no_head || !options.at.is_empty() {
+            true => classes.clear(),
+            false => options.num_classes = Some(outputs(self.net.graph())),
+        }
+        let architecture = self.architecture.name.into();
+        let card = Card { architecture, classes, options, preprocessing };
+        card.value().map_err(|source| Error::Card { file: self.file.clone(), source })
+    }
+
+    /// The key of a file's metadata under which its [`card`](Self::card) stands.
+    pub const KEY: &'static str = KEY;
+
+    /// Writes a `.safetensors` file that is a model of its own: [`crate::model`] takes its path.
+    ///
+    /// # Errors
+    /// A place that can't be written to; another ending.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        if path.extension().is_none_or(|ending| ending != "safetensors") {
+            return Err(Error::Ending { file: path.to_path_buf() });
+        }
+        let mut parts = Vec::new();
+        for (param, tensor) in self.net.tensors() {
+            let values =
+                tensor.flatten_all().and_then(|tensor| tensor.to_dtype(DType::F32)?.to_vec1::<f32>());
+            parts.push((param, values.map_err(zoo_layers::Error::from)?));
+        }
+        let tensors: Vec<_> = parts
+            .iter()
+            .map(|(param, values)| (&param.name, zoo_weights::Tensor::from_f32(&param.shape, values)))
+            .collect();
+        Ok(zoo_weights::save(path, &tensors, Some((KEY, &self.card()?)))?)
+    }
+
+    /// The same, if it is for digits, with another mean and deviation of their pixels, of which paper is 0 and ink is 1.
+    #[must_use]
+    pub fn with_digits(mut self, mean: f64, std: f64) -> Self {
+        self.prepare = self.prepare.with_digits(mean, std);
+        self
+    }
+
+    /// The five likeliest classes of one picture.
+    ///
+    /// ```
+    /// let net = zoo::model("lenet5")?.pretrained()?;
+    /// let image = zoo::Picture::open(std::path::Path::new("../../assets/digits/7.png"))?;
+    /// let answer = net.classify(&image)?;
+    /// assert_eq!(answer.top[0].label, "7");
+    /// # Ok::<(), zoo::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A picture without a digit where one is wanted; [`Error::NotAClassifier`] of a network that answers for every
+    /// pixel.
+    pub fn classify(&self, picture: &Picture) -> Result<Answer> {
+        classifies(self.net.graph(), &self.options)?;
+        let picture = self.prepare.picture(picture, "the picture")?;
+        let mut answers = self.answers(&picture, 5)?;
+        Ok(answers.remove(0))
+    }
+
+    /// The `top` likeliest classes of each picture of a prepared batch (n, c, h, w).
+    ///
+    /// # Errors
+    /// A batch that does not fit the network; [`Error::NotAClassifier`] of a network that answers for every pixel.
+    pub fn answers(&self, pictures: &Tensor, top: usize) -> Result<Vec<Answer>> {
+        let logits = self.logits(pictures)?;
+        let single = logits.dims().last() == Some(&1);
+        // The softmax of a single number is 1, whatever the number.
+        let values = if single { Ok(logits) } else { candle_nn::ops::softmax(&logits, D::Minus1) };
+        let values = values.and_then(|values| values.to_vec2::<f32>()).map_err(zoo_layers::Error::from)?;
+        let answer = |row: Vec<f32>| match row.as_slice() {
+            [score] if single => Answer { top: self.ranked(&self.sides(*score), top), score: Some(*score) },
+            probabilities => Answer { top: self.ranked(probabilities, top), score: None },
+        };
+        Ok(values.into_iter().map(answer).collect())
+    }
+
+    /// What it gives for each picture of a prepared batch, one number for each class, before any softmax.
+    ///
+    /// # Errors
+    /// As [`Network::answers`].
+    pub fn logits(&self, pictures: &Tensor) -> Result<Tensor> {
+        classifies(self.net.graph(), &self.options)?;
+        let pictures = pictures.to_device(&self.device).map_err(zoo_layers::Error::from)?;
+        let logits = self.net.answer(&pictures)?;
+        check_numbers(&logits, self.net.graph().name(), "answers")?;
+        match logits.rank() {
+            // Dense layers as convolutions: one vector for each place.
+            4 => Ok(logits
+                .flatten_from(2)
+                .and_then(|places| places.mean(2))
+                .map_err(zoo_layers::Error::from)?),
+            _ => Ok(logits),
+        }
+    }
+
+    /// The likeliest classes of many pictures, in order, while later ones are being read on other threads: `read` makes a
+    /// prepared picture (1, c, h, w) of an input, and where it can't, its error takes the answer's place. However many
+    /// inputs there are, few are in memory, and none waits for company while nothing else is ready.
+    ///
+    /// ```
+    /// use zoo::{Picture, Prepare};
+    ///
+    /// let net = zoo::model("lenet5")?.pretrained()?;
+    /// let digits = (0..10).map(|digit| format!("../../assets/digits/{digit}.png"));
+    /// let read = |path: &String, prepare: &Prepare| prepare.picture(&Picture::open(path.as_ref())?, path);
+    /// for next in net.stream(digits, read).top(1) {
+    ///     let (path, answer) = next?;
+    ///     assert!(path.contains(&format!("/{}.png", answer?.top[0].label)));
+    /// }
+    /// # Ok::<(), zoo::Error>(())
+    /// ```
+    pub fn stream<T, E, I, F>(&self, inputs: I, read: F) -> Stream<'_, T, E>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        I: Iterator<Item = T> + Send + 'static,
+        F: Fn(&T, &Prepare) -> Result<Tensor, E> + Send + Sync + 'static,
+    {
+        Stream::new(self, inputs, read)
+    }
+
+    /// The probabilities of the two classes between which a single output decides; none if it isn't known to.
+    fn sides(&self, score: f32) -> Vec<f32> {
+        let sigmoid = |score: f32| 1.0 / (1.0 + (-score).exp());
+        if self.prepare.is_binary() { vec![sigmoid(-score), sigmoid(score)] } else { Vec::new() }
+    }
+
+    /// The likeliest classes with their names. Of equal ones the first class comes first.
+    fn ranked(&self, probabilities: &[f32], top: usize) -> Vec<Guess> {
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
+        let guess =
+            |index| Guess { index, label: self.prepare.class(index), probability: probabilities[index] };
+        order.into_iter().take(top).map(guess).collect()
+    }
+}
+
+/// Probabilities of logits `(n, classes)`.
+///
+/// # Errors
+/// candle's.
+pub fn softmax(logits: &Tensor) -> Result<Tensor> {
+    Ok(candle_nn::ops::softmax(logits, D::Minus1).map_err(zoo_layers::Error::from)?)
+}
+
+/// That a network's answers are numbers.
+///
+/// # Errors
+/// [`Error::NoNumbers`] for those that are not, and for infinite ones.
+pub fn check_numbers(answers: &Tensor, model: &str, what: &str) -> Result<()> {
+    // A value that is no number makes the sum none, and so do infinite ones times zero.
+    let sum = (answers * 0.0).and_then(|zeros| zeros.sum_all()).and_then(|sum| sum.to_dtype(DType::F32));
+    match sum.and_then(|sum| sum.to_scalar::<f32>()).map_err(zoo_layers::Error::from)? == 0.0 {
+        true => Ok(()),
+        false => Err(Error::NoNumbers { model: model.into(), what: what.into() }),
+    }
+}

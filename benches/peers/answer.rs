@@ -20,6 +20,6 @@ impl Answer {
 
     /// The main output, row by row.
     pub(crate) fn run(&self) -> Result<Vec<f32>> {
-        Ok(self.network.net().answer(&self.pictures)?.flatten_all()?.to_vec1()?)
+        Ok(self.network.output(&self.pictures)?.flatten_all()?.to_vec1()?)
     }
 }

@@ -247,4 +247,17 @@ pub enum Error {
     /// A graph that can't be built, loaded or run.
     #[error(transparent)]
     Layers(#[from] zoo_layers::Error),
+    /// A network that can't be compiled for a CPU.
+    #[error(transparent)]
+    Engine(zoo_engine::Error),
+}
+
+/// What a plan refuses is the same whoever runs it.
+impl From<zoo_engine::Error> for Error {
+    fn from(error: zoo_engine::Error) -> Self {
+        match error {
+            zoo_engine::Error::Plan(error) => Self::Layers(error),
+            other => Self::Engine(other),
+        }
+    }
 }

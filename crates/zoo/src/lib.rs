@@ -79,6 +79,7 @@
 
 mod adapt;
 mod build;
+mod answering;
 mod builtin;
 mod card;
 mod convert;

@@ -12,6 +12,7 @@ use zoo_weights::{Event, TensorFile};
 use crate::{
     Architecture, Error, Network, Options, Prepare, Published, Result,
     adapt::Adapted,
+    answering::Engines,
     builtin,
     card::{Card, names_fit, outputs},
     fitting::fit,
@@ -397,7 +398,8 @@ impl Model {
         file: PathBuf,
     ) -> Network {
         let device = self.device.clone();
-        Network { architecture: self.architecture, options, net, prepare, device, report, file }
+        let engines = Engines::default();
+        Network { architecture: self.architecture, options, net, prepare, device, report, file, engines }
     }
 }
 

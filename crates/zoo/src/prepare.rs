@@ -188,11 +188,6 @@ impl Prepare {
         (self.how.clone(), self.classes.clone())
     }
 
-    /// The name of each class.
-    pub fn classes(&self) -> &[String] {
-        &self.classes
-    }
-
     /// What is done to a picture, as a file's card has it. For pictures of another size than the network's own they are
     /// neither scaled nor cropped.
     ///

@@ -17,9 +17,8 @@ use zoo_weights::Destination;
 
 use crate::{
     failure::OrWrongCall,
-    output,
+    options, output,
     running::{RunArguments, writable, written},
-    shaping,
     triton::Place as Triton,
 };
 
@@ -104,7 +103,7 @@ impl FromStr for Picture {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        shaping::parse_input(text).map(Self).map_err(|error| format!("{error}, or `free`"))
+        options::parse_input(text).map(Self).map_err(|error| format!("{error}, or `free`"))
     }
 }
 
@@ -113,7 +112,7 @@ impl Arguments {
         let model = self.run.model(&self.model)?;
         self.check_places(&model).or_wrong_call()?;
         // What can't be written is told before weights are fetched.
-        let unloaded = self.shaped(&self.part(model.graph())?).or_wrong_call()?;
+        let unloaded = self.shaped(&self.part(&model.graph()?)?).or_wrong_call()?;
         let triton = self.triton.as_ref().map(|folder| Triton::new(folder, model.architecture().name));
         let to = match (&self.to, &triton) {
             (_, Some(triton)) => triton.model(),
@@ -125,10 +124,8 @@ impl Arguments {
             triton.make().with_context(|| format!("the folder of {} can't be made", shown(&to)))?;
         }
         let destination = writable(&to)?;
-        let network = match self.at.is_empty() {
-            true => self.run.load(&model)?,
-            false => self.run.load_cut(&model, &model.cut(&self.at).or_wrong_call()?)?,
-        };
+        let model = if self.at.is_empty() { model } else { model.at(&self.at) };
+        let network = self.run.load(&model)?;
         // A file may tell of other classes or channels than the architecture's.
         let graph = self.shaped(network.net().graph()).or_wrong_call()?;
         let (Destination::File(place) | Destination::Stream(place)) = &destination;
@@ -147,7 +144,7 @@ impl Arguments {
             if self.at[..i].contains(name) {
                 return Err(anyhow!("`--at {name}` is given twice"));
             }
-            shaping::known(model.graph(), name)?;
+            options::known(&model.graph()?, name)?;
         }
         Ok(())
     }

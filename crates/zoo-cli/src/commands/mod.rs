@@ -1,10 +1,11 @@
 //! One file for each command.
 
+pub(crate) mod bench;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod convert;
-pub(crate) mod export;
 pub(crate) mod eval;
+pub(crate) mod export;
 pub(crate) mod features;
 pub(crate) mod fetch;
 pub(crate) mod finetune;

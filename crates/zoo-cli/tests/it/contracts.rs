@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::{failed, json, printed, zoo};
+use crate::{failed, json, printed, refused, zoo};
 
 #[test]
 fn summary_of_resnet50_has_the_published_figures() {
@@ -26,6 +26,29 @@ fn summary_of_resnet50_has_the_published_figures() {
         json(&["summary", "resnet50", "--depth", "1", "--format", "json"])["layers"],
         summary["layers"]
     );
+}
+
+#[test]
+fn bench_measures_what_it_says() {
+    let call = ["bench", "lenet5", "--batch", "1,3", "--seconds", "0", "--threads", "1", "--format", "json"];
+    let entries = json(&call);
+    let entries = entries.as_array().unwrap();
+    assert_eq!(entries.iter().map(|entry| &entry["batch"]).collect::<Vec<_>>(), [&json!(1), &json!(3)]);
+    for entry in entries {
+        assert_eq!((&entry["model"], &entry["threads"]), (&json!("lenet5"), &json!(1)));
+        let number = |key: &str| entry[key].as_f64().unwrap();
+        assert!(number("median_ms") > 0.0 && number("median_ms") <= number("p90_ms"));
+        assert!(number("p90_ms") <= number("p99_ms") && number("images_per_s") > 0.0);
+        assert!(number("gflops") > 0.0 && number("peak_share") > 0.0 && number("arena_bytes") > 0.0);
+        assert!(entry["simd"].is_string() && entry.get("layers").is_none());
+    }
+    let layers = json(&[&call[..], &["--layers"]].concat())[0]["layers"].clone();
+    let layers = layers.as_array().unwrap();
+    assert_eq!(layers[0]["name"], "conv1");
+    assert!(layers.iter().all(|layer| layer["method"].is_string() && layer["ms"].is_number()));
+    refused(&["bench", "alexnet", "--input", "3x8x8"], 2, &["features.2", "3x8x8"]);
+    refused(&["bench", "lenet5", "--batch", "0"], 2, &["--batch"]);
+    refused(&["bench", "lenet5", "--seconds", "-1"], 2, &["seconds"]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{weights::Bench, zoo};
 #[test]
 fn weights_are_in_memory_once() {
     let bench = Bench::new();
-    let net = zoo::model("alexnet").unwrap().graph().init(7).unwrap();
+    let net = zoo::model("alexnet").unwrap().graph().unwrap().init(7).unwrap();
     let values: Vec<(&String, &Vec<usize>, Vec<f32>)> = net
         .tensors()
         .map(|(param, tensor)| (&param.name, &param.shape, tensor.flatten_all().unwrap().to_vec1().unwrap()))

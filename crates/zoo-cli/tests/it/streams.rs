@@ -371,6 +371,7 @@ fn the_manual_and_the_completions_know_every_command() {
         "train",
         "finetune",
         "eval",
+        "bench",
         "convert",
         "export",
         "fetch",

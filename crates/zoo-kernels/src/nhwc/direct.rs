@@ -65,14 +65,35 @@ fn merged(spec: &Conv2d, lanes: usize) -> usize {
     (1..=spec.groups).find(|&m| spec.groups % m == 0 && m * each >= lanes).unwrap_or(spec.groups)
 }
 
+/// Packs a panel: for each tap and input channel a row of output channels.
+fn pack(spec: &Conv2d, panel: &Panel, seen: usize, weight: &[f32], fold: Fold<'_>, packed: &mut [f32]) {
+    /// Input channels at a time: as many of all the panel's weights stay in the cache for all taps.
+    const TOGETHER: usize = 16;
+    let [_, depth, kh, kw] = spec.weight_shape();
+    let (taps, width) = (kh * kw, packed.len() / (kh * kw * seen));
+    let each = spec.out_channels / spec.groups;
+    for start in (0..depth).step_by(TOGETHER) {
+        for tap in 0..taps {
+            for c in start..depth.min(start + TOGETHER) {
+                for i in 0..panel.channels {
+                    let out = panel.channel + i;
+                    // The first input channel that this output channel sees, of those that its panel does.
+                    let first = out / each * depth - panel.input;
+                    packed[(tap * seen + first + c) * width + i] =
+                        weight[(out * depth + c) * taps + tap] * fold.scale(out);
+                }
+            }
+        }
+    }
+}
+
 impl Direct {
     pub(super) fn new(spec: &Conv2d, weight: &[f32], fold: Fold<'_>, isa: Isa) -> Self {
         let lanes = isa.lanes::<f32>();
         let merged = merged(spec, lanes);
         let (seen, outs) =
             (merged * spec.in_channels / spec.groups, merged * spec.out_channels / spec.groups);
-        let [_, depth, kh, kw] = spec.weight_shape();
-        let taps = kh * kw;
+        let taps = spec.kernel_size[0] * spec.kernel_size[1];
         let vectors = outs.div_ceil(lanes);
         let count = vectors.div_ceil(tile::most_vectors(isa));
         let mut panels = Vec::new();
@@ -95,23 +116,19 @@ impl Direct {
         }
         let mut weights = Aligned::zeroed(weights_len);
         let mut bias = Aligned::zeroed(bias_len);
-        let out_each = spec.out_channels / spec.groups;
         for panel in &panels {
-            let width = panel.vectors * lanes;
             for i in 0..panel.channels {
-                let out = panel.channel + i;
-                bias[panel.bias + i] = fold.shift(out);
-                let scale = fold.scale(out);
-                // The first input channel that this output channel sees, of those that its panel does.
-                let first = out / out_each * depth - panel.input;
-                for c in 0..depth {
-                    for tap in 0..taps {
-                        let to = panel.weights + (tap * seen + first + c) * width + i;
-                        weights[to] = weight[(out * depth + c) * taps + tap] * scale;
-                    }
-                }
+                bias[panel.bias + i] = fold.shift(panel.channel + i);
             }
         }
+        let shared = Shared::new(&mut weights);
+        tasks(panels.len(), weight.len(), |i| {
+            let panel = &panels[i];
+            let len = taps * seen * panel.vectors * lanes;
+            // SAFETY: each panel's numbers lie behind the last one's.
+            let packed = unsafe { shared.slice(panel.weights, len) };
+            pack(spec, panel, seen, weight, fold, packed);
+        });
         let widest = panels.iter().map(|panel| panel.vectors).max().unwrap_or(1);
         let rows = tile::most_rows(isa, widest);
         let zeros = vec![0.0; seen.max(spec.in_channels)];

@@ -263,10 +263,11 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
             return Err(self.broken(layer, "it lacks a parameter"));
         };
         let (node, name) = (|| layer.name.clone(), || param.name.clone());
-        let values = self
-            .weights
-            .values(param)
-            .map_err(|reason| Error::Weights { node: node(), name: name(), reason })?;
+        let values = self.weights.values(param).map_err(|reason| Error::Weights {
+            node: node(),
+            name: name(),
+            reason,
+        })?;
         if values.len() != param.elements() {
             let (got, want) = (values.len(), param.shape.clone());
             return Err(Error::Length { node: node(), name: name(), got, want });
@@ -338,7 +339,11 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
     }
 
     /// An activation as what stands in every tile and what comes behind.
-    fn split(&self, layer: &Layer, activation: Option<zoo_layers::Activation>) -> Result<(Activation, Activation)> {
+    fn split(
+        &self,
+        layer: &Layer,
+        activation: Option<zoo_layers::Activation>,
+    ) -> Result<(Activation, Activation)> {
         let Some(activation) = activation else { return Ok((Activation::Identity, Activation::Identity)) };
         match activation.in_kernels() {
             Some(late @ (Activation::Sigmoid | Activation::Tanh)) => Ok((Activation::Identity, late)),
@@ -446,7 +451,10 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
                 let copy = self.cells.add(shape, false, self.now());
                 self.cells.cells[copy].inside = Some((out, channel));
                 let (affine, factor, addend, activation) = (None, None, None, Activation::Identity);
-                self.push(layer, Work::Pointwise { affine, factor, addend, activation, input: *part, out: copy });
+                self.push(
+                    layer,
+                    Work::Pointwise { affine, factor, addend, activation, input: *part, out: copy },
+                );
             }
             channel += channels;
         }
@@ -494,9 +502,8 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         self.cells.place();
         let cells = self.cells;
         let steps = self.drafts.into_iter();
-        let steps = steps
-            .map(|Draft { node, macs, work }| Step { node, macs, work: work.placed(&cells) })
-            .collect();
+        let steps =
+            steps.map(|Draft { node, macs, work }| Step { node, macs, work: work.placed(&cells) }).collect();
         Ok(Program { steps, cells, picture: self.picture, results })
     }
 }

@@ -159,7 +159,11 @@ impl Engine {
 
     /// What it does, in order.
     pub fn steps(&self) -> impl Iterator<Item = StepInfo<'_>> {
-        self.steps.iter().map(|step| StepInfo { node: &step.node, method: step.work.method(), macs: step.macs })
+        self.steps.iter().map(|step| StepInfo {
+            node: &step.node,
+            method: step.work.method(),
+            macs: step.macs,
+        })
     }
 
     /// The results for one or several pictures `(n, c, h, w)`, row by row, at most as many as it was compiled for: a dense
@@ -214,7 +218,8 @@ impl Engine {
                 Place::Arena(mut map) => {
                     map.shape[0] = count;
                     let mut planes = vec![0.0; len];
-                    nhwc::to_planes(&memory.arena, map, &mut planes).map_err(|source| kernel("output", source))?;
+                    nhwc::to_planes(&memory.arena, map, &mut planes)
+                        .map_err(|source| kernel("output", source))?;
                     planes
                 }
             });

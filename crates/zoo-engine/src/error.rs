@@ -21,7 +21,9 @@ pub enum Error {
         reason: String,
     },
     /// A tensor of another size than the graph's parameter.
-    #[error("`{node}`: its weights `{name}` have {got} values where {want:?} are wanted; give those of this network")]
+    #[error(
+        "`{node}`: its weights `{name}` have {got} values where {want:?} are wanted; give those of this network"
+    )]
     Length {
         /// The node.
         node: String,
@@ -81,7 +83,9 @@ pub enum Error {
         available: usize,
     },
     /// An input of another size than was compiled for.
-    #[error("`{model}` was compiled for up to {pictures} pictures of {picture:?}, got {got} values for {asked}")]
+    #[error(
+        "`{model}` was compiled for up to {pictures} pictures of {picture:?}, got {got} values for {asked}"
+    )]
     Input {
         /// The network.
         model: String,

@@ -113,8 +113,7 @@ impl Cells {
     /// Each into the first of the planes that is free.
     fn place_planes(&mut self) {
         let mut busy: Vec<usize> = Vec::new();
-        let mut order: Vec<CellId> =
-            (0..self.cells.len()).filter(|cell| self.cells[*cell].planes).collect();
+        let mut order: Vec<CellId> = (0..self.cells.len()).filter(|cell| self.cells[*cell].planes).collect();
         order.sort_by_key(|cell| self.cells[*cell].born);
         for cell in order {
             let (born, last, len) = (self.cells[cell].born, self.cells[cell].last, self.cells[cell].len());

@@ -76,13 +76,9 @@ impl Work<CellId> {
         let map = |cell: CellId| cells.map(cell);
         let plane = |cell: CellId| cells.cells[cell].start;
         match self {
-            Self::Conv { conv, input, out, residual, activation } => Work::Conv {
-                conv,
-                input: map(input),
-                out: map(out),
-                residual: residual.map(map),
-                activation,
-            },
+            Self::Conv { conv, input, out, residual, activation } => {
+                Work::Conv { conv, input: map(input), out: map(out), residual: residual.map(map), activation }
+            }
             Self::Pool { pool, is_max, input, out } => {
                 Work::Pool { pool, is_max, input: map(input), out: map(out) }
             }
@@ -114,8 +110,15 @@ impl Work<CellId> {
 #[derive(Debug)]
 pub(crate) enum PlaneArg {
     /// Which of the planes, and its shape; whether it is a map and no vector.
-    Value { plane: usize, shape: [usize; 4], is_map: bool },
-    Param { values: Vec<f32>, shape: Vec<usize> },
+    Value {
+        plane: usize,
+        shape: [usize; 4],
+        is_map: bool,
+    },
+    Param {
+        values: Vec<f32>,
+        shape: Vec<usize>,
+    },
 }
 
 /// What a step works in.

@@ -15,7 +15,9 @@ pub trait Weights {
 
 impl<S: std::hash::BuildHasher> Weights for HashMap<String, Vec<f32>, S> {
     fn values(&self, param: &Param) -> Result<Cow<'_, [f32]>, String> {
-        self.get(&param.name).map(|values| Cow::Borrowed(values.as_slice())).ok_or_else(|| "it is missing".into())
+        self.get(&param.name)
+            .map(|values| Cow::Borrowed(values.as_slice()))
+            .ok_or_else(|| "it is missing".into())
     }
 }
 

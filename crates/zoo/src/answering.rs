@@ -79,7 +79,8 @@ impl Network {
     pub fn outputs(&self, pictures: &Tensor) -> Result<Outputs> {
         let net = &self.net;
         let (dims, is_single) = (pictures.dims(), pictures.dtype() == DType::F32);
-        if let (true, true, &[n, c, h, w]) = (self.device.is_cpu(), is_single && pictures.device().is_cpu(), dims)
+        if let (true, true, &[n, c, h, w]) =
+            (self.device.is_cpu(), is_single && pictures.device().is_cpu(), dims)
             && dims.iter().all(|side| *side > 0)
             && let Some(engine) = self.engines.get(net, [n, c, h, w])?
         {
@@ -103,8 +104,8 @@ impl Network {
     pub fn output(&self, pictures: &Tensor) -> Result<Tensor> {
         let name = &self.net.graph().main_output().name;
         let mut outputs = self.outputs(pictures)?;
-        outputs.remove(name).ok_or_else(|| {
-            zoo_layers::Error::NoOutput { graph: self.net.graph().name().into() }.into()
-        })
+        outputs
+            .remove(name)
+            .ok_or_else(|| zoo_layers::Error::NoOutput { graph: self.net.graph().name().into() }.into())
     }
 }

@@ -78,8 +78,8 @@
 //! ```
 
 mod adapt;
-mod build;
 mod answering;
+mod build;
 mod builtin;
 mod card;
 mod convert;

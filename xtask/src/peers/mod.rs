@@ -4,8 +4,8 @@
 //! This one starts them in turns and compares what they report.
 
 mod contestant;
-mod infer;
 mod data;
+mod infer;
 mod quiet;
 mod report;
 mod simd;

@@ -27,8 +27,10 @@ const FEWEST: usize = 5;
 /// how it is computed and what it takes. Winograd's convolutions need fewer products than are counted, so that their
 /// share may exceed 100 %.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  zoo bench resnet50 mobilenet_v2\n  zoo bench resnet50 --batch 1,8,32 --threads 2\n  \
-                        zoo bench xception --layers\n  ZOO_SIMD=avx2 zoo bench vgg16 --exact --format json")]
+#[command(
+    after_help = "Examples:\n  zoo bench resnet50 mobilenet_v2\n  zoo bench resnet50 --batch 1,8,32 --threads 2\n  \
+                        zoo bench xception --layers\n  ZOO_SIMD=avx2 zoo bench vgg16 --exact --format json"
+)]
 pub(crate) struct Arguments {
     /// Names of architectures, or .safetensors files that name their own
     #[arg(required = true, value_name = "MODEL")]
@@ -91,12 +93,15 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
         let device = self.machine.settle()?;
         if !device.is_cpu() {
-            return Err(anyhow::anyhow!("`zoo bench` measures the compiled network, which runs on a CPU; leave --device out"))
-                .or_wrong_call();
+            return Err(anyhow::anyhow!(
+                "`zoo bench` measures the compiled network, which runs on a CPU; leave --device out"
+            ))
+            .or_wrong_call();
         }
         let mut graphs = Vec::new();
         for name in &self.models {
-            let model = self.options.asked(running::model(name)?).with_context(|| name.clone()).or_wrong_call()?;
+            let model =
+                self.options.asked(running::model(name)?).with_context(|| name.clone()).or_wrong_call()?;
             graphs.push(model.graph().with_context(|| name.clone()).or_wrong_call()?);
         }
         let bar = output::bar((graphs.len() * self.batch.len()) as u64, "networks measured");
@@ -145,7 +150,14 @@ impl Arguments {
                 let seconds = percentile(&mut times, 50);
                 let gflops = gflops(step.macs, seconds);
                 let (name, method) = (step.node.to_string(), step.method);
-                Layer { name, method, ms: seconds * 1e3, share: seconds / median, gflops, peak_share: gflops / peak }
+                Layer {
+                    name,
+                    method,
+                    ms: seconds * 1e3,
+                    share: seconds / median,
+                    gflops,
+                    peak_share: gflops / peak,
+                }
             });
             steps.collect()
         });

@@ -8,8 +8,8 @@ mod compare;
 mod contracts;
 mod export;
 mod files;
-mod memory;
 mod learning;
+mod memory;
 #[path = "../../../zoo-weights/tests/it/server.rs"]
 #[expect(dead_code, reason = "most of what a server can do wrong is tested where the server is from")]
 mod server;

@@ -108,8 +108,12 @@ impl Conv {
         let isa = Isa::current();
         let packed = match method {
             Method::Direct => Packed::Direct(Direct::new(spec, weight, fold, isa)),
-            Method::Winograd if winograd::fits(spec) => Packed::Winograd(Winograd::new(spec, weight, fold, isa)),
-            Method::Depthwise if spec.is_depthwise() => Packed::Depthwise(Depthwise::new(spec, weight, fold, isa)),
+            Method::Winograd if winograd::fits(spec) => {
+                Packed::Winograd(Winograd::new(spec, weight, fold, isa))
+            }
+            Method::Depthwise if spec.is_depthwise() => {
+                Packed::Depthwise(Depthwise::new(spec, weight, fold, isa))
+            }
             Method::Winograd | Method::Depthwise => {
                 return Err(KernelError::Value {
                     op: OP,

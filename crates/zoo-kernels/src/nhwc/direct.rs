@@ -226,7 +226,9 @@ impl Job<'_> {
             let tile = part(pixels.len(), tiles, i);
             let (start, rows) = (tile.start * self.count, tile.len());
             for (r, pixel) in tile.enumerate() {
-                self.segments(first + pixel, |segment, address| segments[start + segment * rows + r] = address);
+                self.segments(first + pixel, |segment, address| {
+                    segments[start + segment * rows + r] = address
+                });
             }
         }
         let place = |map: &Map, pixel: usize| self.arena.get().wrapping_add(place(map, pixel));

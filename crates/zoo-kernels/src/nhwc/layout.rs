@@ -21,7 +21,8 @@ pub fn from_planes(planes: &[f32], arena: &mut [f32], map: Map) -> Result<()> {
         let (n, y) = (task / down, task % down);
         // SAFETY: rows, those of the halo among them, lie in the arena and don't overlap.
         let row = unsafe {
-            let start = map.start + n * map.picture + y * map.row - halo.top * map.row - halo.left * map.pixel;
+            let start =
+                map.start + n * map.picture + y * map.row - halo.top * map.row - halo.left * map.pixel;
             arena.slice(start, (w + halo.left + halo.right - 1) * map.pixel + c)
         };
         let zero = |pixels: &mut [f32]| {

@@ -119,7 +119,8 @@ impl Map {
     /// First and last place, the halo's zeros included.
     fn span(&self) -> Option<(usize, usize)> {
         let [n, c, h, w] = self.shape;
-        let before = self.halo.top.checked_mul(self.row)?.checked_add(self.halo.left.checked_mul(self.pixel)?)?;
+        let before =
+            self.halo.top.checked_mul(self.row)?.checked_add(self.halo.left.checked_mul(self.pixel)?)?;
         let steps = |count: usize, step: usize| (count - 1).checked_mul(step);
         let last = self
             .start

@@ -8,9 +8,9 @@
 
 use crate::activation::Activation;
 use crate::epilogue::finish;
+use crate::isa::{Isa, Kernel};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{on_avx2, on_avx512};
-use crate::isa::{Isa, Kernel};
 use crate::simd::Lanes;
 
 /// A tile's sums, and what follows them.

@@ -81,7 +81,8 @@ pub(super) fn pays(spec: &Conv2d, output: Shape, isa: Isa) -> bool {
     let tiles = pictures * tiles(spec, output) as f64;
     let threads = rayon::current_num_threads() as f64;
     let read = |numbers: f64| numbers * 4.0 / MEMORY;
-    let direct = (pictures * (oh * ow) as f64 * 9.0 * c * vectors_out / each_cycle / threads).max(read(9.0 * c * k));
+    let direct =
+        (pictures * (oh * ow) as f64 * 9.0 * c * vectors_out / each_cycle / threads).max(read(9.0 * c * k));
     let products = tiles * 36.0 * c * vectors_out / each_cycle;
     let transforms = tiles * (vectors_in + vectors_out) * TRANSFORM / each_cycle;
     let winograd = ((products + transforms) / threads).max(read(36.0 * c * k));
@@ -409,11 +410,7 @@ impl Kernel<f32> for Transform<'_> {
             for j in 0..3 {
                 // SAFETY: a vector has at most `MOST` numbers.
                 let column = unsafe {
-                    [
-                        S::load(taps[j].as_ptr()),
-                        S::load(taps[3 + j].as_ptr()),
-                        S::load(taps[6 + j].as_ptr()),
-                    ]
+                    [S::load(taps[j].as_ptr()), S::load(taps[3 + j].as_ptr()), S::load(taps[6 + j].as_ptr())]
                 };
                 for (row, x) in half.iter_mut().zip(Weight::line(column)) {
                     row[j] = x;

@@ -5,9 +5,9 @@ mod max;
 mod spec;
 
 pub use average::{adaptive_average_backward, adaptive_average_forward, average_backward, average_forward};
+pub(crate) use max::larger;
 pub use max::{max_backward, max_forward};
 pub use spec::Pool2d;
-pub(crate) use max::larger;
 pub(crate) use spec::{Window, adaptive_windows, windows};
 
 use crate::error::{Result, Shape, check_len};

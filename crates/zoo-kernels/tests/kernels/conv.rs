@@ -6,7 +6,11 @@ use zoo_kernels::conv::{self, Conv2d, Method, Padding, Pass, Prepared};
 use zoo_kernels::{Activation, Element, Epilogue, Isa, KernelError, Shape, with_isa};
 
 /// Calls `visit(input index, weight index, output index)` for every product of the convolution.
-pub(crate) fn for_each_product(spec: &Conv2d, [n, c, h, w]: Shape, mut visit: impl FnMut(usize, usize, usize)) {
+pub(crate) fn for_each_product(
+    spec: &Conv2d,
+    [n, c, h, w]: Shape,
+    mut visit: impl FnMut(usize, usize, usize),
+) {
     let [_, o, oh, ow] = spec.output_shape([n, c, h, w]).unwrap();
     let ([kh, kw], (cg, og)) = (spec.kernel_size, (c / spec.groups, o / spec.groups));
     for (picture, out) in (0..n).flat_map(|p| (0..o).map(move |m| (p, m))) {

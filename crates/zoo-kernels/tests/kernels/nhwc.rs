@@ -5,8 +5,8 @@ use crate::conv::for_each_product;
 use proptest::prelude::*;
 use zoo_kernels::conv::{Conv2d, Padding};
 use zoo_kernels::nhwc::{
-    Arena, Conv, Fold, Halo, Map, Method, Pointwise, Tail, average_pool, from_planes, global_average, max_pool,
-    pointwise, to_planes,
+    Arena, Conv, Fold, Halo, Map, Method, Pointwise, Tail, average_pool, from_planes, global_average,
+    max_pool, pointwise, to_planes,
 };
 use zoo_kernels::pool::{self, Pool2d};
 use zoo_kernels::{Activation, Shape, with_isa};
@@ -293,7 +293,8 @@ fn maps_that_overlap_or_differ_are_refused() {
     assert!(over.to_string().contains("apart"), "{over}");
     let beyond = conv.run(&mut arena, input, Map::dense(980, [1, 4, 5, 5]), tail).unwrap_err();
     assert!(beyond.to_string().contains("arena of 1000"), "{beyond}");
-    let other = conv.run(&mut arena, Map::dense(0, [1, 3, 6, 5]), Map::dense(100, [1, 4, 5, 5]), tail).unwrap_err();
+    let other =
+        conv.run(&mut arena, Map::dense(0, [1, 3, 6, 5]), Map::dense(100, [1, 4, 5, 5]), tail).unwrap_err();
     assert!(other.to_string().contains("[1, 3, 6, 5]"), "{other}");
     let late = Tail { activation: Activation::Sigmoid, ..tail };
     assert!(conv.run(&mut arena, input, Map::dense(100, [1, 4, 5, 5]), late).is_err());

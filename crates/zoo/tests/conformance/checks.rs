@@ -155,7 +155,11 @@ pub(crate) fn the_engine_agrees(net: &Net) {
             assert_eq!(got.len(), want.len(), "{}", output.name);
             let largest = want.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
             let error = got.iter().zip(&want).fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
-            assert!(largest > 0.0 && error <= tolerance * largest, "{}: off by {error} of {largest}", output.name);
+            assert!(
+                largest > 0.0 && error <= tolerance * largest,
+                "{}: off by {error} of {largest}",
+                output.name
+            );
             assert!(alone.iter().zip(got).all(|(a, b)| a.to_bits() == b.to_bits()), "{}: alone", output.name);
         }
     }

@@ -2,24 +2,28 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use candle_core::Tensor;
-use zoo::Network;
+use zoo_engine::Engine;
 
-/// A network with its input.
+/// A compiled network with its input.
 pub(crate) struct Answer {
-    network: Network,
-    pictures: Tensor,
+    engine: Engine,
+    pictures: Vec<f32>,
 }
 
 impl Answer {
     /// Loads the weights of a file, and makes ready for pictures of this shape.
     pub(crate) fn load(network: &str, weights: &Path, pictures: &Tensor) -> Result<Self> {
-        Ok(Self { network: zoo::model(network)?.weights(weights)?, pictures: pictures.clone() })
+        let &[n, c, h, w] = pictures.dims() else {
+            bail!("pictures are (n, c, h, w), got {:?}", pictures.dims())
+        };
+        let engine = zoo::model(network)?.weights(weights)?.engine([n, c, h, w])?;
+        Ok(Self { engine, pictures: pictures.flatten_all()?.to_vec1()? })
     }
 
     /// The main output, row by row.
     pub(crate) fn run(&self) -> Result<Vec<f32>> {
-        Ok(self.network.output(&self.pictures)?.flatten_all()?.to_vec1()?)
+        Ok(self.engine.run(&self.pictures)?.swap_remove(0))
     }
 }

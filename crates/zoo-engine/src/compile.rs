@@ -230,28 +230,8 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
     /// Adds a step, and marks what it uses.
     fn push(&mut self, layer: &Layer, work: Work<CellId>) {
         let now = self.now();
-        let mut used = |cell: CellId| self.cells.used(cell, now);
-        match &work {
-            Work::Conv { input, out, residual, .. } => {
-                [Some(*input), Some(*out), *residual].into_iter().flatten().for_each(&mut used);
-            }
-            Work::Pool { input, out, .. } | Work::Average { input, out } => {
-                [*input, *out].into_iter().for_each(&mut used);
-            }
-            Work::Pointwise { input, out, factor, addend, .. } => {
-                [Some(*input), Some(*out), *factor, *addend].into_iter().flatten().for_each(&mut used);
-            }
-            Work::ToPlanes { input, out } | Work::FromPlanes { input, out } => {
-                [*input, *out].into_iter().for_each(&mut used);
-            }
-            Work::Planes(work) => {
-                used(work.out);
-                for arg in &work.args {
-                    if let PlaneArg::Value { plane, .. } = arg {
-                        used(*plane);
-                    }
-                }
-            }
+        for cell in work.cells() {
+            self.cells.used(cell, now);
         }
         self.drafts.push(Draft { node: layer.name.clone(), macs: 0, work });
     }

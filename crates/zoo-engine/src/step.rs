@@ -71,6 +71,27 @@ pub(crate) struct OnPlanes {
 }
 
 impl Work<CellId> {
+    /// What it reads and writes.
+    pub(crate) fn cells(&self) -> Vec<CellId> {
+        match self {
+            Self::Conv { input, out, residual, .. } => [*input, *out].into_iter().chain(*residual).collect(),
+            Self::Pointwise { input, out, factor, addend, .. } => {
+                [*input, *out].into_iter().chain(*factor).chain(*addend).collect()
+            }
+            Self::Pool { input, out, .. }
+            | Self::Average { input, out }
+            | Self::ToPlanes { input, out }
+            | Self::FromPlanes { input, out } => vec![*input, *out],
+            Self::Planes(work) => {
+                let read = work.args.iter().filter_map(|arg| match arg {
+                    PlaneArg::Value { plane, .. } => Some(*plane),
+                    PlaneArg::Param { .. } => None,
+                });
+                read.chain([work.out]).collect()
+            }
+        }
+    }
+
     /// The same in the places that the cells have got.
     pub(crate) fn placed(self, cells: &Cells) -> Work {
         let map = |cell: CellId| cells.map(cell);

@@ -12,7 +12,6 @@ use zoo_weights::{Event, TensorFile};
 use crate::{
     Architecture, Error, Network, Options, Prepare, Published, Result,
     adapt::Adapted,
-    answering::Engines,
     builtin,
     card::{Card, names_fit, outputs},
     fitting::fit,
@@ -398,8 +397,7 @@ impl Model {
         file: PathBuf,
     ) -> Network {
         let device = self.device.clone();
-        let engines = Engines::default();
-        Network { architecture: self.architecture, options, net, prepare, device, report, file, engines }
+        Network { architecture: self.architecture, options, net, prepare, device, report, file }
     }
 }
 

@@ -10,7 +10,6 @@ use zoo_weights::LoadReport;
 
 use crate::{
     Architecture, Error, Options, Prepare, Result,
-    answering::Engines,
     card::{Card, KEY, outputs},
     model::classifies,
     stream::Stream,
@@ -26,7 +25,6 @@ pub struct Network {
     pub(crate) device: Device,
     pub(crate) report: LoadReport,
     pub(crate) file: PathBuf,
-    pub(crate) engines: Engines,
 }
 
 /// What a network says of a picture: the likeliest classes, the first first.
@@ -184,7 +182,8 @@ impl Network {
     /// As [`Network::answers`].
     pub fn logits(&self, pictures: &Tensor) -> Result<Tensor> {
         classifies(self.net.graph(), &self.options)?;
-        let logits = self.output(pictures)?;
+        let pictures = pictures.to_device(&self.device).map_err(zoo_layers::Error::from)?;
+        let logits = self.net.answer(&pictures)?;
         check_numbers(&logits, self.net.graph().name(), "answers")?;
         match logits.rank() {
             // Dense layers as convolutions: one vector for each place.

@@ -22,7 +22,7 @@ const FEWEST: usize = 5;
 
 /// Measure how fast networks answer
 ///
-/// Fresh weights, the compiled network that `predict` uses, on a CPU: percentiles of an answer's time after a first one,
+/// Fresh weights, the network compiled for its pictures (`zoo-engine`), on a CPU: percentiles of an answer's time after a first one,
 /// pictures a second, multiply-adds as a share of what this machine reaches at most, memory. With --layers, each step:
 /// how it is computed and what it takes. Winograd's convolutions need fewer products than are counted, so that their
 /// share may exceed 100 %.

@@ -124,7 +124,7 @@ fn has_room(name: &str, memory: &Memory) -> Result<()> {
     }
 }
 
-/// The median time of one answer, as `predict` computes it: by the compiled network on a CPU, else by candle.
+/// The median time of one answer: of the compiled network on a CPU, of candle's tensors elsewhere.
 fn latency(graph: &Graph, batch: usize, device: &Device) -> Result<Duration> {
     let net = graph.init_on(0, DType::F32, device)?;
     let pictures = Tensor::ones(graph.input().with_batch(batch), DType::F32, device)?;

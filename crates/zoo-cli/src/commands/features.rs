@@ -12,7 +12,7 @@ use clap::Args;
 use serde_json::json;
 use zoo::{Network, Next, Ordered, Prepare};
 use zoo_data::shown;
-use zoo_layers::{Graph, Shape};
+use zoo_layers::{Graph, Mode, Shape};
 use zoo_weights::TensorFile;
 
 use crate::{
@@ -151,8 +151,8 @@ impl<'n> Gathered<'n> {
         let input = Tensor::cat(&pending, 0)?;
         let count = input.dim(0)?;
         for start in (0..count).step_by(BATCH) {
-            let part = input.narrow(0, start, BATCH.min(count - start))?;
-            let outputs = network.outputs(&part)?;
+            let part = input.narrow(0, start, BATCH.min(count - start))?.to_device(network.device())?;
+            let outputs = network.net().outputs(&part, Mode::Eval)?;
             for (name, rows) in &mut self.tensors {
                 let output = outputs.get(*name).with_context(|| format!("`{name}` was not computed"))?;
                 zoo::check_numbers(output, network.net().graph().name(), "features")?;

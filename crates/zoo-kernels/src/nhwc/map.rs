@@ -178,9 +178,10 @@ impl Map {
         let alike = (pixel, self.row, self.picture) == (other.pixel, other.row, other.picture)
             && self.row % pixel == 0
             && self.picture % pixel == 0;
-        let (a, b) = (self.start % pixel, other.start % pixel);
-        let inside = a + self.shape[1] <= pixel && b + other.shape[1] <= pixel;
-        alike && inside && (a + self.shape[1] <= b || b + other.shape[1] <= a)
+        // How far behind one's channels the other's begin, whole pixels apart from that.
+        let (first, second) = if self.start <= other.start { (self, other) } else { (other, self) };
+        let behind = (second.start - first.start) % pixel;
+        alike && first.shape[1] <= behind && behind + second.shape[1] <= pixel
     }
 
     /// Whether both are the same places.

@@ -29,7 +29,7 @@ pub(crate) fn decode(
 
 /// Decodes what is needed of a picture: `choose` judges width and height, and says which part is wanted, or all of it.
 /// Gives a picture that holds the part, bit for bit as in the whole, and where the part lies in it. A picture that has
-/// to be turned is given whole, and then there is no part.
+/// to be turned, or is one of inks, is given whole, and then there is no part.
 pub(crate) fn decode_part(
     bytes: &[u8],
     name: &str,
@@ -65,7 +65,10 @@ fn decode_unguarded(
         ColorSpace::YCbCr | ColorSpace::Rgb | ColorSpace::Unknown => PixelFormat::Rgb,
     };
     decoder.set_output_format(format);
-    let part = part.filter(|_| orientation.is_none_or(|turn| turn == Orientation::NoTransforms));
+    // Parts of pictures in inks come out of the decoder otherwise than in the whole.
+    let can_cut =
+        orientation.is_none_or(|turn| turn == Orientation::NoTransforms) && format != PixelFormat::Cmyk;
+    let part = part.filter(|_| can_cut);
     let part = part.map(|part| {
         let around = surrounding(part, (size.0.into(), size.1.into()));
         decoder.set_crop_region(around.x, around.y, around.width, around.height);
@@ -152,8 +155,7 @@ fn joined(tables: &[u8], piece: &[u8], planes: Planes) -> Option<Vec<u8>> {
     whole.push(transform);
     for part in [tables, piece].into_iter().filter(|part| !part.is_empty()) {
         let mut at = 2;
-        loop {
-            let Some(found) = part.get(at..)?.windows(2).position(is_mark) else { break };
+        while let Some(found) = part.get(at..)?.windows(2).position(is_mark) {
             at += found;
             let kind = part[at + 1];
             if kind == 0xd9 {

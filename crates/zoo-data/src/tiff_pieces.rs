@@ -31,7 +31,7 @@ pub(crate) fn values(
     };
     let starts: Vec<usize> = reader.find_tag_unsigned_vec(starts)?.unwrap_or_default();
     let lengths: Vec<usize> = reader.find_tag_unsigned_vec(lengths)?.unwrap_or_default();
-    let tables = reader.find_tag(Tag::JPEGTables)?.map(|tables| tables.into_u8_vec()).transpose()?;
+    let tables = reader.find_tag(Tag::JPEGTables)?.map(tiff::decoder::ifd::Value::into_u8_vec).transpose()?;
 
     // The last row of strips has what is left; tiles are all of one size.
     let (wide, high) = reader.chunk_dimensions();

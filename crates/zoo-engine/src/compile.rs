@@ -306,7 +306,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         }
         let out = self.fresh(step);
         let (activation, late) = self.split(layer, tail.activation)?;
-        self.push(layer, Work::Conv { conv, input, out, residual, activation });
+        self.push(layer, Work::Conv { conv: Box::new(conv), input, out, residual, activation });
         if let Some(last) = self.drafts.last_mut() {
             let taps = spec.in_channels / spec.groups * spec.kernel_size[0] * spec.kernel_size[1];
             last.macs = (self.plan.shape(step.out()).elements() as u64).saturating_mul(taps as u64);
@@ -359,7 +359,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
             Some(Source::Value(value)) => Some(self.pixels(*value, layer)?),
             _ => None,
         };
-        let activation = match tail.activation.map(|activation| activation.in_kernels()) {
+        let activation = match tail.activation.map(zoo_layers::Activation::in_kernels) {
             None => Activation::Identity,
             Some(Some(activation)) => activation,
             Some(None) => return Err(self.broken(layer, "it has an activation that kernels lack")),

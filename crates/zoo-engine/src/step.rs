@@ -22,7 +22,7 @@ pub(crate) struct Step {
 #[derive(Debug)]
 pub(crate) enum Work<M = Map> {
     Conv {
-        conv: nhwc::Conv,
+        conv: Box<nhwc::Conv>,
         input: M,
         out: M,
         residual: Option<M>,

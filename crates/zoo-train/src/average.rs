@@ -30,7 +30,7 @@ impl Average {
     }
 
     /// Takes a step's weights in.
-    pub(crate) fn take(&mut self, net: &Net) -> Result<()> {
+    pub(crate) fn take(&self, net: &Net) -> Result<()> {
         for ((_, mean), (_, new)) in self.net.tensors().zip(net.tensors()) {
             let (old, new) = (mean.detach(), new.detach());
             if takes(&old) {

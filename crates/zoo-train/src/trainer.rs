@@ -282,7 +282,7 @@ impl Trainer<'_> {
     }
 
     /// Moves the weights by the gradients of the passes since the last step.
-    fn step(&mut self, work: &mut Work<'_>, standing: &mut Standing, rate: f64) -> Result<()> {
+    fn step(&self, work: &mut Work<'_>, standing: &mut Standing, rate: f64) -> Result<()> {
         let Some(mut gradients) = work.sum.take() else { return Ok(()) };
         let recipe = &work.stage.recipe;
         let mut factor = 1.0 / std::mem::take(&mut work.summed) as f64;

@@ -62,7 +62,7 @@ impl std::fmt::Debug for Direct {
 /// output channels fill a vector.
 fn merged(spec: &Conv2d, lanes: usize) -> usize {
     let each = spec.out_channels / spec.groups;
-    (1..=spec.groups).find(|&m| spec.groups % m == 0 && m * each >= lanes).unwrap_or(spec.groups)
+    (1..=spec.groups).find(|&m| spec.groups.is_multiple_of(m) && m * each >= lanes).unwrap_or(spec.groups)
 }
 
 /// Packs a panel: for each tap and input channel a row of output channels.
@@ -227,7 +227,7 @@ impl Job<'_> {
             let (start, rows) = (tile.start * self.count, tile.len());
             for (r, pixel) in tile.enumerate() {
                 self.segments(first + pixel, |segment, address| {
-                    segments[start + segment * rows + r] = address
+                    segments[start + segment * rows + r] = address;
                 });
             }
         }

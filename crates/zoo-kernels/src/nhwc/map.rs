@@ -176,8 +176,8 @@ impl Map {
     fn is_beside(&self, other: &Self) -> bool {
         let pixel = self.pixel;
         let alike = (pixel, self.row, self.picture) == (other.pixel, other.row, other.picture)
-            && self.row % pixel == 0
-            && self.picture % pixel == 0;
+            && self.row.is_multiple_of(pixel)
+            && self.picture.is_multiple_of(pixel);
         // How far behind one's channels the other's begin, whole pixels apart from that.
         let (first, second) = if self.start <= other.start { (self, other) } else { (other, self) };
         let behind = (second.start - first.start) % pixel;

@@ -66,13 +66,13 @@ pub fn pointwise(work: &Pointwise<'_>, arena: &mut [f32], input: Map, out: Map) 
     let count = (cost >> 14).clamp(1, pixels.min(8 * rayon::current_num_threads()));
     tasks(count, cost, |task| {
         let pixels = part(pixels, count, task);
-        dispatch(isa, Some { work, arena, input: &input, out: &out, pixels });
+        dispatch(isa, Part { work, arena, input: &input, out: &out, pixels });
     });
     Ok(())
 }
 
 /// Some pixels.
-struct Some<'a> {
+struct Part<'a> {
     work: &'a Pointwise<'a>,
     arena: Shared<f32>,
     input: &'a Map,
@@ -80,7 +80,7 @@ struct Some<'a> {
     pixels: Range<usize>,
 }
 
-impl Kernel<f32> for Some<'_> {
+impl Kernel<f32> for Part<'_> {
     #[inline(always)]
     fn run<S: Lanes<Elem = f32>>(self) {
         let (work, [_, c, h, w]) = (self.work, self.out.shape);
@@ -92,11 +92,10 @@ impl Kernel<f32> for Some<'_> {
                 unsafe { arena.add(super::direct::place(map, pixel)) }
             };
             let (from, to) = (at(self.input).cast_const(), at(self.out));
-            let factor = match &work.factor {
+            let factor = work.factor.as_ref().map(|map| {
                 // SAFETY: as above.
-                Option::Some(map) => Option::Some(unsafe { arena.add(map.at(n, 0, 0)).cast_const() }),
-                None => None,
-            };
+                unsafe { arena.add(map.at(n, 0, 0)).cast_const() }
+            });
             let addend = work.addend.as_ref().map(|map| at(map).cast_const());
             let mut channel = 0;
             while channel < c {
@@ -109,13 +108,13 @@ impl Kernel<f32> for Some<'_> {
                         false => S::load_part(from.add(channel), count),
                     };
                     let mut x = part(from);
-                    if let Option::Some((scale, shift)) = work.affine {
+                    if let Some((scale, shift)) = work.affine {
                         x = part(shift.as_ptr()).fma(x, part(scale.as_ptr()));
                     }
-                    if let Option::Some(factor) = factor {
+                    if let Some(factor) = factor {
                         x = x.mul(part(factor));
                     }
-                    if let Option::Some(addend) = addend {
+                    if let Some(addend) = addend {
                         x = x.add(part(addend));
                     }
                     x = crate::epilogue::finish(x, None, None, None, work.activation);

@@ -68,9 +68,9 @@ pub(super) unsafe fn run(isa: Isa, rows: usize, vectors: usize, tile: &Tile) {
             }
         };
     }
-    // SAFETY: of the two calls on vectors of instruction sets, the caller's promise.
     #[cfg(target_arch = "x86_64")]
     match isa {
+        // SAFETY: the machine has the instruction set, by the caller's promise.
         Isa::Avx512 => unsafe {
             sized!(on_avx512: 1 by 1 2 3 4 5 6 7 8, 2 by 1 2 3 4 5 6 7 8, 3 by 1 2 3 4 5 6 7 8, 4 by 1 2 3 4 5 6,);
         },
@@ -132,15 +132,14 @@ impl<const R: usize, const V: usize> Kernel<f32> for Sized<'_, R, V> {
                 for (v, done) in done.iter().enumerate() {
                     let at = v * S::N;
                     let count = if tile.channels < at + S::N { tile.channels - at } else { S::N };
-                    let before = match tile.bias {
+                    let mut before = match tile.bias {
                         Some(bias) => S::load(bias.add(at)),
                         None => some(out.add(at), count),
                     };
-                    let residual = match residual {
-                        Some(residual) => Some(some::<S>(residual.add(at), count)),
-                        None => None,
-                    };
-                    let sum = finish(S::load(done.as_ptr()), None, Some(before), residual, tile.activation);
+                    if let Some(residual) = residual {
+                        before = before.add(some(residual.add(at), count));
+                    }
+                    let sum = finish(S::load(done.as_ptr()), None, Some(before), None, tile.activation);
                     if count == S::N {
                         sum.store(out.add(at));
                     } else {

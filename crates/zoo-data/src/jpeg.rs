@@ -29,7 +29,7 @@ pub(crate) fn decode(
 
 /// Decodes what is needed of a picture: `choose` judges width and height, and says which part is wanted, or all of it.
 /// Gives a picture that holds the part, bit for bit as in the whole, and where the part lies in it. A picture that has
-/// to be turned, or is one of inks, is given whole, and then there is no part.
+/// to be turned, or can't be cut, is given whole, and then there is no part.
 pub(crate) fn decode_part(
     bytes: &[u8],
     name: &str,
@@ -65,9 +65,9 @@ fn decode_unguarded(
         ColorSpace::YCbCr | ColorSpace::Rgb | ColorSpace::Unknown => PixelFormat::Rgb,
     };
     decoder.set_output_format(format);
-    // Parts of pictures in inks come out of the decoder otherwise than in the whole.
-    let can_cut =
-        orientation.is_none_or(|turn| turn == Orientation::NoTransforms) && format != PixelFormat::Cmyk;
+    let can_cut = orientation.is_none_or(|turn| turn == Orientation::NoTransforms)
+        && format != PixelFormat::Cmyk
+        && can_be_cut(decoder.header());
     let part = part.filter(|_| can_cut);
     let part = part.map(|part| {
         let around = surrounding(part, (size.0.into(), size.1.into()));
@@ -301,6 +301,12 @@ fn has_usual_planes(frame: &FrameHeader) -> bool {
             [first, second, third, fourth] => second == third && coarser(first, second) && fourth == first,
             _ => false,
         }
+}
+
+/// Whether the decoder gives a part as it is in the whole: of planes with odd factors, and of inks, it doesn't.
+fn can_be_cut(frame: &FrameHeader) -> bool {
+    let usual = |factor: u8| matches!(factor, 1 | 2 | 4);
+    frame.components.iter().all(|plane| usual(plane.horizontal_sampling) && usual(plane.vertical_sampling))
 }
 
 /// Adobe writes inks inverted (255 is none), and every CMYK JPEG is taken for Adobe's, as Pillow takes it.

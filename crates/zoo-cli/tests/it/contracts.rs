@@ -48,7 +48,7 @@ fn bench_measures_what_it_says() {
     assert!(layers.iter().all(|layer| layer["method"].is_string() && layer["ms"].is_number()));
     refused(&["bench", "alexnet", "--input", "3x8x8"], 2, &["features.2", "3x63x63"]);
     refused(&["bench", "lenet5", "--batch", "0"], 2, &["--batch"]);
-    refused(&["bench", "lenet5", "--seconds", "-1"], 2, &["seconds"]);
+    refused(&["bench", "lenet5", "--seconds=-1"], 2, &["seconds"]);
 }
 
 #[test]

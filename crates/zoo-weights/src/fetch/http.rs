@@ -173,13 +173,22 @@ fn check(status: u16, headers: &HeaderMap, hub: bool) -> Result<(), Failure> {
     }
 }
 
+fn nameless() -> Failure {
+    Failure::Nobody("the host's name is not known; is there a network?".into())
+}
+
+/// Whether looking up a host's name found that there is none, by what Linux and macOS say.
+fn is_nameless(error: &str) -> bool {
+    ["Name or service not known", "nodename nor servname provided"].iter().any(|known| error.contains(known))
+}
+
 /// Sorts the ways in which a connection breaks.
 fn broken(error: ureq::Error) -> Failure {
     match error {
         ureq::Error::Timeout(_) => Failure::passing("the server is silent"),
-        ureq::Error::HostNotFound => {
-            Failure::Nobody("the host's name is not known; is there a network?".into())
-        }
+        ureq::Error::HostNotFound => nameless(),
+        // The system's own words: the standard library has no kind for them.
+        ureq::Error::Io(error) if is_nameless(&error.to_string()) => nameless(),
         ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
             Failure::Nobody("nobody answers there: the connection was refused".into())
         }
@@ -220,6 +229,15 @@ fn without_password(proxy: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_nobody_has_is_not_waited_for() {
+        let lookup = "failed to lookup address information: Name or service not known";
+        let failure = broken(ureq::Error::Io(std::io::Error::other(lookup)));
+        assert!(matches!(failure, Failure::Nobody(_)));
+        let failure = broken(ureq::Error::Io(std::io::ErrorKind::ConnectionReset.into()));
+        assert!(!matches!(failure, Failure::Nobody(_)));
+    }
 
     #[test]
     fn redirects_lead_on() {

@@ -66,6 +66,7 @@ pub(crate) fn compile<W: Weights + ?Sized>(
     }
     for step in plan.steps() {
         compiler.step(step)?;
+        compiler.count(step);
     }
     compiler.finish()
 }
@@ -75,6 +76,15 @@ struct Tail<'a> {
     norm: Option<(Node, f64)>,
     addend: Option<&'a Source>,
     activation: Option<zoo_layers::Activation>,
+}
+
+/// The values that a step reads.
+fn inputs(step: &Planned) -> Vec<ValueId> {
+    let values = step.args().iter().filter_map(|arg| match arg {
+        Source::Value(value) => Some(*value),
+        Source::Param(..) => None,
+    });
+    values.collect()
 }
 
 impl<W: Weights + ?Sized> Compiler<'_, W> {
@@ -94,9 +104,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         let graph = self.graph;
         let node = step.nodes()[0];
         let layer = graph.get(node);
-        let Some(Source::Value(first)) = step.args().first().copied() else {
-            return Err(self.broken(layer, "it reads nothing"));
-        };
+        let first = self.first(step, layer)?;
         if step.is_view() {
             self.homes[step.out()] = self.homes[first];
             return Ok(());
@@ -174,6 +182,29 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
 
     fn broken(&self, layer: &Layer, reason: &str) -> Error {
         Error::Layer { node: layer.name.clone(), reason: format!("its plan is broken: {reason}") }
+    }
+
+    /// The value of a step's first input.
+    fn first(&self, step: &Planned, layer: &Layer) -> Result<ValueId> {
+        match step.args().first() {
+            Some(Source::Value(first)) => Ok(*first),
+            _ => Err(self.broken(layer, "it reads nothing")),
+        }
+    }
+
+    /// Writes a step's multiply-accumulates for one picture of this size, by the operation's own rule, to what computes
+    /// them.
+    fn count(&mut self, step: &Planned) {
+        let layer = self.graph.get(step.nodes()[0]);
+        let inputs: Vec<Shape> =
+            inputs(step).into_iter().take(layer.inputs.len()).map(|value| self.plan.shape(value)).collect();
+        let macs = layer.op.operation().macs(&inputs, &self.plan.shape(step.out()));
+        let computes = |draft: &&mut Draft| {
+            draft.node == layer.name && matches!(draft.work, Work::Conv { .. } | Work::Planes(_))
+        };
+        if let Some(draft) = self.drafts.iter_mut().rev().find(computes) {
+            draft.macs = macs;
+        }
     }
 
     fn home(&self, value: ValueId, layer: &Layer) -> Result<Home> {
@@ -273,9 +304,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
 
     fn conv(&mut self, step: &Planned, layer: &Layer, spec: &Conv2d, tail: Tail<'_>) -> Result<()> {
         let node = step.nodes()[0];
-        let Some(Source::Value(first)) = step.args().first().copied() else {
-            return Err(self.broken(layer, "it reads nothing"));
-        };
+        let first = self.first(step, layer)?;
         let input = self.pixels(first, layer)?;
         let shape = self.home(first, layer)?.shape;
         let residual = match tail.addend {
@@ -307,10 +336,6 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         let out = self.fresh(step);
         let (activation, late) = self.split(layer, tail.activation)?;
         self.push(layer, Work::Conv { conv: Box::new(conv), input, out, residual, activation });
-        if let Some(last) = self.drafts.last_mut() {
-            let taps = spec.in_channels / spec.groups * spec.kernel_size[0] * spec.kernel_size[1];
-            last.macs = (self.plan.shape(step.out()).elements() as u64).saturating_mul(taps as u64);
-        }
         if late != Activation::Identity {
             let (affine, factor, addend) = (None, None, None);
             self.push(layer, Work::Pointwise { affine, factor, addend, activation: late, input: out, out });
@@ -333,9 +358,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
     }
 
     fn pool(&mut self, step: &Planned, layer: &Layer, pool: Pool2d, is_max: bool) -> Result<()> {
-        let Some(Source::Value(first)) = step.args().first().copied() else {
-            return Err(self.broken(layer, "it reads nothing"));
-        };
+        let first = self.first(step, layer)?;
         let input = self.pixels(first, layer)?;
         let out = self.fresh(step);
         self.push(layer, Work::Pool { pool, is_max, input, out });
@@ -350,9 +373,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         factor: Option<ValueId>,
         tail: Tail<'_>,
     ) -> Result<()> {
-        let Some(Source::Value(first)) = step.args().first().copied() else {
-            return Err(self.broken(layer, "it reads nothing"));
-        };
+        let first = self.first(step, layer)?;
         let input = self.pixels(first, layer)?;
         let factor = factor.map(|value| self.pixels(value, layer)).transpose()?;
         let addend = match tail.addend {
@@ -372,14 +393,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
 
     /// A sum of several maps: one after the other, the activation behind the last.
     fn add(&mut self, step: &Planned, layer: &Layer, tail: Tail<'_>) -> Result<()> {
-        let values: Vec<ValueId> = step
-            .args()
-            .iter()
-            .filter_map(|arg| match arg {
-                Source::Value(value) => Some(*value),
-                Source::Param(..) => None,
-            })
-            .collect();
+        let values = inputs(step);
         let cells = values.iter().map(|value| self.pixels(*value, layer)).collect::<Result<Vec<_>>>()?;
         let activation = tail.activation.and_then(zoo_layers::Activation::in_kernels);
         let activation = activation.unwrap_or(Activation::Identity);
@@ -401,12 +415,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
 
     /// A concatenation: its parts are computed where they belong, or copied there.
     fn concat(&mut self, step: &Planned, layer: &Layer) -> Result<()> {
-        let mut values = Vec::new();
-        for arg in step.args() {
-            if let Source::Value(value) = arg {
-                values.push(*value);
-            }
-        }
+        let values = inputs(step);
         let is_map = matches!(self.plan.shape(step.out()), Shape::Map { .. });
         for value in &values {
             // A map that is read as a vector has its numbers in another order than the vector.
@@ -462,9 +471,6 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         let is_map = matches!(self.plan.shape(step.out()), Shape::Map { .. });
         let (op, kernel) = (layer.op.clone(), step.kernel().cloned());
         self.push(layer, Work::Planes(Box::new(OnPlanes { op, kernel, args, shape, is_map, out })));
-        if let Some(last) = self.drafts.last_mut() {
-            last.macs = layer.macs;
-        }
         self.homes[step.out()] = Some(Home { shape, pixels: None, planes: Some(out) });
         Ok(())
     }

@@ -31,6 +31,8 @@ pub struct Engine {
     picture: nhwc::Map,
     results: Vec<Output>,
     sizes: Sizes,
+    /// Numbers of the arena, and of each of the planes.
+    arena: usize,
     planes: Vec<usize>,
     /// Memory of runs that have ended.
     waiting: Mutex<Vec<Memory>>,
@@ -138,8 +140,9 @@ impl Engine {
             weights: steps.iter().map(|step| step.work.packed()).sum::<usize>() * numbers,
         };
         let picture = cells.map(picture);
-        let planes = cells.planes;
-        Self { model: model.into(), input, steps, picture, results, sizes, planes, waiting: Mutex::default() }
+        let (arena, planes) = (cells.arena, cells.planes);
+        let (model, waiting) = (model.into(), Mutex::default());
+        Self { model, input, steps, picture, results, sizes, arena, planes, waiting }
     }
 
     /// What it was compiled for: batch, channels, height, width.
@@ -235,10 +238,7 @@ impl Engine {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
         waiting.unwrap_or_else(|| {
             let planes = self.planes.iter().map(|len| vec![0.0; *len]).collect();
-            let planes: Vec<Vec<f32>> = planes;
-            let beside = planes.iter().map(Vec::len).sum::<usize>();
-            let arena = nhwc::Arena::new(self.sizes.arena / size_of::<f32>() - beside);
-            Memory { arena, planes }
+            Memory { arena: nhwc::Arena::new(self.arena), planes }
         })
     }
 }

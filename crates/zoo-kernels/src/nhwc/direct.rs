@@ -94,24 +94,21 @@ impl Direct {
         let (seen, outs) =
             (merged * spec.in_channels / spec.groups, merged * spec.out_channels / spec.groups);
         let taps = spec.kernel_size[0] * spec.kernel_size[1];
-        let vectors = outs.div_ceil(lanes);
-        let count = vectors.div_ceil(tile::most_vectors(isa));
         let mut panels = Vec::new();
         let (mut weights_len, mut bias_len) = (0, 0);
         for group in 0..spec.groups / merged {
-            for i in 0..count {
-                let range = part(vectors, count, i);
-                let (first, last) = (range.start * lanes, outs.min(range.end * lanes));
+            for channels in tile::panels(isa, outs) {
+                let vectors = channels.len().div_ceil(lanes);
                 panels.push(Panel {
                     input: group * seen,
-                    channel: group * outs + first,
-                    channels: last - first,
-                    vectors: range.len(),
+                    channel: group * outs + channels.start,
+                    channels: channels.len(),
+                    vectors,
                     weights: weights_len,
                     bias: bias_len,
                 });
-                weights_len += taps * seen * range.len() * lanes;
-                bias_len += range.len() * lanes;
+                weights_len += taps * seen * vectors * lanes;
+                bias_len += vectors * lanes;
             }
         }
         let mut weights = Aligned::zeroed(weights_len);

@@ -91,7 +91,7 @@ fn run(
         let vectors = part(c.div_ceil(CHANNELS), groups, task % groups);
         let channels = vectors.start * CHANNELS..c.min(vectors.end * CHANNELS);
         let windows = Windows { rows, columns, dilation };
-        dispatch(isa, Some { step, windows, arena, input: &input, out: &out, pixels, channels });
+        dispatch(isa, Part { step, windows, arena, input: &input, out: &out, pixels, channels });
     });
     Ok(())
 }
@@ -107,7 +107,7 @@ struct Windows<'a> {
 }
 
 /// Some output pixels, some of their channels.
-struct Some<'a> {
+struct Part<'a> {
     step: Step,
     windows: Windows<'a>,
     arena: Shared<f32>,
@@ -117,7 +117,7 @@ struct Some<'a> {
     channels: Range<usize>,
 }
 
-impl Kernel<f32> for Some<'_> {
+impl Kernel<f32> for Part<'_> {
     #[inline(always)]
     fn run<S: Lanes<Elem = f32>>(self) {
         let [_, _, oh, ow] = self.out.shape;

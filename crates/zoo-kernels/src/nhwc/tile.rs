@@ -6,11 +6,14 @@
 
 #![expect(unsafe_code, reason = "addresses of pixels, and vector loads and stores")]
 
+use std::ops::Range;
+
 use crate::activation::Activation;
 use crate::epilogue::finish;
 use crate::isa::{Isa, Kernel};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{on_avx2, on_avx512};
+use crate::par::part_of_vectors;
 use crate::simd::Lanes;
 
 /// A tile's sums, and what follows them.
@@ -38,11 +41,18 @@ pub(super) struct Tile {
 }
 
 /// Vectors across the widest tile.
-pub(super) fn most_vectors(isa: Isa) -> usize {
+fn most_vectors(isa: Isa) -> usize {
     match isa {
         Isa::Avx512 => 4,
         Isa::Avx2 | Isa::Portable => 2,
     }
+}
+
+/// Divides output channels into panels that a tile is as wide as, as even as can be in whole vectors.
+pub(super) fn panels(isa: Isa, channels: usize) -> impl Iterator<Item = Range<usize>> {
+    let lanes = isa.lanes::<f32>();
+    let count = channels.div_ceil(lanes).div_ceil(most_vectors(isa));
+    (0..count).map(move |i| part_of_vectors(channels, lanes, count, i))
 }
 
 /// Pixels of a tile of so many vectors: sums, weights and a broadcast fit into the registers, and the addresses into

@@ -98,13 +98,12 @@ impl Winograd {
     pub(super) fn new(spec: &Conv2d, weight: &[f32], fold: Fold<'_>, isa: Isa) -> Self {
         let lanes = isa.lanes::<f32>();
         let vectors = spec.out_channels.div_ceil(lanes);
-        let count = vectors.div_ceil(tile::most_vectors(isa));
-        let panel = |i| {
-            let range = part(vectors, count, i);
-            let (first, last) = (range.start * lanes, spec.out_channels.min(range.end * lanes));
-            Panel { channel: first, channels: last - first, vectors: range.len() }
+        let panel = |channels: Range<usize>| Panel {
+            channel: channels.start,
+            channels: channels.len(),
+            vectors: channels.len().div_ceil(lanes),
         };
-        let panels: Vec<Panel> = (0..count).map(panel).collect();
+        let panels: Vec<Panel> = tile::panels(isa, spec.out_channels).map(panel).collect();
         let mut bias = Aligned::zeroed(vectors * lanes);
         for channel in 0..spec.out_channels {
             bias[channel] = fold.shift(channel);

@@ -150,12 +150,29 @@ impl Fetcher {
         if self.settings.offline {
             return Err(FetchError::Offline { tag: tag() });
         }
+        let place = |source: &Source| Destination::of(source, &self.settings);
         let mut reasons = Vec::new();
-        for (index, source) in weights.sources.iter().enumerate() {
+        if let Some((index, path, verified)) =
+            self.fetch_any(&weights.sources, place, Content::Weights, events, &mut reasons)?
+        {
+            return Ok(Here { path, keys: weights.sources[index].keys, source: index, verified });
+        }
+        Err(FetchError::NoSource { tag: tag(), reasons, advice: self.settings.advice() })
+    }
+
+    /// What the first source gives that gives it, and which that is; nothing if none does, and why each didn't.
+    fn fetch_any(
+        &self,
+        sources: &[Source],
+        place: impl Fn(&Source) -> Destination,
+        content: Content,
+        events: &mut dyn FnMut(Event<'_>),
+        reasons: &mut Vec<String>,
+    ) -> Result<Option<(usize, PathBuf, Option<Verified>)>, FetchError> {
+        for (index, source) in sources.iter().enumerate() {
             let url = self.address(source);
-            let destination = Destination::of(source, &self.settings);
-            match self.fetch_source(source, &url, (&destination, Content::Weights), events) {
-                Ok((path, verified)) => return Ok(Here { path, keys: source.keys, source: index, verified }),
+            match self.fetch_source(source, &url, (&place(source), content), events) {
+                Ok((path, verified)) => return Ok(Some((index, path, verified))),
                 Err(Failure::Local(error)) => return Err(error),
                 Err(
                     Failure::Lasting(why)
@@ -163,14 +180,14 @@ impl Fetcher {
                     | Failure::Nobody(why)
                     | Failure::Passing { why, .. },
                 ) => {
-                    if index + 1 < weights.sources.len() {
+                    if index + 1 < sources.len() {
                         (*events)(Event::NextSource { why: &why });
                     }
                     reasons.push(format!("{url} {why}"));
                 }
             }
         }
-        Err(FetchError::NoSource { tag: tag(), reasons, advice: self.settings.advice() })
+        Ok(None)
     }
 
     /// A file of a data set, in a folder: from there, else from the first source that gives it, gone on with and checked
@@ -194,19 +211,11 @@ impl Fetcher {
         if self.settings.offline {
             return Err(no_data(vec!["the network is not to be used".into()]));
         }
+        let place = |_: &Source| Destination::Folder(folder.to_path_buf(), file.name.clone());
         let mut reasons = Vec::new();
-        for source in &file.sources {
-            let url = self.address(source);
-            match self.fetch_source(source, &url, (&destination, Content::Anything), events) {
-                Ok(brought) => return Ok(brought),
-                Err(Failure::Local(error)) => return Err(error),
-                Err(
-                    Failure::Lasting(why)
-                    | Failure::Wrong(why)
-                    | Failure::Nobody(why)
-                    | Failure::Passing { why, .. },
-                ) => reasons.push(format!("{url} {why}")),
-            }
+        let brought = self.fetch_any(&file.sources, place, Content::Anything, events, &mut reasons)?;
+        if let Some((_, path, verified)) = brought {
+            return Ok((path, verified));
         }
         Err(no_data(reasons))
     }

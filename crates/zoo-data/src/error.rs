@@ -267,7 +267,7 @@ pub enum Error {
 
     /// A folder that is no data set of classes.
     #[error(
-        "{}: pictures of {found} classes, but at least 2 are needed; \
+        "{}: pictures of {found} classes, but at least 2 are needed{why}; \
          give a folder that holds a sub-folder of pictures for each class",
         crate::shown(folder)
     )]
@@ -276,6 +276,8 @@ pub enum Error {
         folder: PathBuf,
         /// Sub-folders with pictures in them.
         found: usize,
+        /// What was left out, or nothing.
+        why: String,
     },
 
     /// Two classes whose names are one but for the case of letters.

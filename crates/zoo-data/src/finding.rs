@@ -70,6 +70,16 @@ pub enum Finding {
     },
 }
 
+/// The first findings, for the end of an error's sentence; nothing if there are none.
+pub(crate) fn told(findings: &[Finding]) -> String {
+    const TOLD: usize = 3;
+    let mut told: String = findings.iter().take(TOLD).map(|finding| format!("; {finding}")).collect();
+    if findings.len() > TOLD {
+        told += &format!("; and {} more", findings.len() - TOLD);
+    }
+    told
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

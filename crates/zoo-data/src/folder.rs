@@ -131,7 +131,11 @@ impl ImageFolder {
             }
         }
         if names.len() < 2 {
-            return Err(Error::TooFewClasses { folder: folder.into(), found: names.len() });
+            return Err(Error::TooFewClasses {
+                folder: folder.into(),
+                found: names.len(),
+                why: crate::finding::told(&findings),
+            });
         }
         let names = classes::ordered(names.into_iter().map(String::from).collect(), &shown(folder))?;
         let places: HashMap<&str, usize> =

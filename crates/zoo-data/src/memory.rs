@@ -43,7 +43,11 @@ impl InMemory {
     ) -> Result<InMemory> {
         classes::ordered(classes.clone(), "the data")?;
         if classes.len() < 2 {
-            return Err(Error::TooFewClasses { folder: "the data".into(), found: classes.len() });
+            return Err(Error::TooFewClasses {
+                folder: "the data".into(),
+                found: classes.len(),
+                why: String::new(),
+            });
         }
         let (pixels, labels, parts) = (Vec::new(), Vec::new(), Vec::new());
         Ok(InMemory { classes, height, width, channels, pixels, labels, parts })

@@ -81,7 +81,11 @@ impl Table {
         }
         let names: BTreeSet<&str> = lines.iter().map(|(line, _)| line.label.as_str()).collect();
         if names.len() < 2 {
-            return Err(Error::TooFewClasses { folder: path.into(), found: names.len() });
+            return Err(Error::TooFewClasses {
+                folder: path.into(),
+                found: names.len(),
+                why: crate::finding::told(&findings),
+            });
         }
         let names = classes::ordered(names.into_iter().map(String::from).collect(), &name)?;
         let places: HashMap<&str, usize> =

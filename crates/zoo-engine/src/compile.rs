@@ -1,5 +1,7 @@
 //! From a plan to a program: each of the plan's steps becomes one of ours, or none.
 
+use std::borrow::Cow;
+
 use zoo_kernels::{Activation, conv::Conv2d, nhwc, pool::Pool2d};
 use zoo_layers::{Graph, Layer, Node, Op, Plan, Shape, Source, Step as Planned, ValueId};
 
@@ -12,8 +14,7 @@ use crate::{
 mod bands;
 mod params;
 
-/// Weights of a layer that are read at a time.
-const PIECE: usize = 1 << 22;
+use params::{Params, Unpacked};
 
 /// What a plan becomes.
 pub(crate) struct Program {
@@ -43,11 +44,12 @@ struct Draft {
 struct Compiler<'a, W: ?Sized> {
     graph: &'a Graph,
     plan: &'a Plan,
-    weights: &'a W,
+    params: Params<'a, W>,
     options: Options,
     batch: usize,
     cells: Cells,
     drafts: Vec<Draft>,
+    unpacked: Vec<Unpacked>,
     homes: Vec<Option<Home>>,
     picture: CellId,
 }
@@ -60,8 +62,10 @@ pub(crate) fn compile<W: Weights + ?Sized>(
     options: Options,
 ) -> Result<Program> {
     let homes = vec![None; plan.values()];
-    let (cells, drafts) = (Cells::default(), Vec::new());
-    let mut compiler = Compiler { graph, plan, weights, options, batch, cells, drafts, homes, picture: 0 };
+    let (cells, drafts, unpacked) = (Cells::default(), Vec::new(), Vec::new());
+    let params = Params { graph, weights };
+    let mut compiler =
+        Compiler { graph, plan, params, options, batch, cells, drafts, unpacked, homes, picture: 0 };
     for source in plan.sources() {
         let shape = compiler.dims(*source);
         let cell = compiler.cells.add(shape, false, 0);
@@ -73,6 +77,11 @@ pub(crate) fn compile<W: Weights + ?Sized>(
         compiler.count(step);
     }
     compiler.finish()
+}
+
+/// What only a fault of the plan's can bring about.
+fn broken(layer: &Layer, reason: &str) -> Error {
+    Error::Layer { node: layer.name.clone(), reason: format!("its plan is broken: {reason}") }
 }
 
 /// What follows a step's first operation.
@@ -144,11 +153,14 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
             }
             Op::Concat(_) => self.concat(step, layer),
             Op::BatchNorm2d(norm) => {
-                let affine = Some(self.fold(node, norm.eps, None)?);
+                let affine = Some(self.params.fold(node, norm.eps, None)?);
                 self.pointwise(step, layer, affine, None, tail)
             }
             Op::ChannelAffine(_) => {
-                let affine = Some((self.param(node, 0)?.into_owned(), self.param(node, 1)?.into_owned()));
+                let affine = Some((
+                    self.params.param(node, 0)?.into_owned(),
+                    self.params.param(node, 1)?.into_owned(),
+                ));
                 self.pointwise(step, layer, affine, None, tail)
             }
             Op::ChannelScaleShift(given) => {
@@ -158,7 +170,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
             }
             Op::ScaleChannels(_) => {
                 let Some(Source::Value(scales)) = step.args().get(1).copied() else {
-                    return Err(self.broken(layer, "it has no scales"));
+                    return Err(broken(layer, "it has no scales"));
                 };
                 self.pointwise(step, layer, None, Some(scales), tail)
             }
@@ -184,15 +196,11 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         tail
     }
 
-    fn broken(&self, layer: &Layer, reason: &str) -> Error {
-        Error::Layer { node: layer.name.clone(), reason: format!("its plan is broken: {reason}") }
-    }
-
     /// The value of a step's first input.
     fn first(&self, step: &Planned, layer: &Layer) -> Result<ValueId> {
         match step.args().first() {
             Some(Source::Value(first)) => Ok(*first),
-            _ => Err(self.broken(layer, "it reads nothing")),
+            _ => Err(broken(layer, "it reads nothing")),
         }
     }
 
@@ -212,7 +220,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
     }
 
     fn home(&self, value: ValueId, layer: &Layer) -> Result<Home> {
-        self.homes[value].ok_or_else(|| self.broken(layer, "a value is read before it is there"))
+        self.homes[value].ok_or_else(|| broken(layer, "a value is read before it is there"))
     }
 
     /// The cell of a value, pixel by pixel.
@@ -221,7 +229,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         if let Some(cell) = home.pixels {
             return Ok(cell);
         }
-        let Some(planes) = home.planes else { return Err(self.broken(layer, "a value lies nowhere")) };
+        let Some(planes) = home.planes else { return Err(broken(layer, "a value lies nowhere")) };
         let cell = self.cells.add(home.shape, false, self.now());
         self.push(layer, Work::FromPlanes { input: planes, out: cell });
         self.homes[value] = Some(Home { pixels: Some(cell), ..home });
@@ -234,7 +242,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         if let Some(cell) = home.planes {
             return Ok(cell);
         }
-        let Some(pixels) = home.pixels else { return Err(self.broken(layer, "a value lies nowhere")) };
+        let Some(pixels) = home.pixels else { return Err(broken(layer, "a value lies nowhere")) };
         let cell = self.cells.add(home.shape, true, self.now());
         self.push(layer, Work::ToPlanes { input: pixels, out: cell });
         self.homes[value] = Some(Home { planes: Some(cell), ..home });
@@ -282,20 +290,17 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         };
         let kernel = |source| Error::Kernel { node: layer.name.clone(), source };
         let method = nhwc::Conv::choose(spec, shape, self.options.exact).map_err(kernel)?;
-        let bias = if layer.params.len() > 1 { Some(self.param(node, 1)?) } else { None };
-        let folded = match tail.norm {
-            Some((norm, eps)) => Some(self.fold(norm, eps, bias.as_deref())?),
-            None => None,
+        let bias = if layer.params.len() > 1 { Some(self.params.param(node, 1)?) } else { None };
+        let (scale, shift) = match tail.norm {
+            Some((norm, eps)) => {
+                let (scale, shift) = self.params.fold(norm, eps, bias.as_deref())?;
+                (Some(scale), Some(Cow::Owned(shift)))
+            }
+            None => (None, bias),
         };
-        let fold = match &folded {
-            Some((scale, shift)) => nhwc::Fold { scale: Some(scale), shift: Some(shift) },
-            None => nhwc::Fold { scale: None, shift: bias.as_deref() },
-        };
-        let mut conv = nhwc::Conv::empty(spec, shape, fold, method).map_err(kernel)?;
-        for channels in conv.parts(PIECE) {
-            let weight = self.rows(node, 0, channels.clone())?;
-            conv.pack(channels, &weight, fold).map_err(kernel)?;
-        }
+        let fold = nhwc::Fold { scale: None, shift: shift.as_deref() };
+        let conv = nhwc::Conv::empty(spec, shape, fold, method).map_err(kernel)?;
+        self.unpacked.push(Unpacked { draft: self.drafts.len(), node, scale });
         if input == self.picture && spec.in_channels <= 4 && method == nhwc::Method::Direct {
             // With zeros around the picture the rows of a first kernel are one piece each.
             let (halo, p) = (&mut self.cells.cells[input].halo, spec.padding);
@@ -324,7 +329,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         match activation.in_kernels() {
             Some(late @ (Activation::Sigmoid | Activation::Tanh)) => Ok((Activation::Identity, late)),
             Some(activation) => Ok((activation, Activation::Identity)),
-            None => Err(self.broken(layer, "it has an activation that kernels lack")),
+            None => Err(broken(layer, "it has an activation that kernels lack")),
         }
     }
 
@@ -354,7 +359,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         let activation = match tail.activation.map(zoo_layers::Activation::in_kernels) {
             None => Activation::Identity,
             Some(Some(activation)) => activation,
-            Some(None) => return Err(self.broken(layer, "it has an activation that kernels lack")),
+            Some(None) => return Err(broken(layer, "it has an activation that kernels lack")),
         };
         let shape = self.home(first, layer)?.shape;
         let out = self.over(step, input, shape);
@@ -432,7 +437,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
                     PlaneArg::Value { plane, shape: self.dims(value), is_map }
                 }
                 Source::Param(node, place) => PlaneArg::Param {
-                    values: self.param(node, place)?.into_owned(),
+                    values: self.params.param(node, place)?.into_owned(),
                     shape: self.graph.get(node).params[place].shape.clone(),
                 },
             });
@@ -456,6 +461,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
             }
             results.push((home, self.plan.shape(*target)));
         }
+        self.params.pack(&mut self.drafts, &self.unpacked)?;
         let results_in: Vec<CellId> = results.iter().filter_map(|(home, _)| home.pixels).collect();
         let drafts = bands::fuse(self.drafts, &mut self.cells, &results_in)?;
         self.cells.place();

@@ -4,8 +4,9 @@ use std::{borrow::Cow, collections::HashMap, ops::Range};
 
 use zoo_layers::{Net, Param};
 
-/// A source of weights by name, asked for one tensor at a time, so that a file's are never all unpacked at once.
-pub trait Weights {
+/// A source of weights by name, asked for parts of a few tensors at a time, so that a file's are never all unpacked at
+/// once.
+pub trait Weights: Sync {
     /// A parameter's values in f32, outputs first.
     ///
     /// # Errors
@@ -39,7 +40,7 @@ pub fn part<'v>(values: Cow<'v, [f32]>, param: &Param, rows: Range<usize>) -> Re
     found.ok_or_else(|| format!("it has {} numbers, and no rows {rows:?} of {:?}", count * each, param.shape))
 }
 
-impl<S: std::hash::BuildHasher> Weights for HashMap<String, Vec<f32>, S> {
+impl<S: std::hash::BuildHasher + Sync> Weights for HashMap<String, Vec<f32>, S> {
     fn values(&self, param: &Param) -> Result<Cow<'_, [f32]>, String> {
         self.get(&param.name)
             .map(|values| Cow::Borrowed(values.as_slice()))

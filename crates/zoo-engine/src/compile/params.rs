@@ -2,12 +2,61 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use zoo_layers::Node;
+use rayon::prelude::*;
+use zoo_kernels::nhwc::{Conv, Fold};
+use zoo_layers::{Graph, Node};
 
-use super::Compiler;
-use crate::{Error, Result, Weights};
+use super::{Draft, broken};
+use crate::{Error, Result, Weights, step::Work};
 
-impl<W: Weights + ?Sized> Compiler<'_, W> {
+/// Weights of a layer that a thread reads at a time.
+const PIECE: usize = 1 << 20;
+
+/// A graph's parameters, where they are.
+#[derive(Debug)]
+pub(super) struct Params<'a, W: ?Sized> {
+    pub(super) graph: &'a Graph,
+    pub(super) weights: &'a W,
+}
+
+/// A convolution whose weights are still to be packed, and the scale that is folded into them.
+#[derive(Debug)]
+pub(super) struct Unpacked {
+    pub(super) draft: usize,
+    pub(super) node: Node,
+    pub(super) scale: Option<Vec<f32>>,
+}
+
+impl<W: Weights + ?Sized> Params<'_, W> {
+    /// Packs what is unpacked, several layers at a time, each part by part.
+    pub(super) fn pack(&self, drafts: &mut [Draft], unpacked: &[Unpacked]) -> Result<()> {
+        let mut todo = unpacked.iter().peekable();
+        let mut jobs = Vec::with_capacity(unpacked.len());
+        for (i, draft) in drafts.iter_mut().enumerate() {
+            if let Work::Conv { conv, .. } = &mut draft.work
+                && let Some(job) = todo.next_if(|job| job.draft == i)
+            {
+                jobs.push((conv, job));
+            }
+        }
+        let done: Vec<Result<()>> = jobs
+            .into_par_iter()
+            .with_max_len(1)
+            .map(|(conv, job)| self.pack_one(conv, job.node, job.scale.as_deref()))
+            .collect();
+        done.into_iter().collect()
+    }
+
+    fn pack_one(&self, conv: &mut Conv, node: Node, scale: Option<&[f32]>) -> Result<()> {
+        for channels in conv.parts(PIECE) {
+            let weight = self.rows(node, 0, channels.clone())?;
+            let fold = Fold { scale, shift: None };
+            let packed = conv.pack(channels, &weight, fold);
+            packed.map_err(|source| Error::Kernel { node: self.graph.get(node).name.clone(), source })?;
+        }
+        Ok(())
+    }
+
     /// A parameter's values, as many as the graph says, and all of them numbers.
     pub(super) fn param(&self, node: Node, place: usize) -> Result<Cow<'_, [f32]>> {
         let rows = self.graph.get(node).params.get(place).and_then(|param| param.shape.first().copied());
@@ -18,7 +67,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
     pub(super) fn rows(&self, node: Node, place: usize, rows: Range<usize>) -> Result<Cow<'_, [f32]>> {
         let layer = self.graph.get(node);
         let Some(param) = layer.params.get(place) else {
-            return Err(self.broken(layer, "it lacks a parameter"));
+            return Err(broken(layer, "it lacks a parameter"));
         };
         let (node, name) = (|| layer.name.clone(), || param.name.clone());
         let whole = param.shape.first().copied().unwrap_or(1);

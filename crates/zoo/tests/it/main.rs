@@ -6,6 +6,7 @@ mod bad_input;
 mod dilation;
 #[path = "../common/figures.rs"]
 mod figures;
+mod exactness;
 mod files;
 mod generated;
 mod goldens;

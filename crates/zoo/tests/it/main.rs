@@ -9,6 +9,7 @@ mod figures;
 mod files;
 mod generated;
 mod goldens;
+mod keeping;
 mod options;
 mod pages;
 mod published;

@@ -152,9 +152,9 @@ fn what_is_kept_as_bf16_takes_half_and_errs_by_little() {
             let error =
                 norm(&mut a.iter().zip(&b).map(|(a, b)| a - b)) / norm(&mut b.iter().copied()).max(1e-9);
             // The way forward is not touched. On the way back a number that was rounded by 2^-9 of itself may fall on the
-            // other side of a ReLU, or of its neighbour in a pool: where a share p of the gradients goes astray, they err
-            // by the root of p.
-            let most = if name.contains("gradient") { 0.5_f64.powi(7).sqrt() } else { 0.0 };
+            // other side of a ReLU, or of its neighbour in a pool, and some 2^-10 of them do; where a share p of the
+            // gradients goes astray, they err by the root of p, and there are thirteen ReLUs and a pool behind the stem.
+            let most = if name.contains("gradient") { (14.0 * 0.5_f64.powi(10)).sqrt() } else { 0.0 };
             assert!(error <= most, "{way:?}: {name} errs by {error}");
         }
     }

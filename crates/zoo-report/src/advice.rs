@@ -90,6 +90,8 @@ pub struct Advice {
     pub model: String,
     /// Bytes that there are.
     pub memory_bytes: u64,
+    /// What is there whatever the pictures: the program, weights, gradients and the optimizer's state.
+    pub standing_bytes: u64,
     /// Training as it is.
     pub plain: Plain,
     /// What can be done, each on its own, and the cheapest that fits last if it is several.
@@ -116,6 +118,7 @@ impl Advice {
         Ok(Self {
             model: graph.name().into(),
             memory_bytes,
+            standing_bytes: plain.standing_bytes().saturating_add(lesson.program),
             plain: Plain { batch: lesson.batch, predicted_bytes: plain.peak_bytes, fits },
             remedies: asking.remedies,
             recommended,
@@ -158,7 +161,10 @@ impl Asking<'_> {
             let fitting = lessons.iter().find(|lesson| takes(lesson) <= memory_bytes);
             let Some(chosen) = fitting.or(lessons.last()) else { continue };
             let bytes = takes(chosen);
-            self.add(name, options(chosen, lesson), bytes, 1.0);
+            // Sums of gradients may be more than the pictures that they save.
+            if bytes < self.plain.peak_bytes {
+                self.add(name, options(chosen, lesson), bytes, 1.0);
+            }
         }
     }
 

@@ -324,6 +324,12 @@ impl Asked {
                 let what = title(line.advised.name);
                 format!("Training does not fit into {there} as it is. Take: {what}\n  {}", line.command)
             }
+            (_, None) if advice.memory_bytes < advice.standing_bytes => format!(
+                "Training `{}` takes {} for weights, gradients, the optimizer's state and the program alone, and there are \
+                 {there}: no remedy for activations is enough, only a smaller network or more memory.",
+                self.model.architecture().name,
+                bytes(advice.standing_bytes)
+            ),
             (_, None) => format!(
                 "Training does not fit into {there}, and no remedy is enough: a smaller network or more memory is needed."
             ),

@@ -153,9 +153,10 @@ pub(crate) fn remedies(lesson: &Lesson, asked: &Lesson) -> String {
         said.push("activations kept as bf16 (`--keep-bf16`)".into());
     }
     if lesson.batch != asked.batch {
+        let Lesson { batch, accumulate, .. } = lesson;
+        let pictures = if *batch == 1 { "one picture".into() } else { format!("{batch} pictures") };
         said.push(format!(
-            "{} pictures at once and {} passes for a step (`--batch {} --accumulate {}`)",
-            lesson.batch, lesson.accumulate, lesson.batch, lesson.accumulate
+            "{pictures} at once and {accumulate} passes for a step (`--batch {batch} --accumulate {accumulate}`)"
         ));
     }
     match said.split_last() {

@@ -378,18 +378,20 @@ impl Plan {
         again.flatten()
     }
 
-    /// About how many numbers kernels work in for a while beside that: those of the largest step.
+    /// About how many numbers kernels work in for a while beside that: those of the largest step on the way forward and
+    /// those of the largest on the way back, since threads keep what they worked in, and the two fit each other badly.
     pub fn working(&self, batch: usize) -> u64 {
-        let of = |step: &Step| {
+        let of = |step: &Step, back: bool| {
             let inputs = step.args[..step.inputs].iter().filter_map(|arg| match arg {
                 Source::Value(value) => Some(self.values[*value].shape),
                 Source::Param(..) => None,
             });
             let inputs: Vec<Shape> = inputs.collect();
-            let works = |back| step.kernel.as_ref().map_or(0, |kernel| kernel.working(&inputs, batch, back));
-            works(false).max(if step.learns { works(true) } else { 0 })
+            step.kernel.as_ref().map_or(0, |kernel| kernel.working(&inputs, batch, back)) as u64
         };
-        self.steps.iter().map(of).max().unwrap_or(0) as u64
+        let forward = self.steps.iter().map(|step| of(step, false)).max();
+        let back = self.steps.iter().filter(|step| step.learns).map(|step| of(step, true)).max();
+        forward.unwrap_or(0).saturating_add(back.unwrap_or(0))
     }
 
     pub(crate) fn place(&self, value: ValueId) -> Place {

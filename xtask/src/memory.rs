@@ -19,11 +19,8 @@ const NETWORKS: &[(&str, [u16; 2], Option<usize>)] = &[
 ];
 
 /// The ways, with the flags that ask for them.
-const WAYS: &[(&str, &[&str])] = &[
-    ("plain", &[]),
-    ("checkpointing", &["--recompute", "all"]),
-    ("bf16", &["--keep-bf16"]),
-];
+const WAYS: &[(&str, &[&str])] =
+    &[("plain", &[]), ("checkpointing", &["--recompute", "all"]), ("bf16", &["--keep-bf16"])];
 
 /// How far measured and predicted may lie apart.
 const TOLERANCE: f64 = 0.15;

@@ -16,6 +16,11 @@ impl Memory {
         Some(Self { before_kib: status("VmRSS:")? })
     }
 
+    /// Sets the mark back again; what there was before stays what it was.
+    pub fn forget(&self) -> Option<()> {
+        fs::write("/proc/self/clear_refs", "5").ok()
+    }
+
     /// The most since then, less what there was.
     pub fn peak_mib(&self) -> Option<f64> {
         Some((status("VmHWM:")? - self.before_kib).max(0.0) / 1024.0)

@@ -2,6 +2,7 @@
 
 mod fetch_data;
 mod fetch_weights;
+mod memory;
 mod peers;
 mod screen;
 mod snapshots;
@@ -23,6 +24,7 @@ enum Command {
     FetchData(fetch_data::Args),
     /// Fetch, list or verify published weights
     FetchWeights(fetch_weights::Args),
+    Memory(memory::Args),
     Peers(peers::Args),
     Snapshots(snapshots::Args),
 }
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::FetchData(args) => fetch_data::run(&args),
         Command::FetchWeights(args) => fetch_weights::run(&args),
+        Command::Memory(args) => memory::run(&args),
         Command::Peers(args) => peers::run(&args),
         Command::Snapshots(args) => snapshots::run(&args),
     };

@@ -14,6 +14,7 @@ mod options;
 mod output;
 mod pictures;
 mod running;
+mod size;
 mod triton;
 
 use std::process::ExitCode;

@@ -103,6 +103,15 @@ pub(crate) fn say(text: &str) -> Result<()> {
     }
 }
 
+/// A word of a call as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "-_./:@%+=,".contains(letter);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 fn unwritable(error: &std::io::Error) -> anyhow::Error {
     anyhow!(
         "standard output can't be written to ({error}); part of the result is lost, so let it go elsewhere"

@@ -161,6 +161,12 @@ pub trait CpuKernel: Debug + Send + Sync + 'static {
         true
     }
 
+    /// Whether its gradients compare the result with the arguments, so that both must be of one computation: one can't
+    /// be rounded without the other.
+    fn compares(&self) -> bool {
+        false
+    }
+
     /// Whether it can write its result over its first argument.
     fn works_in_place(&self) -> bool {
         false
@@ -181,6 +187,8 @@ pub trait Kernel: Debug + Send + Sync {
     fn shares(&self) -> Shares;
     /// See [`CpuKernel::has_gradient`].
     fn has_gradient(&self, index: usize) -> bool;
+    /// See [`CpuKernel::compares`].
+    fn compares(&self) -> bool;
     /// See [`CpuKernel::works_in_place`].
     fn works_in_place(&self) -> bool;
     /// [`CpuKernel::compute`] in f32.
@@ -236,6 +244,10 @@ impl<K: CpuKernel> Kernel for K {
 
     fn has_gradient(&self, index: usize) -> bool {
         CpuKernel::has_gradient(self, index)
+    }
+
+    fn compares(&self) -> bool {
+        CpuKernel::compares(self)
     }
 
     fn works_in_place(&self) -> bool {

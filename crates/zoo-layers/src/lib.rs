@@ -67,7 +67,7 @@ pub use ops::{
     SelectChannels, Softmax, Subsample, Upsample,
 };
 pub use pass::{Gradients, Pass};
-pub use plan::{Frozen, Plan, Route, Source, Step, ValueId};
+pub use plan::{Frozen, Plan, Recompute, Route, Source, Step, ValueId};
 pub use scope::Scope;
 pub use shape::Shape;
 pub use transform::Carry;

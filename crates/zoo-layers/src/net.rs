@@ -324,6 +324,11 @@ impl Net {
         &self.pool
     }
 
+    /// Gives the memory that was kept for the next run back to the system: before something else needs it.
+    pub fn forget_memory(&self) {
+        self.pool.clear();
+    }
+
     /// Takes a step's gradients apart when the optimizer is done with them: the next step computes into their
     /// memory. Clones of tensors that were in there lose their values.
     ///

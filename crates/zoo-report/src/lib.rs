@@ -24,12 +24,18 @@
 //!   floating-point operations. Norms, activations and pools are not counted, as everywhere in the field.
 //! * **Memory** is for f32 and a whole batch; see [`Memory`].
 
+mod advice;
+mod fit;
 mod memory;
 mod summary;
 mod table;
+mod training;
 mod tree;
 
+pub use advice::{Advice, Advised, Other, Plain, Question, Remedy, options};
+pub use fit::{Fit, Fitted, fit, has_batch_norms};
 pub use memory::{Memory, Optimizer};
 pub use summary::{LayerRow, Options, Params, Summary};
 pub use table::{Align, Format, Table, bytes, count, thousands};
+pub use training::{Lesson, Training};
 pub use tree::layer_table;

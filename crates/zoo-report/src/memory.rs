@@ -3,8 +3,10 @@
 use serde::Serialize;
 use zoo_layers::{Graph, Mode, Node, NodeSet, Plan, Result, Role, Route};
 
+use crate::{Lesson, Training};
+
 /// Bytes of an f32.
-const F32: u64 = 4;
+pub(crate) const F32: u64 = 4;
 
 /// What an optimizer keeps for each learned number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,33 +57,26 @@ impl Memory {
     /// A graph that can't be planned: one without outputs.
     pub fn of(graph: &Graph, batch: u64, optimizer: Optimizer) -> Result<Self> {
         let answering = graph.active(Mode::Eval);
-        let learning = graph.active(Mode::Train);
         let held = |nodes: &NodeSet, role| -> u64 {
             total(nodes.iter().map(|node| graph.get(node).elements(role) as u64))
         };
         let size = |node: Node| (graph.get(node).output.elements() as u64 * F32).saturating_mul(batch);
         let is_input = |node: &Node| graph.get(*node).inputs.is_empty();
         let answer = Plan::new(graph, &Route::outputs(graph, Mode::Eval))?;
-        let lesson = Plan::new(graph, &Route::training(graph))?;
+        let training = Training::of(graph, &Lesson::plain(batch, optimizer))?;
         let input = total(graph.nodes().map(|(node, _)| node).filter(is_input).map(size));
-        let learned = held(&learning, Role::Trainable) * F32;
-        let beside = total([learned * (2 + optimizer.state()), held(&learning, Role::Buffer) * F32, input]);
         Ok(Self {
             weights_bytes: (held(&answering, Role::Trainable) + held(&answering, Role::Buffer)) * F32,
             input_bytes: input,
             activations_bytes: total(answering.iter().filter(|node| !is_input(node)).map(size)),
             inference_peak_bytes: answer.peak(batch).saturating_mul(F32),
-            training_bytes: beside.saturating_add(lesson.kept(batch).saturating_mul(F32)),
-            training_peak_bytes: total([
-                beside,
-                lesson.taken(batch).saturating_mul(F32),
-                lesson.working(usize::try_from(batch).unwrap_or(usize::MAX)).saturating_mul(F32),
-            ]),
+            training_bytes: total([training.standing_bytes(), training.input_bytes, training.kept_bytes]),
+            training_peak_bytes: training.peak_bytes,
         })
     }
 }
 
 /// The sum, or the largest number if it is larger: batches have no limit.
-fn total(parts: impl IntoIterator<Item = u64>) -> u64 {
+pub(crate) fn total(parts: impl IntoIterator<Item = u64>) -> u64 {
     parts.into_iter().fold(0, u64::saturating_add)
 }

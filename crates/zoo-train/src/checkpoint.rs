@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zoo_data::Place;
 use zoo_layers::Net;
 use zoo_weights::TensorFile;
 
-use crate::{Error, Result, RunFolder};
+use crate::{Error, Result, RunFolder, values::numbers_of};
 
 const KEY: &str = "zoo_checkpoint";
 
@@ -79,12 +79,13 @@ pub(crate) fn write(path: &Path, identity: &Value, standing: &Standing, tensors:
     let mut values = Vec::new();
     for (prefix, part) in tensors.parts() {
         for (name, tensor) in part {
-            let flat: Vec<f32> = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
-            values.push((format!("{prefix}{name}"), tensor.dims().to_vec(), flat));
+            values.push((format!("{prefix}{name}"), tensor.dims(), numbers_of(tensor)?));
         }
     }
-    let views: Vec<_> =
-        values.iter().map(|(name, shape, flat)| (name, zoo_weights::Tensor::from_f32(shape, flat))).collect();
+    let views = values
+        .iter()
+        .map(|(name, shape, values)| Ok((name, zoo_weights::Tensor::from_f32(shape, values.numbers()?))));
+    let views: Vec<_> = views.collect::<candle_core::Result<_>>()?;
     let header = Header { identity: identity.clone(), standing: standing.clone() };
     let header = serde_json::to_value(&header)
         .map_err(|source| Error::Checkpoint { path: path.to_path_buf(), why: source.to_string() })?;

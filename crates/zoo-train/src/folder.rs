@@ -4,12 +4,12 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use serde_json::Value;
 use zoo_layers::Net;
 use zoo_weights::{Destination, TensorFile};
 
-use crate::{Error, Result};
+use crate::{Error, Result, values::numbers_of};
 
 /// What a run does, written when it begins: from it a run is taken up again.
 const RUN: &str = "run.json";
@@ -130,13 +130,12 @@ impl RunFolder {
 pub fn save(path: &Path, net: &Net, (key, card): (&str, &Value)) -> Result<()> {
     let mut parts = Vec::new();
     for (param, tensor) in net.tensors() {
-        let values: Vec<f32> = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
-        parts.push((param, values));
+        parts.push((param, numbers_of(tensor)?));
     }
-    let tensors: Vec<_> = parts
-        .iter()
-        .map(|(param, values)| (&param.name, zoo_weights::Tensor::from_f32(&param.shape, values)))
-        .collect();
+    let tensors = parts.iter().map(|(param, values)| {
+        Ok((&param.name, zoo_weights::Tensor::from_f32(&param.shape, values.numbers()?)))
+    });
+    let tensors: Vec<_> = tensors.collect::<candle_core::Result<_>>()?;
     Ok(zoo_weights::save(path, &tensors, Some((key, card)))?)
 }
 

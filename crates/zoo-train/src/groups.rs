@@ -65,7 +65,7 @@ impl Groups {
 
 /// What does not learn: the parameters in the `frozen` scopes with the norms there, and all norms' statistics where the
 /// recipe says so.
-pub(crate) fn frozen(graph: &Graph, frozen: &[String], norms: bool) -> Result<Frozen> {
+pub fn frozen(graph: &Graph, frozen: &[String], norms: bool) -> Result<Frozen> {
     let all = graph.layers().iter().filter(|layer| matches!(layer.op, Op::BatchNorm2d(_)));
     let is_in = |layer: &str| {
         frozen.iter().any(|scope| {

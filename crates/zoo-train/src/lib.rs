@@ -33,14 +33,15 @@ mod recipe;
 mod schedule;
 mod source;
 mod trainer;
+mod values;
 
 pub use cached::Cached;
 pub use checkpoint::{Epoch, Standing, standing};
 pub use error::{Error, Result};
 pub use evaluate::{Score, Scorer, evaluate};
 pub use folder::{RunFolder, save};
-pub use groups::{head, units};
-pub use recipe::{Recipe, Scale};
+pub use groups::{frozen, head, units};
+pub use recipe::{Checkpointing, Recipe, Scale};
 pub use schedule::{Curve, Schedule};
 pub use source::{Batches, Source};
 pub use trainer::{Ending, Progress, Stage, Trainer};

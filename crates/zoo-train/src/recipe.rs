@@ -20,6 +20,7 @@
 
 use serde::{Deserialize, Serialize};
 use zoo_data::{Augment, Mix};
+use zoo_layers::Recompute;
 
 use crate::optim::{AdamW, Method};
 use crate::{Curve, Error, Result};
@@ -32,8 +33,15 @@ pub struct Recipe {
     pub epochs: usize,
     /// Pictures for each pass. What is left at the end of an epoch, fewer than this, is left out of it.
     pub batch_size: usize,
-    /// Passes whose gradients are averaged for one step.
+    /// Passes whose gradients are averaged for one step. The step is that of one large batch, but for batch norms: each
+    /// pass normalises by the statistics of its own pictures, which are fewer, and moves the running ones.
     pub accumulate: usize,
+    /// What is computed again on the way back instead of kept: less memory for more time, and the same bits.
+    #[serde(skip_serializing_if = "Checkpointing::is_off")]
+    pub recompute: Checkpointing,
+    /// Whether what is kept for the way back is kept as bf16: half the memory, and gradients of rounded numbers.
+    #[serde(skip_serializing_if = "is_false")]
+    pub keep_bf16: bool,
     /// The optimizer and its settings.
     pub optimizer: Method,
     /// The highest learning rate.
@@ -70,6 +78,40 @@ pub struct Recipe {
     pub augment: Vec<Augment>,
     /// Pictures mixed with others.
     pub mix: Mix,
+}
+
+/// Gradient checkpointing: what is computed again on the way back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Checkpointing {
+    /// Nothing.
+    #[default]
+    Off,
+    /// What costs little: norms, activations, pools.
+    Cheap,
+    /// Whatever saves most memory for the time.
+    All,
+}
+
+impl Checkpointing {
+    fn is_off(&self) -> bool {
+        *self == Self::Off
+    }
+}
+
+impl From<Checkpointing> for Recompute {
+    fn from(checkpointing: Checkpointing) -> Self {
+        match checkpointing {
+            Checkpointing::Off => Self::Nothing,
+            Checkpointing::Cheap => Self::Cheap,
+            Checkpointing::All => Self::All,
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Mean and deviation.
@@ -109,6 +151,8 @@ impl Recipe {
         epochs: 10,
         batch_size: 64,
         accumulate: 1,
+        recompute: Checkpointing::Off,
+        keep_bf16: false,
         optimizer: Method::Adamw(AdamW::DEFAULT),
         learning_rate: 2e-3,
         schedule: Curve::Cosine,

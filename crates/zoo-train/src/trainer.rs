@@ -17,6 +17,7 @@ use crate::{
     groups::{self, Groups},
     loss,
     optim::Optimizer,
+    values::numbers_of,
 };
 
 /// A part of a run with a recipe of its own.
@@ -242,6 +243,8 @@ impl Trainer<'_> {
             Some(node) => Route::new(Mode::Train, [node], [graph.main_output().node]).with_gradients(),
             None => Route::training(&graph),
         };
+        let route = route.recomputing(recipe.recompute.into());
+        let route = if recipe.keep_bf16 { route.keeping_bf16() } else { route };
         Ok(Work { optimizer, average, schedule, route, sum: None, summed: 0, stage })
     }
 
@@ -312,9 +315,8 @@ impl Trainer<'_> {
         let mut sum = 0.0;
         for (_, variable) in self.net.trainable()? {
             if let Some(gradient) = gradients.get(&variable) {
-                let values: Vec<f32> =
-                    gradient.flatten_all()?.to_dtype(candle_core::DType::F32)?.to_vec1()?;
-                sum += values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>();
+                let values = numbers_of(gradient)?;
+                sum += values.numbers()?.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>();
             }
         }
         Ok(sum.sqrt())
@@ -341,7 +343,13 @@ impl Trainer<'_> {
     fn close_epoch(&self, work: &Work<'_>, standing: &mut Standing, rate: f64) -> Result<Epoch> {
         let net = work.average.as_ref().map_or(&*self.net, Average::net);
         let score = match work.stage.validation {
-            Some(source) => Some(judge(net, source, work.stage.from, self.device)?),
+            Some(source) => {
+                // What a step computes into is not needed beside what a test does.
+                self.net.forget_memory();
+                let score = judge(net, source, work.stage.from, self.device)?;
+                net.forget_memory();
+                Some(score)
+            }
             None => None,
         };
         let epoch = Epoch {
@@ -383,7 +391,7 @@ impl Trainer<'_> {
             ema: work
                 .and_then(|work| work.average.as_ref())
                 .map_or_else(BTreeMap::new, |average| checkpoint::tensors(average.net())),
-            optimizer: work.map_or_else(|| Ok(BTreeMap::new()), |work| work.optimizer.state())?,
+            optimizer: work.map_or_else(BTreeMap::new, |work| work.optimizer.tensors()),
         };
         checkpoint::write(&self.folder.checkpoint(), self.identity, standing, &tensors)
     }

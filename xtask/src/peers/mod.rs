@@ -90,7 +90,7 @@ fn convolutions(machine: Machine) -> Result<ExitCode> {
 const NO_CARGO: &str = "cargo can't be started; run this as `cargo xtask peers`";
 
 /// cargo, in this repository wherever it is called from.
-fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
     cargo
@@ -106,6 +106,6 @@ fn named(value: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str(value.to_possible_value().as_ref().map_or("", |value| value.get_name()))
 }
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }

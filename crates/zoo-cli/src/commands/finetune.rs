@@ -25,6 +25,7 @@ const TOP: u8 = 50;
                         zoo finetune resnet18 --data photos/ --linear-probe -o head.safetensors\n  \
                         zoo finetune xception_keras --weights mine.safetensors --data photos/ --input 3x128x128\n  \
                         zoo finetune resnet50 --data photos/ --unfreeze layer4 --epochs 8\n  \
+                        zoo finetune resnet50 --data photos/ --memory 3GiB\n  \
                         zoo finetune --resume run/\n\nThen: zoo predict run/best.safetensors picture.jpg")]
 pub(crate) struct Arguments {
     /// Name of an architecture, or a .safetensors file that names its own
@@ -55,7 +56,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(mut self) -> Result<String> {
         let resumed = self.place.resumed(Kind::Finetune)?;
-        let (folder, plan) = match resumed {
+        let (folder, mut plan) = match resumed {
             Some((folder, plan)) => (Some(folder), plan),
             None => (None, self.plan()?),
         };
@@ -63,8 +64,11 @@ impl Arguments {
         let device = self.run.machine()?;
         let data = open(plan.data.as_deref())?;
         let model = plan.asked(data.classes(), &device)?.under(plan.key.clone());
-        model.graph().or_wrong_call()?;
+        let graph = model.graph().or_wrong_call()?;
         model.check_classifies().or_wrong_call()?;
+        if let Some(limit) = self.recipe.memory() {
+            plan.keep_within(&graph, limit)?;
+        }
         let parts = Parts::new(data, &plan.shares, folder.as_ref())?;
         let network = self.run.load(&model)?;
         for stage in &plan.stages {

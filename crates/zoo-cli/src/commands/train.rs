@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use zoo_data::shown;
-use zoo_train::{Recipe, RunFolder};
+use zoo_train::optim::{AdamW, Method, RmsProp, Sgd};
+use zoo_train::{Checkpointing, Recipe, RunFolder};
 
 use crate::{
     failure::{OrWrongCall, WrongCall},
     learning::{DataArguments, Kind, Parts, Plan, Session, StagePlan, Thawed, open, place},
     options::OptionArguments,
     running::{self, MachineArguments},
+    size::parse_size,
 };
 
 /// Train a network from nothing
@@ -23,6 +25,7 @@ use crate::{
 #[command(after_help = "Examples:\n  zoo train lenet5 -o lenet5.safetensors\n  \
                         zoo train resnet18 --data photos/ --input 3x128x128 -o run/\n  \
                         zoo train mnist_convnet --data mnist/ --epochs 5 --seed 7\n  \
+                        zoo train resnet50 --data photos/ --batch 32 --memory 4GiB\n  \
                         zoo train --resume run/\n\nMNIST's files are train-images-idx3-ubyte, \
                         train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, gzipped or not.")]
 pub(crate) struct Arguments {
@@ -56,6 +59,23 @@ pub(crate) struct RecipeArguments {
     /// Pictures for each step
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     batch: Option<u32>,
+    /// Passes whose gradients are averaged for one step: the step of a batch so many times as large, in the memory of one.
+    /// Not quite for networks with batch norms, which see only one pass's pictures at a time: keep at least 8 in a pass
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    accumulate: Option<u32>,
+    /// What is computed again on the way back instead of kept (gradient checkpointing): the same bits in less memory,
+    /// for up to a third more time
+    #[arg(long, value_enum, value_name = "WHAT")]
+    recompute: Option<RecomputeName>,
+    /// Keep activations for the way back as bf16: half the memory; gradients come from numbers rounded to 8 bits
+    #[arg(long)]
+    keep_bf16: bool,
+    /// Memory that the run may take, 4GiB for example: the cheapest of the above that fits is picked, and told
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, conflicts_with = "resume")]
+    memory: Option<u64>,
+    /// What moves the weights, with its usual settings, instead of the recipe's; give it a --rate that suits it
+    #[arg(long, value_enum, value_name = "NAME")]
+    optimizer: Option<OptimizerName>,
     /// The highest learning rate
     #[arg(long, value_name = "X")]
     rate: Option<f64>,
@@ -67,7 +87,54 @@ pub(crate) struct RecipeArguments {
     balanced: bool,
 }
 
+/// What is computed again on the way back.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum RecomputeName {
+    /// Nothing
+    Off,
+    /// Norms, activations, pools
+    Cheap,
+    /// Whatever saves most for the time
+    All,
+}
+
+/// What moves the weights.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum OptimizerName {
+    /// Gradient descent with momentum: one number for each parameter
+    Sgd,
+    /// Adam with decoupled weight decay: two
+    Adamw,
+    /// RMSprop with momentum: two
+    Rmsprop,
+}
+
+impl OptimizerName {
+    /// What it is called here.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Sgd => "sgd",
+            Self::Adamw => "adamw",
+            Self::Rmsprop => "rmsprop",
+        }
+    }
+
+    /// The optimizer with its usual settings.
+    pub(crate) const fn method(self) -> Method {
+        match self {
+            Self::Sgd => Method::Sgd(Sgd::NESTEROV),
+            Self::Adamw => Method::Adamw(AdamW::DEFAULT),
+            Self::Rmsprop => Method::Rmsprop(RmsProp::DEFAULT),
+        }
+    }
+}
+
 impl RecipeArguments {
+    /// The memory that the run may take.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        self.memory
+    }
+
     /// The recipe of the file, or `usual`, with what the flags change of it.
     pub(crate) fn of(&self, usual: impl FnOnce() -> zoo_train::Result<Recipe>) -> Result<Recipe> {
         let mut recipe = match &self.recipe {
@@ -83,6 +150,15 @@ impl RecipeArguments {
             recipe.warmup_epochs = recipe.warmup_epochs.min(recipe.epochs as f64 / 2.0);
         }
         recipe.batch_size = self.batch.map_or(recipe.batch_size, |batch| batch as usize);
+        recipe.accumulate = self.accumulate.map_or(recipe.accumulate, |passes| passes as usize);
+        recipe.recompute = match self.recompute {
+            None => recipe.recompute,
+            Some(RecomputeName::Off) => Checkpointing::Off,
+            Some(RecomputeName::Cheap) => Checkpointing::Cheap,
+            Some(RecomputeName::All) => Checkpointing::All,
+        };
+        recipe.keep_bf16 |= self.keep_bf16;
+        recipe.optimizer = self.optimizer.map_or(recipe.optimizer, OptimizerName::method);
         recipe.learning_rate = self.rate.unwrap_or(recipe.learning_rate);
         recipe.weigh_classes |= self.weigh_classes;
         recipe.balanced |= self.balanced;
@@ -127,7 +203,7 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
         let device = self.machine.settle()?;
         let resumed = self.place.resumed(Kind::Train)?;
-        let (folder, plan) = match resumed {
+        let (folder, mut plan) = match resumed {
             Some((folder, plan)) => (Some(folder), plan),
             None => (None, self.plan()?),
         };
@@ -144,6 +220,9 @@ impl Arguments {
             .into());
         }
         model.check_classifies().or_wrong_call()?;
+        if let Some(limit) = self.recipe.memory() {
+            plan.keep_within(&graph, limit)?;
+        }
         let mut network = model.fresh()?;
         if let Some(scale) = plan.stages.first().and_then(|stage| stage.recipe.digits) {
             network = network.with_digits(scale.mean, scale.std);

@@ -20,7 +20,7 @@ pub fn working(pass: Pass, spec: &Conv2d, shape: Shape) -> Result<usize> {
     };
     Ok(match (choose(pass, spec, shape)?, pass) {
         (Method::WinogradPanels, Pass::GradWeight) => {
-            winograd::grad_weight_working(c + spec.out_channels, [n, oh, ow])
+            winograd::grad_weight_working([c, spec.out_channels], [n, oh, ow])
         }
         (Method::WinogradPanels, _) => winograd::panels_working(from, [n, side[0], side[1]]),
         (Method::WinogradBlocks, _) => winograd::transformed_len(spec),

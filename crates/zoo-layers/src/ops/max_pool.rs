@@ -142,6 +142,11 @@ impl CpuKernel for MaxPool2d {
         Needs::OUT.arg(0, true)
     }
 
+    /// A pixel has its window's gradient if it is the maximum.
+    fn compares(&self) -> bool {
+        true
+    }
+
     fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
         let Forward { args, out, .. } = run;
         let shape = args[0].dims;

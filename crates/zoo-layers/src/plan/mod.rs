@@ -7,15 +7,20 @@
 //! decides these things a second time, so what a report predicts is what a run takes.
 
 mod back;
+mod demand;
 mod forward;
 mod lifetimes;
 mod route;
+mod segments;
 
 use std::sync::Arc;
 
+use demand::Demand;
+use segments::{Again, Segment};
+
 use crate::{Error, Graph, Mode, Node, Result, Shape, kernel::Kernel};
 
-pub use route::{Frozen, Route};
+pub use route::{Frozen, Recompute, Route};
 
 /// A value's number in its [`Plan`].
 pub type ValueId = usize;
@@ -25,7 +30,8 @@ pub type ValueId = usize;
 pub struct Plan {
     pub(crate) route: Route,
     pub(crate) steps: Vec<Step>,
-    pub(crate) back: Vec<BackStep>,
+    /// The way back, in order.
+    pub(crate) back: Vec<Turn>,
     pub(crate) values: Vec<Value>,
     pub(crate) buffers: Vec<Buffer>,
     /// The values of the route's sources and targets.
@@ -36,6 +42,8 @@ pub struct Plan {
     pub(crate) gradients_of: Vec<ValueId>,
     /// The numbers for one picture that each slot of memory holds.
     pub(crate) slots: Vec<usize>,
+    /// The same of slots for numbers of half the size.
+    pub(crate) halves: Vec<usize>,
     pub(crate) sizes: Sizes,
 }
 
@@ -56,6 +64,12 @@ pub struct Step {
     pub(crate) dies: Vec<ValueId>,
     /// Whether the way back comes by here.
     pub(crate) learns: bool,
+    /// Whether candle's operations, where they run it, are to be taped for the way back.
+    pub(crate) taped: bool,
+    /// Values that are read for the last time on the way forward, each with the value of half the size that is kept.
+    pub(crate) narrows: Vec<(ValueId, ValueId)>,
+    /// What it costs, for one picture, in multiply-accumulates.
+    pub(crate) work: u64,
 }
 
 impl Step {
@@ -130,6 +144,22 @@ pub(crate) enum How {
     InPlace,
 }
 
+/// A moment of the way back.
+#[derive(Clone, Debug)]
+pub(crate) enum Turn {
+    /// A forward step, of this number, is run again: what it gave was not kept.
+    Again(usize, Box<Step>),
+    /// What was kept in half the size is made whole.
+    Widen {
+        /// What was kept.
+        from: ValueId,
+        /// Where it is read.
+        to: ValueId,
+    },
+    /// Gradients are computed.
+    Back(BackStep),
+}
+
 /// A step on the way back.
 #[derive(Clone, Debug)]
 pub(crate) struct BackStep {
@@ -139,9 +169,9 @@ pub(crate) struct BackStep {
     pub(crate) grad: ValueId,
     /// Where each argument's gradient goes.
     pub(crate) into: Vec<Option<Into>>,
-    /// What the kernel reads of the forward pass.
-    pub(crate) args: Vec<bool>,
-    pub(crate) out: bool,
+    /// What the kernel reads of the forward pass: of the arguments, and the result.
+    pub(crate) args: Vec<Option<ValueId>>,
+    pub(crate) out: Option<ValueId>,
     /// Gradients that are added up behind it, in order.
     pub(crate) sums: Vec<Sum>,
 }
@@ -178,6 +208,8 @@ pub(crate) struct Value {
 pub(crate) struct Buffer {
     /// Numbers for one picture.
     pub(crate) elements: usize,
+    /// Whether they have half the size.
+    pub(crate) half: bool,
     pub(crate) place: Place,
     /// The first and the last moment at which it is in use.
     pub(crate) born: usize,
@@ -193,6 +225,15 @@ pub(crate) enum Place {
     Handed(usize),
     /// In this slot of the run's memory.
     Slot(usize),
+    /// In this slot for numbers of half the size.
+    Half(usize),
+}
+
+impl Buffer {
+    /// Its size for one picture, in whole numbers.
+    pub(crate) fn size(&self) -> usize {
+        if self.half { self.elements.div_ceil(2) } else { self.elements }
+    }
 }
 
 /// Sizes in numbers: each for one picture, but for what is saved.
@@ -237,10 +278,22 @@ impl Plan {
             }
             (error, ..) => error,
         };
-        let mut plan = forward::plan(graph, route, frozen, shapes, taped).map_err(explained)?;
-        back::plan(graph, frozen, &mut plan)?;
+        let plan = forward::plan(graph, route, frozen, shapes, taped).map_err(explained)?;
+        let demand = Demand::new(graph, frozen, &plan);
+        match route.recompute {
+            _ if taped || !route.has_way_back() => Ok(plan.with_way_back(&demand, &[])),
+            Recompute::Nothing => Ok(plan.with_way_back(&demand, &[])),
+            Recompute::Cheap => Ok(segments::best(&plan, &demand, &[Again::Nothing, Again::Cheap])),
+            Recompute::All => Ok(segments::best(&plan, &demand, &[Again::Nothing, Again::Cheap, Again::All])),
+        }
+    }
+
+    /// The plan with its way back, on which the segments that say so are run again.
+    fn with_way_back(&self, demand: &Demand, segments: &[Segment]) -> Self {
+        let mut plan = self.clone();
+        back::plan(demand, segments, &mut plan);
         lifetimes::settle(&mut plan);
-        Ok(plan)
+        plan
     }
 
     /// What was to be planned.
@@ -287,22 +340,58 @@ impl Plan {
     /// The numbers that a run takes from the system, with memory used again where lifetimes allow: its slots, its
     /// results and what is saved. Gradients of parameters come to it.
     pub fn taken(&self, batch: u64) -> u64 {
-        let slots = self.slots.iter().fold(0, |sum: usize, slot| sum.saturating_add(*slot));
+        let halves = self.halves.iter().map(|half| half.div_ceil(2));
+        let slots = self.slots.iter().copied().chain(halves).fold(0, usize::saturating_add);
         scaled(slots.saturating_add(self.sizes.handed), batch).saturating_add(self.sizes.saved as u64)
     }
 
-    /// About how many numbers kernels work in for a while beside that: those of the largest step.
+    /// What the way forward costs for one picture, in multiply-accumulates: those of convolutions and products, and for
+    /// each number that is moved as many as could have been done meanwhile.
+    pub fn work(&self) -> u64 {
+        self.steps.iter().fold(0, |sum, step| sum.saturating_add(step.work))
+    }
+
+    /// The part of it that is done again on the way back.
+    pub fn work_again(&self) -> u64 {
+        let again = self.back.iter().map(|turn| if let Turn::Again(_, step) = turn { step.work } else { 0 });
+        again.fold(0, u64::saturating_add)
+    }
+
+    /// About how many times as long a pass takes as one that keeps everything: the way back is twice as long as the way
+    /// forward, and what is kept in half the size is moved twice more.
+    pub fn slowdown(&self) -> f64 {
+        let halved = self.back.iter().map(|turn| match turn {
+            Turn::Widen { from, .. } => self.values[*from].shape.elements() as u64,
+            _ => 0,
+        });
+        let moved = halved.fold(0, u64::saturating_add).saturating_mul(2 * forward::MOVE);
+        let plain = 3.0 * self.work() as f64;
+        if plain > 0.0 { 1.0 + (self.work_again() as f64 + moved as f64) / plain } else { 1.0 }
+    }
+
+    /// The nodes whose values are computed again on the way back, in the order in which they are.
+    pub fn again(&self) -> impl Iterator<Item = Node> {
+        let again = self.back.iter().filter_map(|turn| match turn {
+            Turn::Again(_, step) => Some(step.nodes.iter().copied()),
+            _ => None,
+        });
+        again.flatten()
+    }
+
+    /// About how many numbers kernels work in for a while beside that: those of the largest step on the way forward and
+    /// those of the largest on the way back, since threads keep what they worked in, and the two fit each other badly.
     pub fn working(&self, batch: usize) -> u64 {
-        let of = |step: &Step| {
+        let of = |step: &Step, back: bool| {
             let inputs = step.args[..step.inputs].iter().filter_map(|arg| match arg {
                 Source::Value(value) => Some(self.values[*value].shape),
                 Source::Param(..) => None,
             });
             let inputs: Vec<Shape> = inputs.collect();
-            let works = |back| step.kernel.as_ref().map_or(0, |kernel| kernel.working(&inputs, batch, back));
-            works(false).max(if step.learns { works(true) } else { 0 })
+            step.kernel.as_ref().map_or(0, |kernel| kernel.working(&inputs, batch, back)) as u64
         };
-        self.steps.iter().map(of).max().unwrap_or(0) as u64
+        let forward = self.steps.iter().map(|step| of(step, false)).max();
+        let back = self.steps.iter().filter(|step| step.learns).map(|step| of(step, true)).max();
+        forward.unwrap_or(0).saturating_add(back.unwrap_or(0))
     }
 
     pub(crate) fn place(&self, value: ValueId) -> Place {

@@ -26,6 +26,24 @@ pub struct Route {
     pub(crate) targets: Vec<Node>,
     pub(crate) learn: bool,
     pub(crate) gradients_of: Vec<Node>,
+    pub(crate) recompute: Recompute,
+    pub(crate) in_half: bool,
+}
+
+/// What is computed again on the way back, where it isn't kept: gradient checkpointing (Chen et al. 2016, "Training deep
+/// nets with sublinear memory cost").
+///
+/// Gradients are the same bits: the same kernels compute the same numbers, dropout draws the same masks, and running
+/// statistics move once. On candle's tape, where the device or the type is not the kernels', everything is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Recompute {
+    /// Nothing: all that the way back needs is kept.
+    #[default]
+    Nothing,
+    /// Norms, activations, pools and other steps that cost little beside a convolution.
+    Cheap,
+    /// Whatever saves most memory for the time, each step once at most.
+    All,
 }
 
 impl Route {
@@ -36,7 +54,15 @@ impl Route {
         targets: impl IntoIterator<Item = Node>,
     ) -> Self {
         let (sources, targets) = (sources.into_iter().collect(), targets.into_iter().collect());
-        Self { mode, sources, targets, learn: false, gradients_of: Vec::new() }
+        Self {
+            mode,
+            sources,
+            targets,
+            learn: false,
+            gradients_of: Vec::new(),
+            recompute: Recompute::Nothing,
+            in_half: false,
+        }
     }
 
     /// From the picture to all outputs that `mode` computes, without a way back.
@@ -60,6 +86,37 @@ impl Route {
     #[must_use]
     pub fn with_gradients_of(mut self, nodes: impl IntoIterator<Item = Node>) -> Self {
         self.gradients_of.extend(nodes);
+        self
+    }
+
+    /// And computes on the way back again what isn't kept for it.
+    ///
+    /// ```
+    /// use zoo_layers::{Conv2d, Graph, Plan, Recompute, Route, Shape};
+    ///
+    /// let graph = Graph::build("tower", Shape::map(8, 32, 32), |net, mut x| {
+    ///     for unit in 0..12 {
+    ///         x = net.conv_norm_act(x, Conv2d::k3(8), &format!("conv{unit}"), &format!("bn{unit}"))?;
+    ///     }
+    ///     net.output("map", x)
+    /// })?;
+    /// let plain = Plan::new(&graph, &Route::training(&graph))?;
+    /// let spare = Plan::new(&graph, &Route::training(&graph).recomputing(Recompute::All))?;
+    /// assert!(spare.taken(8) < plain.taken(8) / 2);
+    /// assert!(plain.work_again() == 0 && spare.work_again() < spare.work());
+    /// # Ok::<(), zoo_layers::Error>(())
+    /// ```
+    #[must_use]
+    pub fn recomputing(mut self, what: Recompute) -> Self {
+        self.recompute = what;
+        self
+    }
+
+    /// And keeps for the way back bf16 copies, eight bits of each number's fraction: half the size. What is computed is
+    /// computed as ever, but from rounded numbers on the way back.
+    #[must_use]
+    pub fn keeping_bf16(mut self) -> Self {
+        self.in_half = true;
         self
     }
 
@@ -118,5 +175,15 @@ impl Frozen {
             self.statistics.extend(graph.scope(name.as_ref())?);
         }
         Ok(self)
+    }
+
+    /// Whether this node's parameters don't learn.
+    pub fn has_params(&self, node: Node) -> bool {
+        self.params.contains(node)
+    }
+
+    /// Whether this norm keeps its running statistics.
+    pub fn has_statistics(&self, node: Node) -> bool {
+        self.statistics.contains(node)
     }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Error, Net, Result,
     kernel::{Arg, Backward},
-    plan::{BackStep, How, Into, Step, Sum, ValueId},
+    plan::{BackStep, How, Into, Step, Sum, Turn, ValueId},
     tape::{refused, values},
 };
 
@@ -35,16 +35,27 @@ impl<T: Shelved> Run<T> {
             self.given.push(tensor.transpose()?);
         }
         let mut found = GradStore::default();
-        for back in &plan.back {
-            let step = &plan.steps[back.step];
-            if known[back.grad] {
-                self.gradients(net, back, step, &mut known, &mut found).map_err(|source| Error::Run {
-                    node: net.graph().get(step.node()).name.clone(),
-                    source,
-                })?;
-            }
-            for sum in &back.sums {
-                self.sum(*sum, &mut known)?;
+        for turn in &plan.back {
+            let named = |index: usize, source| {
+                let node = net.graph().get(plan.steps[index].node()).name.clone();
+                Error::Run { node, source }
+            };
+            match turn {
+                Turn::Again(index, step) => self.perform(net, *index, step).map_err(|error| match error {
+                    Error::Candle(source) => named(*index, source),
+                    other => other,
+                })?,
+                Turn::Widen { from, to } => self.widen(*from, *to)?,
+                Turn::Back(back) => {
+                    if known[back.grad] {
+                        let step = &plan.steps[back.step];
+                        self.gradients(net, back, step, &mut known, &mut found)
+                            .map_err(|source| named(back.step, source))?;
+                    }
+                    for sum in &back.sums {
+                        self.sum(*sum, &mut known)?;
+                    }
+                }
             }
         }
         let mut named = Vec::with_capacity(plan.gradients_of.len());
@@ -107,14 +118,17 @@ impl<T: Shelved> Run<T> {
                 into[0] = some;
             }
             let (random, saved) = (&self.random(step.node()), self.saved(back.step));
-            let needed = |place: usize| back.args[place];
-            self.with_args(net, step, needed, |args: &[Arg<'_, T>]| {
+            let read = |place: usize, _| back.args[place];
+            self.with_args(net, step, read, |args: &[Arg<'_, T>]| {
                 self.with_value(back.grad, |grad| {
                     let mut run = |out: &[T]| {
                         let back = Backward { args, out, saved, grad, random };
                         T::gradients(kernel.as_ref(), back, &mut into).map_err(refused)
                     };
-                    if back.out { self.with_value(step.out, run) } else { run(&[]) }
+                    match back.out {
+                        Some(out) => self.with_value(out, run),
+                        None => run(&[]),
+                    }
                 })
             })?;
         }

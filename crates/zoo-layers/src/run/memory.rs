@@ -17,6 +17,8 @@ const WAITING: usize = 4;
 pub(crate) struct Memory<T> {
     plan: Arc<Plan>,
     pub(super) slots: Vec<Vec<T>>,
+    /// Numbers of half the size, as bf16.
+    pub(super) halves: Vec<Vec<u16>>,
     /// What each step saves.
     pub(super) saved: Vec<Vec<T>>,
 }
@@ -24,7 +26,15 @@ pub(crate) struct Memory<T> {
 impl<T: Real> Memory<T> {
     pub(super) fn new(plan: &Arc<Plan>) -> Self {
         let saved = plan.steps.iter().map(|step| vec![T::ZERO; step.saved]).collect();
-        Self { plan: Arc::clone(plan), slots: plan.slots.iter().map(|_| Vec::new()).collect(), saved }
+        let slots = plan.slots.iter().map(|_| Vec::new()).collect();
+        let halves = plan.halves.iter().map(|_| Vec::new()).collect();
+        Self { plan: Arc::clone(plan), slots, halves, saved }
+    }
+
+    /// The same of a slot for numbers of half the size.
+    pub(super) fn take_half(&mut self, slot: usize, len: usize) -> Vec<u16> {
+        let memory = std::mem::take(&mut self.halves[slot]);
+        if memory.len() < len { vec![0; len] } else { memory }
     }
 
     /// A slot's memory, at least so long, with leftovers in it.
@@ -36,9 +46,10 @@ impl<T: Real> Memory<T> {
         memory
     }
 
-    /// The numbers it holds.
+    /// The numbers it holds, two of half the size as one.
     pub(super) fn elements(&self) -> usize {
-        self.slots.iter().chain(&self.saved).map(Vec::len).sum()
+        let halves: usize = self.halves.iter().map(Vec::len).sum();
+        self.slots.iter().chain(&self.saved).map(Vec::len).sum::<usize>() + halves.div_ceil(2)
     }
 }
 

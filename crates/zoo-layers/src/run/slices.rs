@@ -82,13 +82,28 @@ impl<T: Shelved> Run<T> {
         match place {
             Place::Given(index) => self.given.get(index)?.as_ref(),
             Place::Handed(index) => self.handed.get(&index),
-            Place::Slot(_) => None,
+            Place::Slot(_) | Place::Half(_) => None,
         }
     }
 
+    /// A step on the way forward: running statistics move, and what is kept in half the size is rounded.
     fn step(&mut self, net: &Net, index: usize) -> Result<()> {
         let plan = Arc::clone(&self.plan);
         let step = &plan.steps[index];
+        self.perform(net, index, step)?;
+        if step.saved > 0 {
+            let saved = self.memory.as_ref().map_or(&[][..], |memory| &memory.saved[index]);
+            let count = self.batch * plan.values[step.out].shape.size().iter().product::<usize>();
+            net.move_statistics(step.node(), saved, count)?;
+        }
+        for (value, half) in &step.narrows {
+            self.narrow(*value, *half)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a step, the one of this number or its second run.
+    pub(super) fn perform(&mut self, net: &Net, index: usize, step: &Step) -> Result<()> {
         if step.how == How::View {
             return Ok(());
         }
@@ -102,16 +117,12 @@ impl<T: Shelved> Run<T> {
             Some(_) => self.compute(net, step, &mut out[..len], &mut saved).map_err(Error::from),
             None => self.compose(net, index, step, &mut out[..len]),
         };
-        if result.is_ok() && step.saved > 0 {
-            let count = self.batch * plan.values[step.out].shape.size().iter().product::<usize>();
-            net.move_statistics(step.node(), &saved, count)?;
-        }
         self.put(step.out, out);
         self.memory_mut().saved[index] = saved;
         result
     }
 
-    fn memory_mut(&mut self) -> &mut Memory<T> {
+    pub(super) fn memory_mut(&mut self) -> &mut Memory<T> {
         let plan = &self.plan;
         self.memory.get_or_insert_with(|| Memory::new(plan))
     }
@@ -125,7 +136,7 @@ impl<T: Shelved> Run<T> {
                 self.memory_mut().take(slot, whole)
             }
             Place::Handed(index) => self.making.remove(&index).unwrap_or_else(|| fresh(len)),
-            Place::Given(_) => fresh(len),
+            Place::Given(_) | Place::Half(_) => fresh(len),
         }
     }
 
@@ -133,24 +144,26 @@ impl<T: Shelved> Run<T> {
         match self.plan.place(value) {
             Place::Slot(slot) => self.memory_mut().slots[slot] = memory,
             Place::Handed(index) => drop(self.making.insert(index, memory)),
-            Place::Given(_) => {}
+            Place::Given(_) | Place::Half(_) => {}
         }
     }
 
-    /// Hands the values of arguments to `work`: `needed` says of which, the others have sizes alone.
+    /// Hands the values of arguments to `work`: `read` says what is read in the place of each, the others have sizes
+    /// alone.
     pub(super) fn with_args<R>(
         &self,
         net: &Net,
         step: &Step,
-        needed: impl Fn(usize) -> bool,
+        read: impl Fn(usize, ValueId) -> Option<ValueId>,
         work: impl FnOnce(&[Arg<'_, T>]) -> candle_core::Result<R>,
     ) -> candle_core::Result<R> {
         let mut tensors = Vec::with_capacity(step.args.len());
         for (place, arg) in step.args.iter().enumerate() {
             tensors.push(match *arg {
                 Source::Param(node, param) => Some(net.param(node, param)?.contiguous()?),
-                Source::Value(value) if needed(place) => self.tensor_at(self.plan.place(value)).cloned(),
-                Source::Value(_) => None,
+                Source::Value(value) => {
+                    read(place, value).and_then(|value| self.tensor_at(self.plan.place(value)).cloned())
+                }
             });
         }
         let guards: Vec<_> = tensors.iter().map(|t| t.as_ref().map(Tensor::storage_and_layout)).collect();
@@ -158,8 +171,11 @@ impl<T: Shelved> Run<T> {
         for (place, (arg, guard)) in step.args.iter().zip(&guards).enumerate() {
             let data: &[T] = match (arg, guard) {
                 (_, Some((storage, layout))) => values(storage, layout)?,
-                (Source::Value(value), None) if needed(place) => self.slice(*value)?,
-                _ => &[],
+                (Source::Value(value), None) => match read(place, *value) {
+                    Some(value) => self.slice(value)?,
+                    None => &[],
+                },
+                (Source::Param(..), None) => &[],
             };
             let dims = match *arg {
                 Source::Value(value) => dims4(self.plan.values[value].shape, self.batch),
@@ -175,7 +191,7 @@ impl<T: Shelved> Run<T> {
         let memory = match self.plan.place(value) {
             Place::Slot(slot) => self.memory.as_ref().map(|memory| &memory.slots[slot]),
             Place::Handed(index) => self.making.get(&index),
-            Place::Given(_) => None,
+            Place::Given(_) | Place::Half(_) => None,
         };
         let values = memory.and_then(|memory| memory.get(..self.len(value)));
         values.ok_or_else(|| candle_core::Error::msg("a value was read before it was there"))
@@ -203,7 +219,7 @@ impl<T: Shelved> Run<T> {
         self.with_args(
             net,
             step,
-            |place| place > 0 || !in_place,
+            |place, value| (place > 0 || !in_place).then_some(value),
             |args| {
                 T::compute(kernel.as_ref(), Forward { args, out, saved, in_place, random }).map_err(refused)
             },
@@ -224,7 +240,7 @@ impl<T: Shelved> Run<T> {
                 Source::Value(value) => self
                     .with_value(value, |values| Tensor::from_slice(values, self.dims(value), &Device::Cpu))?,
             };
-            args.push(match (arg, step.learns) {
+            args.push(match (arg, step.taped) {
                 (Source::Param(node, place), true) => net.variable(*node, *place)?.clone(),
                 (Source::Value(_), true) => Var::from_tensor(&constant)?.into_inner(),
                 (_, false) => constant,
@@ -244,7 +260,7 @@ impl<T: Shelved> Run<T> {
             let (storage, layout) = result.storage_and_layout();
             out.copy_from_slice(values(&storage, layout)?);
         }
-        if step.learns {
+        if step.taped {
             let inputs = args.into_iter().collect();
             self.composed.insert(index, Composed { inputs, out: result });
         }

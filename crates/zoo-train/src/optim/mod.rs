@@ -146,10 +146,15 @@ impl Optimizer {
     /// # Errors
     /// candle's.
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.tensors().into_iter().map(|(name, state)| Ok((name, state.copy()?))).collect()
+    }
+
+    /// Its state in the memory in which the next step changes it.
+    pub(crate) fn tensors(&self) -> BTreeMap<String, Tensor> {
         let names = self.method.slots();
         let all = self.slots.iter().flat_map(|slot| {
             let state = names.iter().zip(&slot.state);
-            state.map(|(kind, state)| Ok((format!("{}.{kind}", slot.name), state.copy()?)))
+            state.map(|(kind, state)| (format!("{}.{kind}", slot.name), state.clone()))
         });
         all.collect()
     }

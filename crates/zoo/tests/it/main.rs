@@ -10,6 +10,7 @@ mod exactness;
 mod files;
 mod generated;
 mod goldens;
+mod keeping;
 mod options;
 mod pages;
 mod published;

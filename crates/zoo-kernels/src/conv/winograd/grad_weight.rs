@@ -33,10 +33,13 @@ pub(in crate::conv) fn suits(spec: &Conv2d, [n, c, _, _]: Shape, [oh, ow]: [usiz
     pays(spec, [n, c, oh, ow], 30.0, 20.0)
 }
 
-/// The numbers of transformed pictures and gradients that it holds, for so many channels on both sides together.
-pub(in crate::conv) fn working(channels: usize, [n, oh, ow]: [usize; 3]) -> usize {
+/// The numbers of transformed pictures and gradients that it holds, for so many input and output channels, and of sums
+/// that wait where not all tiles are transformed at once.
+pub(in crate::conv) fn working([c, o]: [usize; 2], [n, oh, ow]: [usize; 3]) -> usize {
     let [rows, columns] = [n.saturating_mul(oh.div_ceil(OUT)), ow.div_ceil(OUT)];
-    each(channels, columns, rows).saturating_mul(PRODUCTS * channels * columns)
+    let each = each(c + o, columns, rows);
+    let sums = if each < rows { c.next_multiple_of(CHANNELS).saturating_mul(o) } else { 0 };
+    each.saturating_mul((c + o) * columns).saturating_add(sums).saturating_mul(PRODUCTS)
 }
 
 /// Rows of tiles that are transformed at a time.

@@ -24,11 +24,13 @@
 //!   floating-point operations. Norms, activations and pools are not counted, as everywhere in the field.
 //! * **Memory** is for f32 and a whole batch; see [`Memory`].
 
+mod diagram;
 mod memory;
 mod summary;
 mod table;
 mod tree;
 
+pub use diagram::{Drawing, Theme};
 pub use memory::{Memory, Optimizer};
 pub use summary::{LayerRow, Options, Params, Summary};
 pub use table::{Align, Format, Table, bytes, count, thousands};

@@ -95,7 +95,7 @@ fn sheet(tiles: Vec<Vec<u8>>, height: usize, width: usize) -> Result<Picture> {
     let (rows_in, columns_in) = (height.div_ceil(every), width.div_ceil(every));
     let square = (tiles.len() as f64 * height as f64 / width as f64).sqrt().ceil() as usize;
     let across = square.clamp(1, tiles.len().max(1));
-    let times = (WIDTH / (across * columns_in)).clamp(1, 24);
+    let times = (WIDTH / (across * columns_in)).clamp(1, 48);
     let (tile_width, tile_height) = (columns_in * times, rows_in * times);
     let down = tiles.len().div_ceil(across);
     let sheet_width = across * (tile_width + GAP) + GAP;

@@ -26,12 +26,14 @@
 
 mod diagram;
 mod memory;
+mod plot;
 mod summary;
 mod table;
 mod tree;
 
 pub use diagram::{Drawing, Theme};
 pub use memory::{Memory, Optimizer};
+pub use plot::{Bubble, Plot};
 pub use summary::{LayerRow, Options, Params, Summary};
-pub use table::{Align, Format, Table, bytes, count, thousands};
+pub use table::{Align, Format, Table, bytes, count, short, thousands};
 pub use tree::layer_table;

@@ -9,6 +9,7 @@ mod contracts;
 mod export;
 mod files;
 mod learning;
+mod look;
 mod memory;
 #[path = "../../../zoo-weights/tests/it/server.rs"]
 #[expect(dead_code, reason = "most of what a server can do wrong is tested where the server is from")]

@@ -1,5 +1,6 @@
 //! The graph as boxes: each layer, with what merely follows it (norm, activation, dropout) in the same box.
 
+use crate::short;
 use zoo_layers::{Activation, Graph, Layer, Mode, Node, Op, Role, Shape};
 
 /// What a box looks like.
@@ -246,33 +247,7 @@ fn titled(layer: &Layer, input: Option<Shape>) -> (Look, String) {
     }
 }
 
-/// `36.9 k`: three digits that say something.
-pub(crate) fn short(number: u64) -> String {
-    let (value, unit) = match number {
-        0..1_000 => return number.to_string(),
-        1_000..999_500 => (number as f64 / 1e3, "k"),
-        999_500..999_500_000 => (number as f64 / 1e6, "M"),
-        _ => (number as f64 / 1e9, "G"),
-    };
-    match value {
-        ..9.995 => format!("{value:.2} {unit}"),
-        9.995..99.95 => format!("{value:.1} {unit}"),
-        _ => format!("{value:.0} {unit}"),
-    }
-}
-
 /// `256×56×56` or `1000`.
 pub(crate) fn shape(shape: Shape) -> String {
     shape.dims().iter().map(usize::to_string).collect::<Vec<_>>().join("×")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn figures_have_three_digits() {
-        let told = [7, 999, 1_000, 36_864, 99_960, 999_499, 999_500, 25_557_032, 4_089_184_256].map(short);
-        assert_eq!(told, ["7", "999", "1.00 k", "36.9 k", "100 k", "999 k", "1.00 M", "25.6 M", "4.09 G"]);
-    }
 }

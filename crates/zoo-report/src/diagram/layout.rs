@@ -3,7 +3,7 @@
 use zoo_layers::Shape;
 
 use super::{
-    cells::{Cell, Look, shape, short},
+    cells::{Cell, Look, shape},
     fold::{Side, Unit, drawn},
     marks::{Anchor, Mark, Point, Style},
 };
@@ -194,7 +194,7 @@ impl Layout<'_> {
             (params + cell.params * times, macs + cell.macs * times)
         });
         let each = if count > 1 { " each" } else { "" };
-        let figures = format!("{} params · {} MACs{each}", short(params), short(macs));
+        let figures = format!("{} params · {} MACs{each}", crate::short(params), crate::short(macs));
         let badge_width = if count > 1 { Style::Badge.width(&format!("×{count}")) + 24.0 } else { 0.0 };
         let header = match title.is_empty() {
             true => Style::Small.width(&figures),

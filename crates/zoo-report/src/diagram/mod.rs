@@ -9,11 +9,11 @@ use zoo_layers::{Graph, Mode, Shape, When};
 mod cells;
 mod fold;
 mod layout;
-mod marks;
+pub(crate) mod marks;
 mod outline;
 mod page;
 mod structure;
-mod svg;
+pub(crate) mod svg;
 #[cfg(test)]
 mod tests;
 

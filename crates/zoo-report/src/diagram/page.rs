@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Drawing, End,
-    cells::{Look, shape, short},
+    cells::{Look, shape},
     fold::drawn,
     layout::{Block, Layout, Tail, all_drawn},
     marks::{Anchor, Mark, Style},
@@ -201,7 +201,7 @@ fn framed(drawing: &Drawing, page: Block) -> Page {
     let figures = format!(
         "{} parameters · {} MACs · {}",
         crate::thousands(drawing.params),
-        short(drawing.macs),
+        crate::short(drawing.macs),
         shape(drawing.input)
     );
     marks.push(text(MARGIN, MARGIN + 42.0, Style::Small, figures));

@@ -159,8 +159,11 @@ impl Arguments {
             bar.set_position(done as u64);
         });
         bar.finish_and_clear();
+        let heat = heat.map_err(sorted)?;
         let seen = network.prepare().seen(picture, &place.name())?;
-        let painted = paint::beside(&seen, &heat.map_err(sorted)?).map_err(sorted)?;
+        let painted = paint::beside(&seen, &heat).map_err(sorted)?;
+        let nothing = heat.values().iter().all(|value| *value == 0.0);
+        let nothing = if nothing { "; nothing in the picture speaks for it" } else { "" };
         let at = match self.method {
             MethodName::Gradcam | MethodName::GradcamPlusPlus => {
                 format!(" at {}", net.graph().get(target.node()).name)
@@ -172,7 +175,7 @@ impl Arguments {
             _ => format!(" ({:.1} %)", 100.0 * likelihoods[class]),
         };
         let label = network.prepare().class(class);
-        Ok((painted, format!("{}: {label}{likely}, {}{at}", place.name(), self.method.words())))
+        Ok((painted, format!("{}: {label}{likely}, {}{at}{nothing}", place.name(), self.method.words())))
     }
 
     /// `photo-gradcam.png`, where nobody says otherwise.

@@ -3,12 +3,12 @@
 //! A page of `docs/book/src` marks them by comments, and what follows is replaced up to the next empty line:
 //!
 //! * `<!-- $ zoo summary lenet5 -->`: a block with the command and what it prints;
+//! * `<!-- | zoo compare vgg16 resnet50 --format markdown -->`: what it prints, as it is;
 //! * `<!-- draw img/lenet5.svg: zoo diagram lenet5 -o FILE -->`: a picture, which the command writes;
 //! * `<!-- family LeNet -->`: a table of a family's variants;
 //! * `<!-- code crates/zoo/examples/pyramid.rs -->`: a program, without its heading;
-//! * `<!-- slow $ … -->`, `<!-- slow | … -->` and `<!-- slow draw … -->`: the same, and a table that the command prints, of
-//!   commands that train or fetch, or whose last digits depend on the machine. They are run where `cargo xtask docs --slow`
-//!   asks for it.
+//! * `<!-- slow $ … -->`, `<!-- slow | … -->`: the same of commands that train, or whose last digits depend on the machine.
+//!   They are run where `cargo xtask docs --slow` asks for it.
 
 use std::{
     collections::BTreeSet,

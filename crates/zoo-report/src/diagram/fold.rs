@@ -118,7 +118,31 @@ impl Fold<'_> {
             Way::Line(steps) => Side::Line(self.sequence(steps, depth)),
             Way::Tangle(cells) => Side::Tangle(cells),
         };
-        Unit::Step { ways: step.ways.into_iter().map(way).collect(), cell: step.cell, count: 1 }
+        let ways = self.side_by_side(step.ways.into_iter().map(way).collect());
+        Unit::Step { ways, cell: step.cell, count: 1 }
+    }
+
+    /// Equal branches beside each other become one with their number.
+    fn side_by_side(&self, ways: Vec<Side>) -> Vec<Side> {
+        let mut folded: Vec<(String, Vec<Unit>, usize)> = Vec::new();
+        let mut rest = Vec::new();
+        for way in ways {
+            match way {
+                Side::Line(units) if rest.is_empty() => {
+                    let sign = self.signs(&units);
+                    match folded.last_mut().filter(|(last, ..)| *last == sign) {
+                        Some((.., count)) => *count += 1,
+                        None => folded.push((sign, units, 1)),
+                    }
+                }
+                other => rest.push(other),
+            }
+        }
+        let line = |(_, units, count): (String, Vec<Unit>, usize)| match count {
+            1 => Side::Line(units),
+            _ => Side::Line(vec![Unit::Group { title: "side by side".into(), units, count }]),
+        };
+        folded.into_iter().map(line).chain(rest).collect()
     }
 
     /// The first `depth + 1` words that the names of all cells of a step begin with, if what they name is a part with

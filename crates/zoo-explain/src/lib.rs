@@ -11,8 +11,8 @@
 //! let picture = zoo::Picture::open("../../assets/digits/7.png".as_ref())?;
 //! let prepared = net.prepare().picture(&picture, "7.png")?;            // (1, 1, 28, 28)
 //!
-//! let target = Target::new(net.net(), 7)?;                             // the class, at the last map
-//! let heat = explain(net.net(), &prepared, target, Method::GradCam)?;
+//! let target = Target::new(net.net()?, 7)?;                             // the class, at the last map
+//! let heat = explain(net.net()?, &prepared, target, Method::GradCam)?;
 //! assert_eq!(heat.size(), [10, 10]);                                   // as large as that map
 //! let picture = net.prepare().seen(&picture, "7.png")?;                // what the network saw
 //! let beside = paint::beside(&picture, &heat)?;                        // it, and it under the heat

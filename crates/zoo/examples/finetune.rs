@@ -51,7 +51,7 @@ fn main() -> anyhow::Result<()> {
     };
     let device = network.device().clone();
     let mut trainer = Trainer {
-        net: network.net_mut(),
+        net: network.net_mut()?,
         stages: &[stage],
         seed: 1,
         device: &device,
@@ -61,6 +61,6 @@ fn main() -> anyhow::Result<()> {
         every: Duration::from_secs(60),
     };
     trainer.run(&mut |_| ControlFlow::Continue(()))?;
-    println!("{:.1} % of the test digits", 100.0 * evaluate(network.net(), &test, &device)?.accuracy());
+    println!("{:.1} % of the test digits", 100.0 * evaluate(network.net()?, &test, &device)?.accuracy());
     Ok(())
 }

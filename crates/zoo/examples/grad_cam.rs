@@ -19,7 +19,7 @@ fn main() -> anyhow::Result<()> {
     let class = network.classify(&picture)?.top[0].index;
 
     let prepared = network.prepare().picture(&picture, from)?;
-    let heat = explain(network.net(), &prepared, Target::new(network.net(), class)?, Method::GradCam)?;
+    let heat = explain(network.net()?, &prepared, Target::new(network.net()?, class)?, Method::GradCam)?;
     let beside = paint::beside(&network.prepare().seen(&picture, from)?, &heat)?;
     std::fs::write(to, paint::png(&beside)?)?;
     println!("{to}: what makes it a {}", network.prepare().class(class));

@@ -112,12 +112,12 @@ impl Arguments {
         let network = self.run.load(&model)?;
         let (png, told) = match (picture, &self.sheet) {
             (None, _) => {
-                let filters = sheet::filters(network.net()).map_err(sorted)?;
+                let filters = sheet::filters(network.net()?).map_err(sorted)?;
                 (filters, "the first convolution's filters".to_string())
             }
             (Some((place, picture)), Some(node)) => {
                 let prepared = prepared(&network, place, &picture)?;
-                let maps = sheet::maps(network.net(), &prepared, node).map_err(sorted)?;
+                let maps = sheet::maps(network.net()?, &prepared, node).map_err(sorted)?;
                 (maps, format!("{}: the maps of {node}", place.name()))
             }
             (Some((place, picture)), None) => self.explained(&network, place, &picture)?,
@@ -129,7 +129,7 @@ impl Arguments {
     /// The picture with the heat beside it, and what it shows.
     fn explained(&self, network: &Network, place: &Place, picture: &Picture) -> Result<(Picture, String)> {
         let prepared = prepared(network, place, picture)?;
-        let net = network.net();
+        let net = network.net()?;
         let likelihoods = zoo::softmax(&scores(network, &prepared)?)?.flatten_all()?.to_vec1::<f32>()?;
         let class = match &self.class {
             Some(asked) => class_of(network, asked, likelihoods.len()).or_wrong_call()?,
@@ -201,9 +201,9 @@ fn prepared(network: &Network, place: &Place, picture: &Picture) -> Result<Tenso
 
 /// One number for each class; of a network that answers for every pixel, their mean.
 fn scores(network: &Network, prepared: &Tensor) -> Result<Tensor> {
-    let scores = network.net().answer(prepared)?;
+    let scores = network.net()?.answer(prepared)?;
     let scores = if scores.rank() == 4 { scores.flatten_from(2)?.mean(2)? } else { scores };
-    zoo::check_numbers(&scores, network.net().graph().name(), "answers")?;
+    zoo::check_numbers(&scores, network.graph().name(), "answers")?;
     Ok(scores)
 }
 
@@ -220,7 +220,7 @@ fn class_of(network: &Network, asked: &str, classes: usize) -> Result<usize> {
         (_, Ok(class)) if class < classes => Ok(class),
         (_, Ok(class)) => Err(anyhow!(
             "there is no class {class}; `{}` tells {classes} classes apart, 0 to {}",
-            network.net().graph().name(),
+            network.graph().name(),
             classes.saturating_sub(1)
         )),
         ([], Err(_)) => {

@@ -12,12 +12,12 @@ use crate::{
 
 /// About how wide a sheet is, in pixels.
 const WIDTH: usize = 1200;
-/// Between tiles.
+/// Between tiles, at least.
 const GAP: usize = 3;
 /// A tile is at most so many pixels wide or high.
 const LARGEST: usize = 256;
-/// What stands between tiles.
-const GROUND: u8 = 236;
+/// What stands between tiles: dark, since tiles are light at their edges as a rule.
+const GROUND: [u8; 3] = [44, 50, 62];
 
 /// All maps that a layer (or a scope's last) makes of one prepared picture `(1, c, h, w)`, row by row in order. Each
 /// is as bright as its own greatest value allows; maps that are negative somewhere are blue there, red where positive.
@@ -96,11 +96,12 @@ fn sheet(tiles: Vec<Vec<u8>>, height: usize, width: usize) -> Result<Picture> {
     let square = (tiles.len() as f64 * height as f64 / width as f64).sqrt().ceil() as usize;
     let across = square.clamp(1, tiles.len().max(1));
     let times = (WIDTH / (across * columns_in)).clamp(1, 48);
+    let gap = GAP.max(times / 3);
     let (tile_width, tile_height) = (columns_in * times, rows_in * times);
     let down = tiles.len().div_ceil(across);
-    let sheet_width = across * (tile_width + GAP) + GAP;
-    let sheet_height = down * (tile_height + GAP) + GAP;
-    let mut pixels = vec![GROUND; 3 * sheet_width * sheet_height];
+    let sheet_width = across * (tile_width + gap) + gap;
+    let sheet_height = down * (tile_height + gap) + gap;
+    let mut pixels = GROUND.repeat(sheet_width * sheet_height);
     for (place, tile) in tiles.iter().enumerate() {
         let mut large = Vec::with_capacity(3 * tile_width * tile_height);
         for y in 0..tile_height {
@@ -110,8 +111,8 @@ fn sheet(tiles: Vec<Vec<u8>>, height: usize, width: usize) -> Result<Picture> {
             }
         }
         let tile = Picture::new(tile_width, tile_height, Channels::Rgb, large)?;
-        let x = GAP + place % across * (tile_width + GAP);
-        let y = GAP + place / across * (tile_height + GAP);
+        let x = gap + place % across * (tile_width + gap);
+        let y = gap + place / across * (tile_height + gap);
         put(&mut pixels, sheet_width, (x, y), &tile);
     }
     Ok(Picture::new(sheet_width, sheet_height, Channels::Rgb, pixels)?)

@@ -150,7 +150,8 @@ fn generated(mark: &str, wanted: Wanted) -> Option<String> {
         fs::write(place, drawn).unwrap();
     }
     let title = line.trim_end_matches(" -o FILE").trim_end_matches(" --plot FILE");
-    Some(format!("![{title}]({name})\n"))
+    // It is as wide as the page, and a click shows it at its size.
+    Some(format!("[![{title}]({name})]({name})\n"))
 }
 
 #[test]

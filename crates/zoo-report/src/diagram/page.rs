@@ -112,8 +112,8 @@ fn splits(heights: &[f32]) -> BTreeSet<Vec<usize>> {
         ends.push(heights.len());
         ends
     });
-    // Where the network ends is no column.
-    let is_whole = |ends: &Vec<usize>| ends.len() == 2 || ends[ends.len() - 2] + 1 < heights.len();
+    // A result, and the layer that gives it, are no column by themselves.
+    let is_whole = |ends: &Vec<usize>| ends.len() == 2 || ends[ends.len() - 2] + 2 < heights.len();
     filled.filter(|ends| ends.len() <= MOST_COLUMNS + 1 && is_whole(ends)).collect()
 }
 

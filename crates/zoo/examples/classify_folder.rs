@@ -10,7 +10,11 @@ use zoo::{Picture, Prepare, data::folder};
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().unwrap_or_else(|| "assets/digits".into());
-    let net = zoo::model(&arguments.next().unwrap_or_else(|| "lenet5".into()))?.pretrained()?;
+    classify(&path, &arguments.next().unwrap_or_else(|| "lenet5".into()))
+}
+
+fn classify(path: &str, model: &str) -> anyhow::Result<()> {
+    let net = zoo::model(model)?.pretrained()?;
     let found = folder::pictures(path.as_ref())?.into_iter();
     let pictures = found.filter_map(|found| match found {
         folder::Found::Picture(path) => Some(path),
@@ -33,4 +37,9 @@ fn main() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn it_runs() -> anyhow::Result<()> {
+    classify("../../assets/digits", "lenet5")
 }

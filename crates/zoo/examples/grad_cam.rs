@@ -10,11 +10,12 @@ use zoo_explain::{Method, Target, explain, paint};
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (from, to) = match arguments.as_slice() {
-        [from, to, ..] => (from.as_str(), to.as_str()),
-        _ => ("assets/digits/7.png", "seven.png"),
-    };
-    let network = zoo::model(arguments.get(2).map_or("lenet5", String::as_str))?.pretrained()?;
+    let given = |place: usize, usual| arguments.get(place).map_or(usual, String::as_str);
+    explained(given(0, "assets/digits/7.png"), given(1, "seven.png"), given(2, "lenet5"))
+}
+
+fn explained(from: &str, to: &str, model: &str) -> anyhow::Result<()> {
+    let network = zoo::model(model)?.pretrained()?;
     let picture = Picture::open(from.as_ref())?;
     let class = network.classify(&picture)?.top[0].index;
 
@@ -24,4 +25,10 @@ fn main() -> anyhow::Result<()> {
     std::fs::write(to, paint::png(&beside)?)?;
     println!("{to}: what makes it a {}", network.prepare().class(class));
     Ok(())
+}
+
+#[test]
+fn it_runs() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    explained("../../assets/digits/7.png", &folder.path().join("seven.png").to_string_lossy(), "lenet5")
 }

@@ -19,6 +19,11 @@ fn main() -> anyhow::Result<()> {
     })?;
     let picture = zoo::Tensor::zeros((1, 3, 64, 64), candle_core::DType::F32, &zoo::Device::Cpu)?;
     println!("{:?}", graph.init(42)?.forward(&picture, Mode::Eval)?.dims());
-    std::fs::write("mine.svg", zoo_report::Drawing::of(&graph).svg(zoo_report::Theme::Auto))?;
+    println!("{}", zoo_report::Drawing::of(&graph).mermaid());
     Ok(())
+}
+
+#[test]
+fn it_runs() -> anyhow::Result<()> {
+    main()
 }

@@ -18,3 +18,8 @@ fn main() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn it_runs() -> anyhow::Result<()> {
+    main()
+}

@@ -6,7 +6,7 @@
 //! * `<!-- | zoo compare vgg16 resnet50 --format markdown -->`: what it prints, as it is;
 //! * `<!-- draw img/lenet5.svg: zoo diagram lenet5 -o FILE -->`: a picture, which the command writes;
 //! * `<!-- family LeNet -->`: a table of a family's variants;
-//! * `<!-- code crates/zoo/examples/pyramid.rs -->`: a program, without its heading;
+//! * `<!-- code crates/zoo/examples/pyramid.rs -->`: a program, without its heading and its test;
 //! * `<!-- slow $ … -->`, `<!-- slow | … -->`: the same of commands that train, or whose last digits depend on the machine.
 //!   They are run where `cargo xtask docs --slow` asks for it.
 
@@ -132,6 +132,7 @@ fn generated(mark: &str, wanted: Wanted) -> Option<String> {
     }
     if let Some(path) = mark.strip_prefix("code ") {
         let program = fs::read_to_string(root().join(path)).unwrap();
+        let program = program.split("\n\n#[test]").next().unwrap();
         let lines = program.lines().skip_while(|line| line.starts_with("//!") || line.is_empty());
         return Some(format!("```rust\n{}\n```\n", lines.collect::<Vec<_>>().join("\n")));
     }

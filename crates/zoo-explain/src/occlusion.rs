@@ -9,18 +9,12 @@ use crate::{Error, Heat, Result, Target};
 const BATCH: usize = 8;
 
 /// The square and its steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Occlusion {
     /// Side of the square in pixels of the prepared picture; 0 for a seventh of the shorter side.
     pub side: usize,
     /// Pixels from one place to the next; 0 for half a side.
     pub step: usize,
-}
-
-impl Default for Occlusion {
-    fn default() -> Self {
-        Self { side: 0, step: 0 }
-    }
 }
 
 /// For each pixel by how much the class becomes less likely where the square covers it, on average.

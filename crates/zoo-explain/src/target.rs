@@ -94,11 +94,11 @@ fn last_map(graph: &Graph) -> Option<Node> {
         !matches!(op, Op::Input(_) | Op::MaxPool2d(_) | Op::AvgPool2d(_) | Op::AdaptiveAvgPool2d(_))
             && !op.operation().is_view(Mode::Eval)
     };
-    let maps = graph
+    let mut maps = graph
         .nodes()
         .filter(|(node, layer)| needed.contains(*node) && is_map(layer.output) && computes(&layer.op));
     match is_map(graph.get(graph.main_output().node).output) {
-        false => maps.last().map(|(node, _)| node),
+        false => maps.next_back().map(|(node, _)| node),
         true => {
             let rank = |shape: Shape| {
                 let [height, width] = shape.size();

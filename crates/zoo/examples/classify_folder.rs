@@ -5,6 +5,8 @@
 //! cargo run --release -p zoo --example classify_folder -- photos/ resnet50        # needs `zoo fetch resnet50`
 //! ```
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use zoo::{Picture, Prepare, data::folder};
 
 fn main() -> anyhow::Result<()> {

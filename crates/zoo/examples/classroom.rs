@@ -9,6 +9,8 @@
 //! Each trains two networks on the 8,000 digits inside the program, with the same recipe and three seeds, and prints a
 //! table in Markdown. `--epochs N` trains longer than six.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use candle_core::Device;

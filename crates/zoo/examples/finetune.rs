@@ -4,6 +4,8 @@
 //! cargo run --release -p zoo --example finetune
 //! ```
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use serde_json::json;

@@ -5,6 +5,8 @@
 //! cargo run --release -p zoo --example grad_cam -- photo.jpg heat.png resnet50      # needs `zoo fetch resnet50`
 //! ```
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use zoo::Picture;
 use zoo_explain::{Method, Target, explain, paint};
 

@@ -1,4 +1,7 @@
 //! A network of one's own in twenty lines: described once, and with that summed up, drawn, run and trainable.
+
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use zoo::layers::{Conv2d, Graph, Linear, MaxPool2d, Mode, Node, Result, Scope, Shape};
 
 /// Two convolutions with a shortcut around them.

@@ -4,6 +4,8 @@
 //! cargo run --release -p zoo --example pyramid
 //! ```
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use candle_core::{DType, Device, Tensor};
 use zoo::layers::Mode;
 

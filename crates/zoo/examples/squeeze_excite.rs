@@ -5,6 +5,8 @@
 //! cargo run --release -p zoo --example squeeze_excite
 //! ```
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use candle_core::{DType, Device, Module, Result, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Linear, ModuleT, Optimizer, SGD, VarBuilder, VarMap};
 use zoo::{

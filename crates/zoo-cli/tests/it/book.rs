@@ -133,7 +133,9 @@ fn generated(mark: &str, wanted: Wanted) -> Option<String> {
     if let Some(path) = mark.strip_prefix("code ") {
         let program = fs::read_to_string(root().join(path)).unwrap();
         let program = program.split("\n\n#[test]").next().unwrap();
-        let lines = program.lines().skip_while(|line| line.starts_with("//!") || line.is_empty());
+        let lines = program
+            .lines()
+            .skip_while(|line| line.starts_with("//!") || line.starts_with("#!") || line.is_empty());
         return Some(format!("```rust\n{}\n```\n", lines.collect::<Vec<_>>().join("\n")));
     }
     let (name, line) = mark.strip_prefix("draw ").and_then(|mark| mark.split_once(": ")).expect(mark);

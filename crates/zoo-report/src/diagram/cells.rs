@@ -134,7 +134,7 @@ pub(crate) fn cells(graph: &Graph) -> Vec<Cell> {
         let alone = read(layer).first().is_some_and(|input| readers[input.index()] == 1);
         let follows = follower(layer).filter(|_| alone && inputs.len() == 1);
         match (follows, inputs.first().map(|cell| &mut cells[*cell])) {
-            (Some(word), Some(cell)) if cell.look != Look::Picture && !(cell.look == Look::Activation) => {
+            (Some(word), Some(cell)) if cell.look != Look::Picture && cell.look != Look::Activation => {
                 cell.nodes.push(node);
                 cell.after.extend(word);
                 cell.params += layer.elements(Role::Trainable) as u64;

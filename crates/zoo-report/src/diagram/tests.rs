@@ -51,10 +51,10 @@ fn faults(page: &Page) -> Vec<String> {
                         && around[1] <= text[1]
                         && text[2] <= around[2]
                         && text[3] <= around[3];
-                    meets(text, around)
-                        && !within
-                        && !class.ends_with("sheet")
-                        && !(*style == Style::Small && class.starts_with("frame"))
+                    let is_allowed = within
+                        || class.ends_with("sheet")
+                        || (*style == Style::Small && class.starts_with("frame"));
+                    meets(text, around) && !is_allowed
                 }
                 _ => false,
             };

@@ -1,5 +1,6 @@
 //! The zoo's chores, one file for each command.
 
+mod docs;
 mod fetch_data;
 mod fetch_weights;
 mod memory;
@@ -20,6 +21,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Docs(docs::Args),
     /// Fetch or list data sets that have a public address
     FetchData(fetch_data::Args),
     /// Fetch, list or verify published weights
@@ -31,6 +33,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Docs(args) => docs::run(&args),
         Command::FetchData(args) => fetch_data::run(&args),
         Command::FetchWeights(args) => fetch_weights::run(&args),
         Command::Memory(args) => memory::run(&args),

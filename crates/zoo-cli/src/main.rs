@@ -13,6 +13,7 @@ mod learning;
 mod options;
 mod output;
 mod pictures;
+mod plot;
 mod running;
 mod size;
 mod triton;

@@ -26,7 +26,9 @@
 
 mod advice;
 mod fit;
+mod diagram;
 mod memory;
+mod plot;
 mod summary;
 mod table;
 mod training;
@@ -34,8 +36,10 @@ mod tree;
 
 pub use advice::{Advice, Advised, Other, Plain, Question, Remedy, options};
 pub use fit::{Fit, Fitted, fit, has_batch_norms};
+pub use diagram::{Drawing, Theme};
 pub use memory::{Memory, Optimizer};
+pub use plot::{Bubble, Plot};
 pub use summary::{LayerRow, Options, Params, Summary};
-pub use table::{Align, Format, Table, bytes, count, thousands};
 pub use training::{Lesson, Training};
+pub use table::{Align, Format, Table, bytes, count, short, thousands};
 pub use tree::layer_table;

@@ -173,6 +173,21 @@ pub fn count(number: u64) -> String {
     }
 }
 
+/// `36.9 k`: three digits that say something.
+pub fn short(number: u64) -> String {
+    let (value, unit) = match number {
+        0..1_000 => return number.to_string(),
+        1_000..999_500 => (number as f64 / 1e3, "k"),
+        999_500..999_500_000 => (number as f64 / 1e6, "M"),
+        _ => (number as f64 / 1e9, "G"),
+    };
+    match value {
+        ..9.995 => format!("{value:.2} {unit}"),
+        9.995..99.95 => format!("{value:.1} {unit}"),
+        _ => format!("{value:.0} {unit}"),
+    }
+}
+
 /// `102.4 MB`: bytes with one decimal, powers of a thousand.
 pub fn bytes(number: u64) -> String {
     match number {
@@ -194,6 +209,8 @@ mod tests {
         assert_eq!(thousands(128), "128");
         assert_eq!(count(4_089_184_256), "4.089 G");
         assert_eq!(bytes(3_613_600), "3.6 MB");
+        let told = [7, 999, 1_000, 36_864, 99_960, 999_499, 999_500, 25_557_032, 4_089_184_256].map(short);
+        assert_eq!(told, ["7", "999", "1.00 k", "36.9 k", "100 k", "999 k", "1.00 M", "25.6 M", "4.09 G"]);
     }
 
     #[test]

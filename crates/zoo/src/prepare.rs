@@ -242,6 +242,30 @@ impl Prepare {
         let tensor = Tensor::from_vec(values, (1, channels, height, width), &Device::Cpu);
         Ok(tensor.map_err(zoo_layers::Error::from)?)
     }
+
+    /// What the network sees of a picture, before its pixels become numbers: scaled and cut, a digit in its frame.
+    ///
+    /// # Errors
+    /// As [`picture`](Self::picture).
+    pub fn seen(&self, picture: &Picture, name: &str) -> Result<Picture> {
+        Ok(match &self.how {
+            Preprocessing::Digit(digit) => {
+                // Paper is 0 and ink is 1, as a picture of black and white has them too.
+                let values = digit_values(picture, name, &Digit { mean: 0.0, std: 1.0, ..digit.clone() })?;
+                let [_, height, width] = digit.input;
+                let pixels = values.iter().map(|value| (value * 255.0).round() as u8).collect();
+                Picture::new(width, height, zoo_data::Channels::Grey, pixels)?
+            }
+            Preprocessing::Photo(photo) if photo.input[0] == 1 => {
+                steps(photo).picture(picture)?.into_channels(zoo_data::Channels::Grey)
+            }
+            Preprocessing::Photo(photo) => steps(photo).picture(picture)?,
+            Preprocessing::Prepared(Prepared { input: [channels, height, width] }) => {
+                let input = format!("{channels}x{height}x{width}");
+                return Err(Error::NoPreparation { model: "the network".into(), input });
+            }
+        })
+    }
 }
 
 /// The published names if they are as many as the classes, else their numbers.

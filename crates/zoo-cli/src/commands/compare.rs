@@ -1,11 +1,16 @@
 //! `zoo compare`: networks side by side.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::Write,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
 use serde::Serialize;
+use zoo_data::shown;
 use zoo_engine::Engine;
 use zoo_layers::Graph;
 use zoo_report::{Align, Format, Memory, Options, Summary, Table, bytes, count, thousands};
@@ -15,8 +20,8 @@ use crate::{
     facts::{Facts, dims},
     failure::OrWrongCall,
     options::{OptionArguments, cut},
-    output,
-    running::{self, MachineArguments},
+    output, plot,
+    running::{self, MachineArguments, writable, written},
 };
 
 /// Forward passes that are measured: as many as fit into two seconds, between these.
@@ -26,16 +31,22 @@ const ENOUGH: Duration = Duration::from_secs(2);
 /// Show networks side by side
 ///
 /// Year, authors, idea, parameters, multiply-accumulates, memory and published accuracy with its source; with --time
-/// how long an answer takes on this machine. No weights are needed. CSV and JSON have a line for each network.
+/// how long an answer takes on this machine, and with --plot as a picture. No weights are needed. CSV and JSON have a line for each network.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  zoo compare alexnet vgg16 resnet50\n  \
                         zoo compare resnet50 mobilenet_v2 --time --threads 1\n  \
                         zoo compare seresnet50 xception --output-stride 8 --format markdown\n  \
-                        zoo compare resnet18 resnet34 --small-images --classes 10 --batch 128")]
+                        zoo compare resnet18 resnet34 --small-images --classes 10 --batch 128\n  \
+                        zoo compare --plot accuracy.svg\n  \
+                        zoo compare vgg16 resnet50 xception mobilenet_v2 --time --plot latency.svg")]
 pub(crate) struct Arguments {
     /// Names of architectures, or .safetensors files that name their own
-    #[arg(required = true, value_name = "MODEL")]
+    #[arg(required_unless_present = "plot", value_name = "MODEL")]
     models: Vec<String>,
+    /// Draw published accuracy over multiply-accumulates, or with --time over latency, a bubble's area for the
+    /// parameters; without MODEL, all that have a top-1 accuracy on ImageNet
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
     /// Measure an answer's latency with fresh weights: the median of several, after a first one
     #[arg(long)]
     time: bool,
@@ -54,23 +65,32 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Debug, Serialize)]
-struct Entry {
+pub(crate) struct Entry {
     #[serde(flatten)]
-    facts: Facts,
+    pub(crate) facts: Facts,
     input: Vec<usize>,
-    params: u64,
+    pub(crate) params: u64,
     params_auxiliary: u64,
-    macs: u64,
+    pub(crate) macs: u64,
     memory: Memory,
-    latency_ms: Option<f64>,
+    pub(crate) latency_ms: Option<f64>,
 }
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
         let device = self.machine.settle()?;
+        let plot =
+            self.plot.as_ref().map(|path| Ok::<_, anyhow::Error>((path, writable(path)?))).transpose()?;
+        let all = zoo::ARCHITECTURES
+            .iter()
+            .filter(|one| plot::data(one.accuracy) == Some((zoo::Metric::Top1, "ImageNet")));
+        let models = match self.models.as_slice() {
+            [] => all.map(|one| one.name.to_string()).collect(),
+            named => named.to_vec(),
+        };
         let mut entries = Vec::new();
         let mut graphs = Vec::new();
-        for name in &self.models {
+        for name in &models {
             let model = running::model(name)?;
             let asked = self.options.asked(model).and_then(|model| cut(model, self.at.as_ref()));
             let graphed = asked.and_then(|model| Ok((model.graph()?, model)));
@@ -100,6 +120,21 @@ impl Arguments {
             }
             bar.finish_and_clear();
         }
+        let mut below = String::new();
+        if let Some((path, destination)) = plot {
+            let (drawn, notes) = plot::drawn(&entries)?;
+            notes.iter().for_each(|note| output::note(note));
+            destination
+                .write(|out| out.write_all(drawn.as_bytes()))
+                .with_context(|| format!("{} can't be written", shown(path)))?;
+            below = written(
+                &destination,
+                format!("\n{}: {} networks drawn\n", shown(path), entries.len() - notes.len()),
+            );
+            if self.models.is_empty() {
+                return Ok(below.trim_start().into());
+            }
+        }
         let format = self.format.into();
         let table = match format {
             Format::Csv => lines(&entries),
@@ -107,7 +142,7 @@ impl Arguments {
             Format::Table | Format::Json => side_by_side(&entries, cell_width(entries.len())),
         };
         let json = || Ok(serde_json::to_string_pretty(&entries)?);
-        output::table(format, &table, json, String::new)
+        output::table(format, &table, json, || below)
     }
 }
 

@@ -4,12 +4,14 @@
 
 mod advise;
 mod bad_input;
+mod book;
 mod classes;
 mod compare;
 mod contracts;
 mod export;
 mod files;
 mod learning;
+mod look;
 mod memory;
 #[path = "../../../zoo-weights/tests/it/server.rs"]
 #[expect(dead_code, reason = "most of what a server can do wrong is tested where the server is from")]

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod dilation;
+mod explain;
 #[path = "../common/figures.rs"]
 mod figures;
 mod exactness;

@@ -21,7 +21,16 @@ const PARTS: [&str; 7] = [
 fn pages() -> BTreeMap<String, String> {
     let crates = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let manifest = fs::read_to_string(crates.join("zoo/Cargo.toml")).unwrap();
-    let others = ["zoo-data", "zoo-engine", "zoo-kernels", "zoo-layers", "zoo-weights"];
+    let others = [
+        "zoo-data",
+        "zoo-engine",
+        "zoo-explain",
+        "zoo-kernels",
+        "zoo-layers",
+        "zoo-report",
+        "zoo-train",
+        "zoo-weights",
+    ];
     let names = manifest.lines().filter_map(|line| line.strip_suffix(".workspace = true"));
     let names = names.filter(|name| name.starts_with("zoo-") && !others.contains(name));
     let page = |name: &str| {

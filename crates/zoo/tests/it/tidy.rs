@@ -21,7 +21,7 @@ const FLOORS: &[&[(&str, &[&str])]] = &[
         ("zoo-senet", &["zoo-resnet"]),
         ("zoo-fcn", &["zoo-vgg", "zoo-resnet"]),
     ],
-    &[("zoo-engine", &[]), ("zoo-onnx", &[]), ("zoo-report", &[]), ("zoo-train", &[])],
+    &[("zoo-engine", &[]), ("zoo-explain", &[]), ("zoo-onnx", &[]), ("zoo-report", &[]), ("zoo-train", &[])],
     &[("zoo", &[])],
     &[("zoo-cli", &[]), ("zoo-bench", &[])],
 ];

@@ -66,10 +66,12 @@
 //! ```
 
 mod config;
+mod digits;
 mod resnet;
 mod vgg;
 
 pub use config::{Auxiliary, FcnResNet, FcnVgg, Fusion, VOC_CLASSES};
+pub use digits::{DIGIT_CLASSES, FcnDigits};
 
 zoo_layers::variants! {
     /// FCN-32s on VGG-16.
@@ -84,4 +86,6 @@ zoo_layers::variants! {
     fcn_resnet50 = FcnResNet::FCN_RESNET50;
     /// FCN on ResNet-101.
     fcn_resnet101 = FcnResNet::FCN_RESNET101;
+    /// A small one, for scenes of handwritten digits.
+    fcn_digits = FcnDigits::FCN_DIGITS;
 }

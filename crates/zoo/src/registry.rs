@@ -276,6 +276,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
     line("fcn8s_atonce", &FCN, zoo_fcn::fcn8s_atonce, mean_iou(65.40, PYTORCH_FCN)),
     line("fcn_resnet50", &FCN, zoo_fcn::fcn_resnet50, mean_iou(60.5, TORCHVISION_COCO)),
     line("fcn_resnet101", &FCN, zoo_fcn::fcn_resnet101, mean_iou(63.7, TORCHVISION_COCO)),
+    line("fcn_digits", &FCN, zoo_fcn::fcn_digits, None),
     line("inception_v3", &INCEPTION, zoo_inception::inception_v3, top1(77.294, TORCHVISION)),
     resnet(&RESNET, ResNet::RESNET18, top1(69.758, TORCHVISION)),
     resnet(&RESNET, ResNet::RESNET34, top1(73.314, TORCHVISION)),

@@ -81,7 +81,7 @@ impl Prepare {
         let names: &[&str] = match outputs(graph) {
             1000 => classes::imagenet(),
             21 => classes::voc(),
-            zoo_fcn::DIGIT_CLASSES if graph.name() == "fcn_digits" => SCENE,
+            zoo_fcn::DIGIT_CLASSES if graph.name().starts_with("fcn") => SCENE,
             _ => &[],
         };
         Ok(Self { how, classes: names_for(graph, names) })

@@ -9,7 +9,7 @@ use zoo_data::augment::{Affine, Border, Distortion, Flip, PadAndCrop, RandAugmen
 use zoo_data::mask::{self, IGNORED};
 use zoo_data::preprocess::{Preprocess, Resize};
 use zoo_data::{
-    Augment, Channels, Dataset, Loader, LoaderOptions, MaskFolder, Mix, Part, Picture, Pipeline, Place, Scenes,
+    Augment, Channels, Loader, LoaderOptions, MaskFolder, Mix, Part, Picture, Pipeline, Place, Scenes,
     open, pixel_counts, scenes, unreadable,
 };
 

@@ -116,7 +116,9 @@ pub enum Error {
     },
 
     /// A label that is no digit.
-    #[error("{name}: label {index} is {label}, but a digit's label is 0 to 9; take MNIST's own file of labels")]
+    #[error(
+        "{name}: label {index} is {label}, but a digit's label is 0 to 9; take MNIST's own file of labels"
+    )]
     LabelRange {
         /// The file.
         name: String,

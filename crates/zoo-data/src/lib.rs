@@ -43,7 +43,9 @@ mod tiff;
 mod tiff_pieces;
 
 pub use augment::{Augment, Mix, Mixed};
-pub use dataset::{Dataset, Fingerprint, Part, Stored, Subset, class_weights, counts, match_classes, pixel_counts};
+pub use dataset::{
+    Dataset, Fingerprint, Part, Stored, Subset, class_weights, counts, match_classes, pixel_counts,
+};
 pub use digits::Digits;
 pub use error::{Error, Result};
 pub use finding::Finding;

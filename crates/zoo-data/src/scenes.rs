@@ -57,7 +57,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { size: (96, 96), train: 8000, validation: 200, test: 500, seed: 7 }
+        Plan { size: (96, 96), train: 24_000, validation: 200, test: 500, seed: 7 }
     }
 }
 
@@ -108,7 +108,9 @@ impl Scenes {
         let all = train.labels.len();
         let (of, index) = match part {
             Part::Train => (train, stream.below(LEARNED.min(all))),
-            Part::Validation => (train, LEARNED.min(all - 1) + stream.below(all.saturating_sub(LEARNED).max(1))),
+            Part::Validation => {
+                (train, LEARNED.min(all - 1) + stream.below(all.saturating_sub(LEARNED).max(1)))
+            }
             Part::Test => (test, stream.below(test.labels.len())),
         };
         (of.image(index), of.labels[index])
@@ -203,7 +205,7 @@ impl Canvas {
     /// A digit of 28x28 pixels at a size and place that are drawn, where it covers little of others.
     fn digit(&mut self, pixels: &[u8], label: u8, stream: &mut Stream) {
         let least = self.width.min(self.height);
-        let side = (stream.range(0.2, 0.5) * least as f64).max(8.0);
+        let side = (stream.range(0.25, 0.5) * least as f64).max(8.0);
         let light = stream.range(0.55, 1.0) as f32;
         for _ in 0..TRIES {
             // A little of a digit may lie beyond the edge; of its frame, a seventh is empty on each side.
@@ -260,7 +262,7 @@ impl Canvas {
 
     /// A camera's: about normal, being the sum of four even numbers.
     fn noise(&mut self, stream: &mut Stream) {
-        let strength = stream.range(0.0, 0.1);
+        let strength = stream.range(0.0, 0.07);
         for light in &mut self.light {
             let sum: f64 = (0..4).map(|_| stream.range(-0.5, 0.5)).sum();
             // Four even numbers have a variance of a third.
@@ -345,7 +347,10 @@ mod tests {
         let other = Scenes::new(Plan { seed: 8, ..all.plan }).unwrap();
         assert_ne!(all.masked(3).unwrap(), other.masked(3).unwrap());
         assert_ne!(all.fingerprint().unwrap(), other.fingerprint().unwrap());
-        assert_eq!((all.name(0), all.name(41), all.name(59)), ("train/0".into(), "validation/1".into(), "test/9".into()));
+        assert_eq!(
+            (all.name(0), all.name(41), all.name(59)),
+            ("train/0".into(), "validation/1".into(), "test/9".into())
+        );
         let firsts: Vec<_> = [0, 40, 50].map(|index| all.masked(index).unwrap()).into();
         assert!(firsts[0] != firsts[1] && firsts[1] != firsts[2]);
         // More scenes leave those before as they are.

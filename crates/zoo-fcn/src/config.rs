@@ -77,8 +77,7 @@ impl FcnVgg {
         ..Self::FCN32S
     };
     /// The same with the fourth pool's scores.
-    pub const FCN16S_SMALL: Self =
-        Self { name: "fcn16s_small", fusion: Fusion::Pool4, ..Self::FCN32S_SMALL };
+    pub const FCN16S_SMALL: Self = Self { name: "fcn16s_small", fusion: Fusion::Pool4, ..Self::FCN32S_SMALL };
     /// The same with the fourth and the third pool's scores.
     pub const FCN8S_SMALL: Self =
         Self { name: "fcn8s_small", fusion: Fusion::Pool4And3, ..Self::FCN32S_SMALL };

@@ -47,7 +47,8 @@ impl FcnDigits {
                 }
                 for conv in 1..=convs {
                     let name = format!("{}_{conv}", index + 1);
-                    x = net.conv_norm_act(x, Conv2d::k3(width), format!("conv{name}"), format!("bn{name}"))?;
+                    x =
+                        net.conv_norm_act(x, Conv2d::k3(width), format!("conv{name}"), format!("bn{name}"))?;
                 }
                 blocks.push(x); // (n, width, h / 2^index, w / 2^index)
             }

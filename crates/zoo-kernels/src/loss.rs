@@ -38,7 +38,12 @@ impl CrossEntropy<'_> {
         }
         if let Some(weight) = self.weights.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0)) {
             let value = weight.to_string();
-            return Err(KernelError::Value { op, what: "a class's weight", value, must: "a number of at least 0" });
+            return Err(KernelError::Value {
+                op,
+                what: "a class's weight",
+                value,
+                must: "a number of at least 0",
+            });
         }
         let mut counts = vec![0_u64; shape[1]];
         for (position, &label) in labels.iter().enumerate() {

@@ -81,7 +81,8 @@ impl CrossEntropy {
         }
         if logits.device().is_cpu() {
             let labels = labels.to_vec();
-            let kernel: Arc<dyn kernel::Kernel> = Arc::new(Kernel { loss: *self, labels, weights: weights.to_vec() });
+            let kernel: Arc<dyn kernel::Kernel> =
+                Arc::new(Kernel { loss: *self, labels, weights: weights.to_vec() });
             let (loss, _) = tape::run(&kernel, std::slice::from_ref(logits), (&[], 0), &Stream::from_key(0))?;
             return Ok(loss);
         }
@@ -89,7 +90,12 @@ impl CrossEntropy {
     }
 
     /// The same in candle's operations.
-    fn composed(&self, logits: &Tensor, labels: &[i64], (weights, classes): (&[f64], usize)) -> candle_core::Result<Tensor> {
+    fn composed(
+        &self,
+        logits: &Tensor,
+        labels: &[i64],
+        (weights, classes): (&[f64], usize),
+    ) -> candle_core::Result<Tensor> {
         let rows = match logits.rank() {
             4 => logits.permute((0, 2, 3, 1))?.contiguous()?.reshape((labels.len(), classes))?,
             _ => logits.clone(),
@@ -180,7 +186,9 @@ mod tests {
         for (smoothing, expected, gradient) in [(0.0, 0.658_929_3, plain), (0.1, 10.708_93, smoothed)] {
             let loss = CrossEntropy { smoothing, ignored: None };
             let logits = logits();
-            for found in [loss.of(&logits, &[2, 0]).unwrap(), loss.composed(&logits, &[2, 0], (&[], 3)).unwrap()] {
+            for found in
+                [loss.of(&logits, &[2, 0]).unwrap(), loss.composed(&logits, &[2, 0], (&[], 3)).unwrap()]
+            {
                 assert!((found.to_scalar::<f32>().unwrap() - expected).abs() < 1e-5, "{found}");
                 let grads = found.backward().unwrap();
                 for (found, expected) in numbers(grads.get(&logits).unwrap()).iter().zip(gradient) {

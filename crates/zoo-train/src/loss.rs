@@ -45,7 +45,8 @@ pub(crate) fn of_outputs(
         let smoothing = recipe.label_smoothing;
         let loss = match &batch.masks {
             Some(masks) => {
-                let classes: Vec<f64> = classes.unwrap_or_default().iter().map(|&weight| weight.into()).collect();
+                let classes: Vec<f64> =
+                    classes.unwrap_or_default().iter().map(|&weight| weight.into()).collect();
                 recipe.pixels.of(logits, masks, smoothing, &classes)?
             }
             None => of_batch(logits, batch, smoothing, classes)?,

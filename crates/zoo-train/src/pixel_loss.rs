@@ -47,10 +47,16 @@ impl PixelLoss {
         ];
         let odd = parts.into_iter().find(|(_, value)| !(value.is_finite() && *value >= 0.0));
         let at_least = |(field, value)| (field, value, "a number of at least 0");
-        let nothing = (cross_entropy + dice + focal == 0.0)
-            .then_some(("sum of the pixels' losses", 0.0, "above 0: give one of them a weight"));
-        let gamma = (!(gamma == 0.0 || (1.0..=100.0).contains(&gamma)))
-            .then_some(("gamma", gamma, "0, or from 1 to 100"));
+        let nothing = (cross_entropy + dice + focal == 0.0).then_some((
+            "sum of the pixels' losses",
+            0.0,
+            "above 0: give one of them a weight",
+        ));
+        let gamma = (!(gamma == 0.0 || (1.0..=100.0).contains(&gamma))).then_some((
+            "gamma",
+            gamma,
+            "0, or from 1 to 100",
+        ));
         odd.map(at_least).or(nothing).or(gamma)
     }
 
@@ -137,21 +143,28 @@ impl<'a> Pixels<'a> {
     fn dice(&self) -> candle_core::Result<Tensor> {
         let (n, classes, h, w) = self.log_probabilities.dims4()?;
         let mut counts = vec![0.0_f64; classes];
-        let counted: Vec<f64> = self.masks.iter().map(|&label| f64::from(u8::from(label != IGNORED))).collect();
+        let counted: Vec<f64> =
+            self.masks.iter().map(|&label| f64::from(u8::from(label != IGNORED))).collect();
         for &label in self.masks.iter().filter(|label| **label != IGNORED) {
             counts[usize::from(label)] += 1.0;
         }
         let like = &self.log_probabilities;
-        let tensor = |values: Vec<f64>| Tensor::from_vec(values, classes, like.device())?.to_dtype(like.dtype());
+        let tensor =
+            |values: Vec<f64>| Tensor::from_vec(values, classes, like.device())?.to_dtype(like.dtype());
         let importance: Vec<f64> = counts
             .iter()
             .enumerate()
-            .map(|(class, &count)| if count > 0.0 { self.weights.get(class).copied().unwrap_or(1.0) } else { 0.0 })
+            .map(
+                |(class, &count)| {
+                    if count > 0.0 { self.weights.get(class).copied().unwrap_or(1.0) } else { 0.0 }
+                },
+            )
             .collect();
         let all: f64 = importance.iter().sum();
         let importance = tensor(importance.iter().map(|weight| weight / all).collect())?;
         let counted = Tensor::from_vec(counted, (n, 1, h, w), like.device())?.to_dtype(like.dtype())?;
-        let over_pixels = |map: Tensor| map.sum_keepdim(D::Minus1)?.sum_keepdim(D::Minus2)?.sum_keepdim(0)?.flatten_all();
+        let over_pixels =
+            |map: Tensor| map.sum_keepdim(D::Minus1)?.sum_keepdim(D::Minus2)?.sum_keepdim(0)?.flatten_all();
         let probabilities = like.exp()?;
         let both = over_pixels((&probabilities * self.at_labels(|_| 1.0)?)?)?;
         let given = over_pixels(probabilities.broadcast_mul(&counted)?)?;
@@ -217,9 +230,12 @@ mod tests {
             let at = |class: usize| values[(place / 6 * 3 + class) * 6 + place % 6];
             at(class).exp() / (0..3).map(|class| at(class).exp()).sum::<f64>()
         };
-        let counted = || LABELS.iter().enumerate().filter(|(_, label)| **label != 255).map(|(at, l)| (at, usize::from(*l)));
+        let counted = || {
+            LABELS.iter().enumerate().filter(|(_, label)| **label != 255).map(|(at, l)| (at, usize::from(*l)))
+        };
         let all: f64 = counted().map(|(_, label)| weights[label]).sum();
-        let focal: f64 = counted().map(|(at, l)| -weights[l] * (1.0 - p(at, l)).powi(2) * p(at, l).ln()).sum();
+        let focal: f64 =
+            counted().map(|(at, l)| -weights[l] * (1.0 - p(at, l)).powi(2) * p(at, l).ln()).sum();
         let [_, dice_kind, focal_kind, plain, _] = kinds();
         assert!((loss(focal_kind, &values, &weights).0 - focal / all).abs() < 1e-12);
         let cross_entropy = loss(PixelLoss::CROSS_ENTROPY, &values, &weights).0;

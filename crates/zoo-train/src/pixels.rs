@@ -203,7 +203,10 @@ mod tests {
         assert!(confusion.add(&[0, 1], &[0, 9]).unwrap_err().to_string().contains("label 9 is none"));
         assert!(confusion.add(&[0], &[0, 1]).unwrap_err().to_string().contains("1 labelled pixels"));
         let empty = Confusion::new(2);
-        assert_eq!((empty.pixel_accuracy(), empty.mean_iou(), empty.frequency_weighted_iou()), (None, None, None));
+        assert_eq!(
+            (empty.pixel_accuracy(), empty.mean_iou(), empty.frequency_weighted_iou()),
+            (None, None, None)
+        );
     }
 
     #[test]

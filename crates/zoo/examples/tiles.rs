@@ -25,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let begun = Instant::now();
         let answer = net.segment(&picture, memory)?;
         let classes = answer.areas.iter().filter(|&&area| area > 0).count();
-        let said = format!("{} tiles, {classes} classes, {:.1} s", answer.tiles, begun.elapsed().as_secs_f64());
+        let said =
+            format!("{} tiles, {classes} classes, {:.1} s", answer.tiles, begun.elapsed().as_secs_f64());
         answers.push((answer.mask, said));
     }
     let apart = answers[0].0.pixels().iter().zip(answers[1].0.pixels()).filter(|(a, b)| a != b).count();

@@ -38,13 +38,13 @@ impl Model {
     pub fn initialised_from(&self, path: &Path) -> Result<Network> {
         let mut network = self.fresh()?;
         let file = TensorFile::open(path)?;
-        let graph = network.net().graph().clone();
+        let graph = network.graph().clone();
         let (mut found, mut left) = carried(&graph, &file)?;
         if let Some(learned) = classifier_of(&graph, &file, path)? {
             (found, left) = learned;
         }
         let mut report = LoadReport::default();
-        for (param, tensor) in network.net().tensors() {
+        for (param, tensor) in network.net()?.tensors() {
             let Some(values) = found.get(&param.name) else {
                 report.newly_initialised.push(param.name.clone());
                 continue;
@@ -82,7 +82,8 @@ fn carried(graph: &Graph, file: &TensorFile) -> Result<(Tensors, Vec<String>)> {
         let own = names.into_iter().find(|own| params.get(own.as_str()) == Some(&shape));
         match (own, file.values(name)) {
             (Some(own), Ok(Some(values))) => {
-                let tensor = Tensor::from_vec(values, shape, &Device::Cpu).map_err(zoo_layers::Error::from)?;
+                let tensor =
+                    Tensor::from_vec(values, shape, &Device::Cpu).map_err(zoo_layers::Error::from)?;
                 tensors.insert(own, tensor);
             }
             _ => left.push(name.to_string()),
@@ -102,9 +103,9 @@ fn classifier_of(graph: &Graph, file: &TensorFile, path: &Path) -> Result<Option
     for name in CLASSIFIERS.into_iter().filter(known) {
         let Ok(learned) = crate::model(name)?.convolutional().weights(path) else { continue };
         let values: HashMap<&str, &Tensor> =
-            learned.net().tensors().map(|(param, tensor)| (param.name.as_str(), tensor)).collect();
+            learned.net()?.tensors().map(|(param, tensor)| (param.name.as_str(), tensor)).collect();
         let (mut tensors, mut left) = (Tensors::new(), Vec::new());
-        for (theirs, ours) in paired(learned.net().graph(), graph) {
+        for (theirs, ours) in paired(learned.graph(), graph) {
             for kind in ["weight", "bias"] {
                 let name = format!("{theirs}.{kind}");
                 match (&ours, values.get(name.as_str())) {
@@ -144,10 +145,14 @@ mod tests {
         let (vgg, _) = zoo_vgg::vgg16().unwrap().convolutionalize().unwrap();
         for fcn in [zoo_fcn::fcn32s().unwrap(), zoo_fcn::fcn8s().unwrap()] {
             let pairs = paired(&vgg, &fcn);
-            let carried: Vec<_> = pairs.iter().filter_map(|(a, b)| Some((a.as_str(), b.as_deref()?))).collect();
+            let carried: Vec<_> =
+                pairs.iter().filter_map(|(a, b)| Some((a.as_str(), b.as_deref()?))).collect();
             assert_eq!((pairs.len(), carried.len()), (16, 15));
             assert_eq!(carried[0], ("features.0", "conv1_1"));
-            assert_eq!(carried[12..], [("features.28", "conv5_3"), ("classifier.0", "fc6"), ("classifier.3", "fc7")]);
+            assert_eq!(
+                carried[12..],
+                [("features.28", "conv5_3"), ("classifier.0", "fc6"), ("classifier.3", "fc7")]
+            );
         }
     }
 }

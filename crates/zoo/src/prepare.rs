@@ -44,7 +44,9 @@ impl Prepare {
                 Preprocessing::Digit(Digit { input, padding, mean: 0.1307, std: 0.3081 })
             }
             // A class for each pixel: of the whole picture, in its own size.
-            Shape::Map { channels: channels @ (1 | 3), height, width } if is_map_of(graph, [height, width]) => {
+            Shape::Map { channels: channels @ (1 | 3), height, width }
+                if is_map_of(graph, [height, width]) =>
+            {
                 let photo = zoo_weights::Preprocess {
                     input: [3, height, width],
                     resize: None,
@@ -100,7 +102,7 @@ impl Prepare {
         let names: &[&str] = match weights.classes {
             Classes::Imagenet => classes::imagenet(),
             Classes::Voc => classes::voc(),
-            Classes::Digits => return Self::usual(graph),
+            Classes::Digits | Classes::Scene => return Self::usual(graph),
         };
         if graph.input().channels() != weights.preprocess.input[0] {
             return Self::usual(graph);
@@ -148,7 +150,8 @@ impl Prepare {
             }
             Preprocessing::Photo(photo) => {
                 // A network for whole pictures learns from pieces of its nominal size.
-                let prepare = Preprocess { crop: steps(photo).crop.or(Some((height, width))), ..steps(photo) };
+                let prepare =
+                    Preprocess { crop: steps(photo).crop.or(Some((height, width))), ..steps(photo) };
                 (prepare, if channels == 1 { zoo_data::Channels::Grey } else { zoo_data::Channels::Rgb })
             }
             Preprocessing::Prepared(_) => {

@@ -11,7 +11,7 @@ use candle_core::{DType, Tensor};
 use zoo_data::{Channels, Picture};
 use zoo_layers::{Graph, Mode, Plan, Route, Shape};
 
-use crate::{Error, Model, Network, Result, check_numbers};
+use crate::{Error, Model, Network, Result};
 
 /// What an answer may take beside the weights if nobody says otherwise: 2 GiB.
 pub const SEGMENT_MEMORY: u64 = 2 << 30;
@@ -34,6 +34,14 @@ struct Layout {
     stride: usize,
     /// How much tiles overlap; nothing if the network sees the whole picture at once.
     halo: Option<usize>,
+}
+
+/// The pieces of a picture, and what is answered with each.
+struct Tiles {
+    /// The pieces of both axes.
+    pieces: [Vec<Range<usize>>; 2],
+    /// Height and width of what is answered at a time: all alike, so that the network is compiled once.
+    window: [usize; 2],
 }
 
 impl Model {
@@ -66,7 +74,7 @@ impl Network {
     /// use zoo::{SEGMENT_MEMORY, data::Dataset, data::Scenes, data::scenes::Plan};
     ///
     /// let net = zoo::model("fcn_digits")?.fresh()?;
-    /// let scene = Scenes::new(Plan::default())?.picture(3)?;
+    /// let scene = Scenes::new(Plan { train: 4, ..Plan::default() })?.picture(3)?;
     /// let answer = net.segment(&scene, SEGMENT_MEMORY)?;
     /// assert_eq!((answer.mask.width(), answer.mask.height(), answer.tiles), (96, 96, 1));
     /// # Ok::<(), zoo::Error>(())
@@ -75,7 +83,7 @@ impl Network {
     /// # Errors
     /// [`Error::NotASegmenter`]; [`Error::Narrow`] where not even a tile's answer fits.
     pub fn segment(&self, picture: &Picture, memory: u64) -> Result<Segmentation> {
-        let graph = self.net().graph();
+        let graph = self.graph();
         segments(graph)?;
         let classes = self.prepare().classes().len();
         if classes > 255 {
@@ -85,15 +93,19 @@ impl Network {
         let [height, width] = [picture.height(), picture.width()];
         let layout = Layout::of(graph, [height, width]);
         let input = layout.pad(&input, [height, width])?;
-        let [rows, columns] = layout.tiles(graph, memory)?;
+        let Tiles { pieces: [rows, columns], window } = layout.tiles(graph, memory)?;
         let mut labels = vec![0; height * width];
         let mut tiles = 0;
-        for row in &rows {
-            for column in &columns {
-                let answer = self.tile(&input, &layout, row, column)?;
+        // What lies in the padding alone is nobody's.
+        for row in rows.iter().filter(|row| row.start < height) {
+            for column in columns.iter().filter(|column| column.start < width) {
+                let around = [layout.around(row, 0, window), layout.around(column, 1, window)];
+                let answer = self.tile(&input, around, row, column)?;
                 tiles += 1;
-                let kept = column.len().min(width.saturating_sub(column.start));
-                for (line, y) in answer.chunks_exact(column.len()).zip(row.clone()).filter(|(_, y)| *y < height) {
+                let kept = column.len().min(width - column.start);
+                for (line, y) in
+                    answer.chunks_exact(column.len()).zip(row.clone()).filter(|(_, y)| *y < height)
+                {
                     labels[y * width + column.start..][..kept].copy_from_slice(&line[..kept]);
                 }
             }
@@ -108,18 +120,24 @@ impl Network {
     }
 
     /// The likeliest classes of the pixels of a piece, row by row, answered with the picture around it.
-    fn tile(&self, input: &Tensor, layout: &Layout, rows: &Range<usize>, columns: &Range<usize>) -> Result<Vec<u8>> {
-        let around = [layout.around(rows, 0), layout.around(columns, 1)];
+    fn tile(
+        &self,
+        input: &Tensor,
+        [down, across]: [Range<usize>; 2],
+        rows: &Range<usize>,
+        columns: &Range<usize>,
+    ) -> Result<Vec<u8>> {
         let piece = input
-            .narrow(2, around[0].start, around[0].len())
-            .and_then(|piece| piece.narrow(3, around[1].start, around[1].len()))
-            .and_then(|piece| piece.contiguous()?.to_device(self.device()))
+            .narrow(2, down.start, down.len())
+            .and_then(|piece| piece.narrow(3, across.start, across.len()))
+            .and_then(|piece| piece.contiguous())
             .map_err(zoo_layers::Error::from)?;
-        let logits = self.net().answer(&piece)?;
-        check_numbers(&logits, self.net().graph().name(), "answers")?;
+        let main = self.graph().main_output().node;
+        let place = self.graph().outputs_in(Mode::Eval).position(|output| output.node == main).unwrap_or(0);
+        let logits = self.outputs(&piece)?.swap_remove(place);
         let values: Vec<Vec<Vec<f32>>> = logits
-            .narrow(2, rows.start - around[0].start, rows.len())
-            .and_then(|logits| logits.narrow(3, columns.start - around[1].start, columns.len()))
+            .narrow(2, rows.start - down.start, rows.len())
+            .and_then(|logits| logits.narrow(3, columns.start - across.start, columns.len()))
             .and_then(|logits| logits.squeeze(0)?.to_dtype(DType::F32)?.to_vec3())
             .map_err(zoo_layers::Error::from)?;
         let mut best = vec![f32::NEG_INFINITY; rows.len() * columns.len()];
@@ -141,7 +159,8 @@ impl Layout {
     fn of(graph: &Graph, size: [usize; 2]) -> Self {
         let reach = graph.reach();
         let stride = reach.map_or(32, |reach| reach.stride);
-        let least = if graph.at_size(stride, stride).is_ok() { 1 } else { graph.smallest_side().unwrap_or(1) };
+        let least =
+            if graph.at_size(stride, stride).is_ok() { 1 } else { graph.smallest_side().unwrap_or(1) };
         let padded = size.map(|side| side.max(least).next_multiple_of(stride));
         Self { padded, stride, halo: reach.map(|reach| reach.halo.next_multiple_of(stride)) }
     }
@@ -154,33 +173,31 @@ impl Layout {
         Ok(padded.map_err(zoo_layers::Error::from)?)
     }
 
-    /// A piece of an axis with what its answer depends on.
-    fn around(&self, piece: &Range<usize>, axis: usize) -> Range<usize> {
-        let halo = self.halo.unwrap_or(usize::MAX);
-        piece.start.saturating_sub(halo)..piece.end.saturating_add(halo).min(self.padded[axis])
+    /// A window of an axis with a piece and all that its answer depends on.
+    fn around(&self, piece: &Range<usize>, axis: usize, window: [usize; 2]) -> Range<usize> {
+        let before = piece.start.saturating_sub(self.halo.unwrap_or(0));
+        let start = before.min(self.padded[axis] - window[axis]);
+        start..start + window[axis]
     }
 
     /// The pieces of both axes: one each, if the whole picture's answer fits into memory.
-    fn tiles(&self, graph: &Graph, memory: u64) -> Result<[Vec<Range<usize>>; 2]> {
+    fn tiles(&self, graph: &Graph, memory: u64) -> Result<Tiles> {
         let [height, width] = self.padded;
         let whole = needed(graph, self.padded).unwrap_or(u64::MAX);
         if whole <= memory {
-            return Ok([vec![0..height], vec![0..width]]);
+            return Ok(Tiles { pieces: [vec![0..height], vec![0..width]], window: self.padded });
         }
         let mut core = height.max(width).next_power_of_two().next_multiple_of(self.stride);
         let mut least = whole;
-        while core > self.stride && self.halo.is_some() {
+        while let (true, Some(halo)) = (core > self.stride, self.halo) {
             core = (core / 2).next_multiple_of(self.stride);
-            let sides = [0, 1].map(|axis| self.around(&(0..core.min(self.padded[axis])), axis).len());
-            // In the middle of a picture there is something around a piece on both sides.
-            let halo = self.halo.unwrap_or(0);
-            let sides = [0, 1].map(|axis| (sides[axis] + halo).min(self.padded[axis]));
-            least = needed(graph, sides)?;
+            let window = self.padded.map(|side| (core + 2 * halo).min(side));
+            least = needed(graph, window)?;
             if least <= memory {
-                let pieces = |length: usize| {
-                    (0..length).step_by(core).map(|start| start..(start + core).min(length)).collect()
-                };
-                return Ok([pieces(height), pieces(width)]);
+                let pieces = self.padded.map(|side| {
+                    (0..side).step_by(core).map(|start| start..(start + core).min(side)).collect()
+                });
+                return Ok(Tiles { pieces, window });
             }
         }
         Err(Error::Narrow { model: graph.name().into(), size: self.padded, whole, least, memory })

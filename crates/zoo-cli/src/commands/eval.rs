@@ -154,7 +154,8 @@ impl Arguments {
         let name = self.data.as_deref().map_or_else(|| "scenes".into(), shown);
         let json = || {
             let mut json = json!({"model": self.model, "data": name, "pictures": pictures});
-            if let (Some(json), Some(more)) = (json.as_object_mut(), pixels(&confusion, &classes).as_object()) {
+            if let (Some(json), Some(more)) = (json.as_object_mut(), pixels(&confusion, &classes).as_object())
+            {
                 json.extend(more.clone());
             }
             json["mean_iou_without_background"] = json!(things());

@@ -78,7 +78,7 @@ impl Arguments {
             None => self.run.load(&model)?,
         };
         for stage in &plan.stages {
-            stage.thawed.frozen(network.net().graph()).or_wrong_call()?;
+            stage.thawed.frozen(network.graph()).or_wrong_call()?;
         }
         let folder = begun(folder, &plan, self.place.output.as_deref(), &parts, network.architecture().name)?;
         let every = self.place.checkpoint_every;

@@ -218,7 +218,8 @@ fn write(path: &Path, content: impl FnOnce(&mut dyn std::io::Write) -> std::io::
 
 /// Prints all lines in a table or an array.
 fn all_at_once(format: Format, lines: &[Line]) -> Result<String> {
-    let columns = [("picture", Align::Left), ("class", Align::Left), ("pixels", Align::Right), ("share", Align::Right)];
+    let columns =
+        [("picture", Align::Left), ("class", Align::Left), ("pixels", Align::Right), ("share", Align::Right)];
     let mut table = Table::new(&columns, 1);
     let mut faults = Vec::new();
     for line in lines {
@@ -246,7 +247,9 @@ fn all_at_once(format: Format, lines: &[Line]) -> Result<String> {
             Line::Answer { overlay, .. } => Some(overlay.as_str()),
             Line::Failed { .. } => None,
         });
-        written.last().map_or(String::new(), |last| format!("\nwritten beside each other: masks, and overlays such as {last}\n"))
+        written.last().map_or(String::new(), |last| {
+            format!("\nwritten beside each other: masks, and overlays such as {last}\n")
+        })
     };
     let printed = output::table(format, &table, json, after)?;
     match faults.is_empty() {

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use zoo::Model;
 use zoo_data::{
-    Dataset, Finding, Listing, Part, Pattern, Pipeline, Scenes, Shares, Split, Stored, bundled_digits, scenes,
-    shown,
+    Dataset, Finding, Listing, Part, Pattern, Pipeline, Scenes, Shares, Split, Stored, bundled_digits,
+    scenes, shown,
 };
 use zoo_train::RunFolder;
 
@@ -90,7 +90,12 @@ pub(crate) fn check_masks(data: &dyn Dataset, strict: bool) -> Result<()> {
     }
     let faults = zoo_data::unreadable(data, running::threads());
     if let (Some(first), true) = (faults.first(), strict || faults.len() == data.len()) {
-        return Err(anyhow!("{} of {} pictures can't be learned from; the first: {}", faults.len(), data.len(), first.why));
+        return Err(anyhow!(
+            "{} of {} pictures can't be learned from; the first: {}",
+            faults.len(),
+            data.len(),
+            first.why
+        ));
     }
     for fault in faults.iter().take(running::REPORTED) {
         output::note(&format!("left out: {}", fault.why));

@@ -46,7 +46,8 @@ impl Tested {
 
     /// The same in words.
     pub(crate) fn told(&self) -> String {
-        let percent = |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.2} %", share * 100.0));
+        let percent =
+            |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.2} %", share * 100.0));
         match self {
             Self::Pictures(score) => {
                 let share = percent(Some(score.accuracy()));
@@ -85,7 +86,8 @@ impl Tested {
 
 /// What is measured of pixels, as `eval` and `report.json` have it.
 pub(crate) fn pixels(confusion: &Confusion, classes: &[String]) -> Value {
-    let rows = classes.iter().enumerate().map(|(class, name)| json!({"name": name, "iou": confusion.iou(class)}));
+    let rows =
+        classes.iter().enumerate().map(|(class, name)| json!({"name": name, "iou": confusion.iou(class)}));
     json!({
         "pixels": confusion.pixels(),
         "pixel_accuracy": confusion.pixel_accuracy(),

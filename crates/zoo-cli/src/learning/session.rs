@@ -131,7 +131,7 @@ impl Session {
             .collect();
         let bar = Bar::new();
         let mut trainer = Trainer {
-            net: self.network.net_mut(),
+            net: self.network.net_mut()?,
             stages: &stages,
             seed: self.plan.seed,
             device: &self.device,
@@ -168,7 +168,7 @@ impl Session {
     /// Makes a stage's sources; of one that is over, they are only named.
     fn ready(&self, stage: &StagePlan, pipeline: &Pipeline, is_over: bool) -> Result<Ready> {
         let recipe = &stage.recipe;
-        let graph = self.network.net().graph();
+        let graph = self.network.graph();
         let train = self.parts.part(Part::Train)?.context("there are no pictures to learn from")?;
         let validation = self.parts.part(Part::Validation)?;
         let class_weights = match (recipe.weigh_classes, train.has_masks()) {
@@ -207,7 +207,7 @@ impl Session {
     fn features(&self, loader: Loader, node: Node, batch: usize) -> Result<Cached> {
         let count = loader.steps() * batch;
         let bar = output::bar(count as u64, "pictures seen once");
-        let done = Cached::compute(self.network.net(), node, &loader, &self.device, batch, &mut |done| {
+        let done = Cached::compute(self.network.net()?, node, &loader, &self.device, batch, &mut |done| {
             bar.set_position(done as u64);
         });
         bar.finish_and_clear();
@@ -222,7 +222,7 @@ impl Session {
         mut card: Value,
         pipeline: &Pipeline,
     ) -> Result<String> {
-        let net = self.network.net();
+        let net = self.network.net()?;
         self.folder.load_best(net)?;
         let batch = self.plan.stages.last().map_or(64, |stage| stage.recipe.batch_size);
         let test = match self.parts.part(Part::Test)? {

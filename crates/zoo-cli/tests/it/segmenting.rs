@@ -23,7 +23,8 @@ fn scenes(folder: &Path) -> PathBuf {
         for kind in ["images", "masks"] {
             fs::create_dir_all(data.join(part).join(kind)).unwrap();
         }
-        let file = |kind: &str| fs::File::create(data.join(part).join(kind).join(format!("{index}.png"))).unwrap();
+        let file =
+            |kind: &str| fs::File::create(data.join(part).join(kind).join(format!("{index}.png"))).unwrap();
         picture.write_png(file("images")).unwrap();
         mask::write(&labels, file("masks")).unwrap();
     }
@@ -91,7 +92,11 @@ fn wrong_calls_are_told() {
     let scene = "assets/scenes/3.png";
     refused(&["segment", "lenet5", scene, "-o", out], 2, &["lenet5", "no class for each pixel", "fcn8s"]);
     refused(&["segment", "digits", scene, "-o", out, "--memory", "much"], 2, &["much", "2GiB"]);
-    refused(&["segment", "digits", scene, "-o", out, "--memory", "1kB"], 1, &["MiB beside the weights", "allow more"]);
+    refused(
+        &["segment", "digits", scene, "-o", out, "--memory", "1kB"],
+        1,
+        &["MiB beside the weights", "allow more"],
+    );
     refused(&["segment", "digits", scene], 2, &["--output"]);
     refused(&["train", "fcn_digits", "--data", "assets/digits", "-o", out], 1, &["assets/digits"]);
     let data = scenes(folder.path());
@@ -119,10 +124,22 @@ fn a_segmenter_that_is_killed_ends_in_the_same_bytes_and_begins_another() {
     // A broken mask ends a strict run, and is told by name before another.
     fs::write(data.join("train/masks/0.png"), b"no mask").unwrap();
     let call = [
-        "train", "fcn_digits", "--data", text(&data), "--input", "1x32x40", "--epochs", "2", "--batch", "4", "--seed", "3",
+        "train",
+        "fcn_digits",
+        "--data",
+        text(&data),
+        "--input",
+        "1x32x40",
+        "--epochs",
+        "2",
+        "--batch",
+        "4",
+        "--seed",
+        "3",
         "--weigh-classes",
     ];
-    let strict = [&call[..], &["--strict", "-o", text(&folder.path().join("strict"))]].concat();
+    let (other, odd) = (folder.path().join("strict"), folder.path().join("odd"));
+    let strict = [&call[..], &["--strict", "-o", text(&other)]].concat();
     refused(&strict, 1, &["1 of 20 pictures", "masks/0.png", "can't be decoded"]);
     let output = zoo(&[&call[..], &["-o", text(&whole)]].concat()).output().unwrap();
     let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -133,16 +150,23 @@ fn a_segmenter_that_is_killed_ends_in_the_same_bytes_and_begins_another() {
     let best = whole.join("best.safetensors");
     let report = report(&whole);
     let judged = json(&["eval", text(&best), "--data", text(&data), "--format", "json"]);
-    for figure in ["pixels", "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou", "classes"] {
+    for figure in
+        ["pixels", "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou", "classes"]
+    {
         assert_eq!(judged[figure], report["test"][figure], "{figure}");
     }
-    assert_eq!((judged["pixels"].as_u64(), judged["classes"][1]["name"].as_str()), (Some(4 * 32 * 40), Some("0")));
+    assert_eq!(
+        (judged["pixels"].as_u64(), judged["classes"][1]["name"].as_str()),
+        (Some(4 * 32 * 40), Some("0"))
+    );
     // Another run begins with what it learned.
     let next = folder.path().join("next");
-    let more = ["train", "fcn_digits", "--data", text(&data), "--input", "1x32x40", "--epochs", "1", "--batch", "4"];
-    let output = zoo(&[&more[..], &["--init-from", text(&best), "-o", text(&next)]].concat()).output().unwrap();
+    let more =
+        ["train", "fcn_digits", "--data", text(&data), "--input", "1x32x40", "--epochs", "1", "--batch", "4"];
+    let output =
+        zoo(&[&more[..], &["--init-from", text(&best), "-o", text(&next)]].concat()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("carried") && said.contains("conv1_1.weight"), "{said}");
-    let call = [&more[..], &["--init-from", "assets/digits/1.png", "-o", text(&folder.path().join("odd"))]].concat();
+    let call = [&more[..], &["--init-from", "assets/digits/1.png", "-o", text(&odd)]].concat();
     refused(&call, 1, &["1.png"]);
 }

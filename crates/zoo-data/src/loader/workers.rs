@@ -186,7 +186,8 @@ impl Shared {
             false => Place { epoch: place.epoch + 1, step: 0 },
         };
         let values = vec![0.0; draws.len() * self.source.size()];
-        let masks = vec![IGNORED; if self.source.data.has_masks() { draws.len() * self.source.pixels() } else { 0 }];
+        let masks =
+            vec![IGNORED; if self.source.data.has_masks() { draws.len() * self.source.pixels() } else { 0 }];
         let filling = Mutex::new(Filling { values, masks, ..Filling::default() });
         queue.slots.push_back(Arc::new(Slot { place, draws, filling }));
         queue.given = 0;

@@ -73,7 +73,9 @@ pub enum MaskError {
     },
 
     /// A mask of more than 8 bits, whose labels can't be below 256.
-    #[error("{name}: has 16 bits for each value; save the mask as a PNG of 8 bits, a class's number for each pixel")]
+    #[error(
+        "{name}: has 16 bits for each value; save the mask as a PNG of 8 bits, a class's number for each pixel"
+    )]
     Deep {
         /// The mask.
         name: String,
@@ -89,7 +91,9 @@ pub enum MaskError {
     },
 
     /// A folder that has masks, and no picture with one.
-    #[error("{folder}: holds no picture with a mask; put pictures into {pictures} and masks of their names, PNG, into {masks}")]
+    #[error(
+        "{folder}: holds no picture with a mask; put pictures into {pictures} and masks of their names, PNG, into {masks}"
+    )]
     NonePaired {
         /// The folder.
         folder: String,
@@ -100,6 +104,8 @@ pub enum MaskError {
     },
 
     /// Pictures whose pixels have classes, mixed.
-    #[error("pictures with masks can't be mixed with others (`mix`): a pixel has one class; leave `mix` out of the recipe")]
+    #[error(
+        "pictures with masks can't be mixed with others (`mix`): a pixel has one class; leave `mix` out of the recipe"
+    )]
     Mixed,
 }

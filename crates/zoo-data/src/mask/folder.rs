@@ -61,7 +61,9 @@ impl MaskFolder {
                 true => named_or_numbered(voc, 0)?,
                 false => classes::voc().iter().map(ToString::to_string).collect(),
             };
-            return Ok(Some(MaskFolder { root: voc.clone(), classes, items, findings }.paired(VOC[0], VOC[1])?));
+            return Ok(Some(
+                MaskFolder { root: voc.clone(), classes, items, findings }.paired(VOC[0], VOC[1])?,
+            ));
         }
         let has_layout = |folder: &Path| PLAIN.iter().all(|name| folder.join(name).is_dir());
         let mut folders = Vec::new();

@@ -160,8 +160,14 @@ mod tests {
         };
         let four = [0x12, 0x30, 0x4f, 0x50];
         assert_eq!(read(ColorType::Indexed, BitDepth::Four, 3, &four), [1, 2, 3, 4, 15, 5]);
-        assert_eq!(read(ColorType::Indexed, BitDepth::Two, 3, &[0b0001_1000, 0b1100_0100]), [0, 1, 2, 3, 0, 1]);
-        assert_eq!(read(ColorType::Grayscale, BitDepth::One, 3, &[0b1010_0000, 0b0110_0000]), [1, 0, 1, 0, 1, 1]);
+        assert_eq!(
+            read(ColorType::Indexed, BitDepth::Two, 3, &[0b0001_1000, 0b1100_0100]),
+            [0, 1, 2, 3, 0, 1]
+        );
+        assert_eq!(
+            read(ColorType::Grayscale, BitDepth::One, 3, &[0b1010_0000, 0b0110_0000]),
+            [1, 0, 1, 0, 1, 1]
+        );
         assert_eq!(read(ColorType::Grayscale, BitDepth::Eight, 2, &[0, 20, 255, 3]), [0, 20, 255, 3]);
         assert_eq!(read(ColorType::GrayscaleAlpha, BitDepth::Eight, 1, &[4, 255, 5, 0]), [4, 5]);
         let colours = [[128, 0, 0], [0, 0, 0], [224, 224, 192], [192, 128, 128]].concat();

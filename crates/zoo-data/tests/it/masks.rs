@@ -9,8 +9,8 @@ use zoo_data::augment::{Affine, Border, Distortion, Flip, PadAndCrop, RandAugmen
 use zoo_data::mask::{self, IGNORED};
 use zoo_data::preprocess::{Preprocess, Resize};
 use zoo_data::{
-    Augment, Channels, Loader, LoaderOptions, MaskFolder, Mix, Part, Picture, Pipeline, Place, Scenes,
-    open, pixel_counts, scenes, unreadable,
+    Augment, Channels, Loader, LoaderOptions, MaskFolder, Mix, Part, Picture, Pipeline, Place, Scenes, open,
+    pixel_counts, scenes, unreadable,
 };
 
 fn grey(width: usize, height: usize, pixels: Vec<u8>) -> Picture {
@@ -47,7 +47,8 @@ fn vocs_layout_is_recognised() {
     let parted = open(root).unwrap();
     let named: Vec<_> = (0..parted.len()).map(|index| (parted.name(index), parted.part(index))).collect();
     let train = |name: &str| (format!("JPEGImages/{name}.png"), Some(Part::Train));
-    let expected = [train("2007_2"), train("2007_1"), ("JPEGImages/2007_3.png".into(), Some(Part::Validation))];
+    let expected =
+        [train("2007_2"), train("2007_1"), ("JPEGImages/2007_3.png".into(), Some(Part::Validation))];
     assert_eq!(named, expected);
     assert_eq!(parted.mask(0).unwrap().unwrap().pixels(), [0, 20, 20, 255, 0, 0]);
     assert_ne!(all.fingerprint().unwrap(), parted.fingerprint().unwrap());
@@ -134,7 +135,12 @@ fn a_mask_follows_its_picture() {
         Augment::Flip(Flip { horizontal: 0.5, vertical: 0.5 }),
         Augment::PadAndCrop(PadAndCrop { padding: 5, border: Border::Reflect }),
         Augment::PadAndCrop(PadAndCrop::default()),
-        Augment::Affine(Affine { degrees: 40.0, translate: [0.2, 0.1], scale: [0.7, 1.4], ..Affine::default() }),
+        Augment::Affine(Affine {
+            degrees: 40.0,
+            translate: [0.2, 0.1],
+            scale: [0.7, 1.4],
+            ..Affine::default()
+        }),
         Augment::RandomResizedCrop(zoo_data::augment::RandomResizedCrop {
             filter: zoo_data::Filter::Nearest,
             ..Default::default()
@@ -157,16 +163,20 @@ fn a_mask_follows_its_picture() {
         Augment::TrivialAugment(TrivialAugment::default()),
         Augment::Distort(Distortion { bend: 0.0, ..Distortion::MNIST }),
     ];
-    let block: Vec<u8> = (0..width * height).map(|at| u8::from((8..16).contains(&(at % width))) * 200).collect();
+    let block: Vec<u8> =
+        (0..width * height).map(|at| u8::from((8..16).contains(&(at % width))) * 200).collect();
     for step in &policies {
         for draw in 0..40 {
             let stream = Stream::numbered(5, draw);
-            let followed = step.follow(grey(width, height, block.clone()), size, &mut stream.clone()).unwrap();
+            let followed =
+                step.follow(grey(width, height, block.clone()), size, &mut stream.clone()).unwrap();
             assert!(followed.pixels().iter().all(|label| [0, 200, IGNORED].contains(label)), "{step:?}");
             if let Augment::Distort(_) = step {
-                let picture = step.apply(grey(width, height, block.clone()), size, &mut stream.clone()).unwrap();
+                let picture =
+                    step.apply(grey(width, height, block.clone()), size, &mut stream.clone()).unwrap();
                 let pairs = followed.pixels().iter().zip(picture.pixels());
-                let apart = pairs.filter(|(label, value)| **label != IGNORED && (**label == 200) != (**value > 100));
+                let apart =
+                    pairs.filter(|(label, value)| **label != IGNORED && (**label == 200) != (**value > 100));
                 assert!(apart.count() < 12, "{step:?}");
             }
         }

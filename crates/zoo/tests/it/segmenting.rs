@@ -61,12 +61,13 @@ fn what_another_step_learned_is_carried_and_told() {
     coarse.save(&path).unwrap();
     let net = zoo::model("fcn_digits").unwrap().seed(2).initialised_from(&path).unwrap();
     let report = net.report();
-    let new: BTreeSet<&str> = report.newly_initialised.iter().map(|name| name.split('.').next().unwrap()).collect();
+    let new: BTreeSet<&str> =
+        report.newly_initialised.iter().map(|name| name.split('.').next().unwrap()).collect();
     let scores = ["score1", "score2", "score3", "score4", "upscore1", "upscore2", "upscore3"];
     assert_eq!(new, BTreeSet::from(scores));
     assert_eq!(report.unexpected.len(), report.newly_initialised.len());
     let value = |net: &zoo::Network, name: &str| {
-        let (_, tensor) = net.net().tensors().find(|(param, _)| param.name == name).unwrap();
+        let (_, tensor) = net.net().unwrap().tensors().find(|(param, _)| param.name == name).unwrap();
         tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap()
     };
     assert_eq!(value(&net, "conv4_3.weight"), value(&coarse, "conv4_3.weight"));

@@ -487,7 +487,6 @@ pub enum Error {
         /// What is wrong with the first.
         first: String,
     },
-
     /// A mask's.
     #[error(transparent)]
     Mask(#[from] crate::mask::MaskError),

@@ -28,6 +28,9 @@
 //! | [`fcn8s_atonce`] | 134,489,759 | - | 181.529 | 65.40, 64.74 | - |
 //! | [`fcn_resnet50`] | 32,957,013 | 2,365,205 | 142.726 and 9.991 (520×520) | 60.5 (torchvision, COCO with VOC labels) | 91.4 |
 //! | [`fcn_resnet101`] | 51,949,141 | 2,365,205 | 222.747 and 9.991 | 63.7 (torchvision) | 91.9 |
+//! | [`fcn32s_small`] | 976,539 | - | 0.122 (96×96) | - | - |
+//! | [`fcn16s_small`] | 607,478 | - | 0.127 | - | - |
+//! | [`fcn8s_small`] | 516,849 | - | 0.130 | - | - |
 //! | [`fcn_digits`] | 258,356 | - | 0.099 (96×96) | - | - |
 //!
 //! # What it introduced
@@ -49,6 +52,8 @@
 //!   2016); its parameters are [`fcn8s`]'s.
 //! * The networks on ResNet are torchvision's, without skips: the backbone keeps 1/8 of the size, and an auxiliary
 //!   head learns with half the weight.
+//! * [`fcn32s_small`], [`fcn16s_small`] and [`fcn8s_small`] have five convolutions and at most 64 channels, to show on scenes
+//!   of digits in minutes what each fusion brings.
 //! * [`fcn_digits`] is this project's, a small network with norms for scenes of handwritten digits, in which scores of four
 //!   sizes are added up to the whole one. Its layers are called `conv1_1` and `bn1_1` to `conv4_3` and `bn4_3`, `score1` to
 //!   `score4`, and `upscore1` to `upscore3`.

@@ -242,7 +242,7 @@ fn others(criterion: &mut Criterion) {
         upsample::backward(Corners::Edges, size, shape, &y, &mut dx)
     });
 
-    let softmax = CrossEntropy { ignored: Some(255), smoothing: 0.0 };
+    let softmax = CrossEntropy { ignored: Some(255), smoothing: 0.0, weights: &[] };
     for (layer, shape) in
         [("resnet 1000 classes", [64, 1000, 1, 1]), ("fcn 21 classes at 520x520", [1, 21, 520, 520])]
     {

@@ -57,13 +57,26 @@ impl Place {
 
     /// Reads the picture.
     pub(crate) fn read(&self) -> Result<Picture> {
+        self.decoded(Picture::open, Picture::decode)
+    }
+
+    /// Reads the picture, be it a single pixel.
+    pub(crate) fn read_any(&self) -> Result<Picture> {
+        self.decoded(Picture::open_any, Picture::decode_any)
+    }
+
+    fn decoded(
+        &self,
+        open: fn(&Path) -> zoo_data::Result<Picture>,
+        decode: fn(&[u8], &str) -> zoo_data::Result<Picture>,
+    ) -> Result<Picture> {
         Ok(match self {
-            Self::File(path) => Picture::open(path)?,
+            Self::File(path) => open(path)?,
             Self::Lost(_, why) => bail!("{why}"),
             Self::StandardInput => {
                 let mut bytes = Vec::new();
                 io::stdin().lock().read_to_end(&mut bytes).context("standard input can't be read")?;
-                Picture::decode(&bytes, "standard input")?
+                decode(&bytes, "standard input")?
             }
         })
     }

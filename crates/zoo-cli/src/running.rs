@@ -113,6 +113,24 @@ pub(crate) fn unfit(error: zoo::Error) -> anyhow::Error {
     anyhow!("{}{lines}", hints::told(&error).unwrap_or_else(|| error.to_string()))
 }
 
+/// A network that begins with what fits of a file: both what was carried and what was drawn are told.
+pub(crate) fn initialised(model: &Model, file: &Path) -> Result<Network> {
+    let network = model.initialised_from(file)?;
+    let report = network.report();
+    let list = |names: &[String]| -> String {
+        let shown: Vec<&str> = names.iter().take(REPORTED).map(String::as_str).collect();
+        let more = names.len().saturating_sub(REPORTED);
+        shown.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+    };
+    let mut told = format!("{}: carried {}: {}", shown(file), report.loaded.len(), list(&report.loaded));
+    let rest = [("drawn anew", &report.newly_initialised), ("left in the file", &report.unexpected)];
+    for (what, names) in rest.into_iter().filter(|(_, names)| !names.is_empty()) {
+        told += &format!("\n{what} {}: {}", names.len(), list(names));
+    }
+    output::note(&told);
+    Ok(network)
+}
+
 impl RunArguments {
     /// The file of weights or the tag, and the key in it.
     pub(crate) fn weights(&self) -> (Option<PathBuf>, Option<String>) {

@@ -25,7 +25,8 @@ pub trait Dataset: fmt::Debug + Send + Sync {
     /// The names of the classes, in the order of the labels.
     fn classes(&self) -> &[String];
 
-    /// The index of a picture's class: below the number of classes.
+    /// The index of a picture's class: below the number of classes. Of data with [masks](Self::has_masks), 0: there the
+    /// classes are its pixels'.
     fn label(&self, index: usize) -> usize;
 
     /// What a picture is called: its path from the data's root, with `/` between folders, or a word and a number.
@@ -60,6 +61,36 @@ pub trait Dataset: fmt::Debug + Send + Sync {
             Stored::File(bytes) => Picture::decode(&bytes, &self.name(index)),
             Stored::Picture(picture) => Ok(picture),
         }
+    }
+
+    /// Whether each picture has a mask, a class for each of its pixels.
+    fn has_masks(&self) -> bool {
+        false
+    }
+
+    /// A picture's mask: grey, of the picture's size, each value a class or [`IGNORED`](crate::mask::IGNORED).
+    ///
+    /// # Errors
+    /// A file that can't be read, or is no mask.
+    fn mask(&self, index: usize) -> Result<Option<Picture>> {
+        let _ = index;
+        Ok(None)
+    }
+
+    /// A picture and its mask at once, if it has one: what is made, and not read, is made once.
+    ///
+    /// # Errors
+    /// As [`picture`](Self::picture) and [`mask`](Self::mask).
+    fn masked(&self, index: usize) -> Result<Option<(Picture, Picture)>> {
+        match self.mask(index)? {
+            Some(mask) => Ok(Some((self.picture(index)?, mask))),
+            None => Ok(None),
+        }
+    }
+
+    /// What errors call a picture's mask.
+    fn mask_name(&self, index: usize) -> String {
+        format!("the mask of {}", self.name(index))
     }
 
     /// A number that another data set, or this one changed, doesn't have: of the classes' names, and of every picture
@@ -222,6 +253,22 @@ impl Dataset for Subset {
         self.data.stored(self.indices[index])
     }
 
+    fn has_masks(&self) -> bool {
+        self.data.has_masks()
+    }
+
+    fn mask(&self, index: usize) -> Result<Option<Picture>> {
+        self.data.mask(self.indices[index])
+    }
+
+    fn masked(&self, index: usize) -> Result<Option<(Picture, Picture)>> {
+        self.data.masked(self.indices[index])
+    }
+
+    fn mask_name(&self, index: usize) -> String {
+        self.data.mask_name(self.indices[index])
+    }
+
     fn fingerprint(&self) -> Result<Fingerprint> {
         let mut all = Fingerprinter::default();
         all.bytes(self.data.fingerprint()?.0.as_bytes());
@@ -235,6 +282,18 @@ impl Dataset for Subset {
 pub fn counts(data: &dyn Dataset) -> Vec<usize> {
     let mut counts = vec![0; data.classes().len()];
     (0..data.len()).for_each(|index| counts[data.label(index)] += 1);
+    counts
+}
+
+/// How many pixels of each class the masks of a data set have, in the order of the classes. A mask that can't be read is
+/// none.
+pub fn pixel_counts(data: &dyn Dataset) -> Vec<usize> {
+    let classes = data.classes().len();
+    let mut counts = vec![0; classes];
+    for mask in (0..data.len()).filter_map(|index| data.mask(index).ok().flatten()) {
+        let (of_mask, _) = crate::mask::counts([&mask], classes);
+        counts.iter_mut().zip(of_mask).for_each(|(count, more)| *count += more);
+    }
     counts
 }
 

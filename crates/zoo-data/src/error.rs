@@ -1,13 +1,10 @@
 //! What can go wrong with data, each in a sentence that names the thing, both values and the way out.
-
 use std::path::PathBuf;
 
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What can go wrong with data.
-///
-/// `name` is what the caller called the file: its path, or a word such as `standard input`.
+/// What can go wrong with data. `name` is what the caller called the file: its path, or a word (`standard input`).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -490,6 +487,9 @@ pub enum Error {
         /// What is wrong with the first.
         first: String,
     },
+    /// A mask's.
+    #[error(transparent)]
+    Mask(#[from] crate::mask::MaskError),
 
     /// A thread that read pictures broke down.
     #[error("{name}: reading it broke down; take the picture out of the data, and tell the zoo's authors")]

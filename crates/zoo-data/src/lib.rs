@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`open`] | whatever data lies at a path: folders, a table, MNIST's or CIFAR's files |
 //! | [`dataset`] | what every [`Dataset`] is: pictures by number, each with its class |
+//! | [`scenes`] | pictures of many digits with their masks, made by a seed |
 //! | [`split`] | parts to learn from, to choose by and to be tested on |
+//! | [`mask`] | a class for each pixel: masks of indices, in PASCAL VOC's layout or a plain one |
 //! | [`augment`] | changes at random, as a recipe writes them down |
 //! | [`pipeline`] | from a picture to a network's input |
 //! | [`loader`] | batches, made ready on threads of their own |
@@ -25,6 +27,7 @@ pub mod handwriting;
 pub mod idx;
 mod jpeg;
 pub mod loader;
+pub mod mask;
 mod memory;
 mod names;
 mod open;
@@ -33,18 +36,22 @@ pub mod picture;
 pub mod pipeline;
 pub mod preprocess;
 pub mod resize;
+pub mod scenes;
 pub mod split;
 mod table;
 mod tiff;
 mod tiff_pieces;
 
 pub use augment::{Augment, Mix, Mixed};
-pub use dataset::{Dataset, Fingerprint, Part, Stored, Subset, class_weights, counts, match_classes};
+pub use dataset::{
+    Dataset, Fingerprint, Part, Stored, Subset, class_weights, counts, match_classes, pixel_counts,
+};
 pub use digits::Digits;
 pub use error::{Error, Result};
 pub use finding::Finding;
 pub use folder::{Found, ImageFolder, Item, LeftOut, Why};
 pub use loader::{Batch, Batches, Loader, LoaderOptions, Place, Remainder, Sampling, Skipped, unreadable};
+pub use mask::{MaskError, MaskFolder};
 pub use memory::{InMemory, bundled_digits};
 pub use names::shown;
 pub use open::open;
@@ -53,5 +60,6 @@ pub use picture::{Channels, Picture};
 pub use pipeline::Pipeline;
 pub use preprocess::{Input, Preprocess};
 pub use resize::Filter;
+pub use scenes::Scenes;
 pub use split::{Listing, Shares, Split};
 pub use table::Table;

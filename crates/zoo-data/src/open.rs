@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Dataset, Error, ImageFolder, InMemory, Result, Table, cifar, shown};
+use crate::{Dataset, Error, ImageFolder, InMemory, MaskFolder, Result, Table, cifar, shown};
 
 /// Opens the data at `path`, whatever it is:
 ///
@@ -13,6 +13,8 @@ use crate::{Dataset, Error, ImageFolder, InMemory, Result, Table, cifar, shown};
 /// | a `.csv` or `.tsv` file | [`Table`] |
 /// | a folder with MNIST's IDX files, plain or gzipped | [`InMemory`], in the parts `train` and `test` |
 /// | a folder with CIFAR's binary files, or with the folder of them | [`InMemory`], in the parts `train` and `test` |
+/// | a folder with `JPEGImages` and `SegmentationClass`, or with `images` and `masks` | [`MaskFolder`] |
+/// | a folder with `train`, `val` or `test`, and in each `images` and `masks` | [`MaskFolder`], in parts |
 /// | a folder with a folder for each class | [`ImageFolder`] |
 /// | a folder with `train`, `val` or `test`, and in each a folder for each class | [`ImageFolder`], in parts |
 ///
@@ -32,6 +34,9 @@ pub fn open(path: &Path) -> Result<Arc<dyn Dataset>> {
         found => return Ok(Arc::new(found?)),
     }
     if let Some(found) = cifar::read(path)? {
+        return Ok(Arc::new(found));
+    }
+    if let Some(found) = MaskFolder::find(path)? {
         return Ok(Arc::new(found));
     }
     match ImageFolder::read(path) {

@@ -10,7 +10,7 @@
 //! Of an animation the first frame counts. Colour profiles are ignored, as everybody's training did.
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read, Write};
 use std::path::Path;
 
 use image::metadata::Orientation;
@@ -85,11 +85,29 @@ impl Picture {
         Picture::decode(&read(path)?, &shown(path))
     }
 
+    /// Reads a picture's file, of any size.
+    ///
+    /// # Errors
+    /// A file that can't be read, or as [`decode_any`](Self::decode_any).
+    pub fn open_any(path: &Path) -> Result<Picture> {
+        Picture::decode_any(&read(path)?, &shown(path))
+    }
+
     /// Decodes a picture's bytes, whatever its format. `name` is what errors call it.
     ///
     /// # Errors
     /// Bytes that are no picture, a broken one, or one that is too large or a single pixel.
     pub fn decode(bytes: &[u8], name: &str) -> Result<Picture> {
+        let picture = Picture::decode_any(bytes, name)?;
+        check_shows(picture.width, picture.height, name)?;
+        Ok(picture)
+    }
+
+    /// The same of any size: a single pixel shows nothing, but may well be given a class.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_any(bytes: &[u8], name: &str) -> Result<Picture> {
         if bytes.is_empty() {
             return Err(Error::EmptyPicture { name: name.into() });
         }
@@ -132,10 +150,27 @@ impl Picture {
         }
         let choose = |size: (u32, u32)| {
             check_size(size, bytes.len(), name)?;
+            check_shows(size.0 as usize, size.1 as usize, name)?;
             Ok(Some(choose(size.0 as usize, size.1 as usize)))
         };
         let (image, _, part) = jpeg::decode_part(bytes, name, choose)?;
         Ok(part.map(|part| (on_white(image), part)))
+    }
+
+    /// Writes it as a PNG, grey or RGB.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn write_png(&self, out: impl Write) -> io::Result<()> {
+        let side = |side: usize| u32::try_from(side).map_err(io::Error::other);
+        let mut encoder = png::Encoder::new(out, side(self.width)?, side(self.height)?);
+        encoder.set_color(match self.channels {
+            Channels::Grey => png::ColorType::Grayscale,
+            Channels::Rgb => png::ColorType::Rgb,
+        });
+        let mut writer = encoder.write_header().map_err(io::Error::other)?;
+        writer.write_image_data(&self.pixels).map_err(io::Error::other)?;
+        writer.finish().map_err(io::Error::other)
     }
 
     /// Columns.
@@ -156,6 +191,10 @@ impl Picture {
     /// The values: row by row, the channels of a pixel side by side.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
+    }
+
+    pub(crate) fn into_pixels(self) -> Vec<u8> {
+        self.pixels
     }
 
     pub(crate) fn pixels_mut(&mut self) -> &mut [u8] {
@@ -245,7 +284,7 @@ fn decode(
 }
 
 /// Judges a header before a decoder takes memory for what it promises.
-fn check_size((width, height): (u32, u32), bytes: usize, name: &str) -> Result<()> {
+pub(crate) fn check_size((width, height): (u32, u32), bytes: usize, name: &str) -> Result<()> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels > MAX_PIXELS {
         return Err(Error::TooManyPixels { name: name.into(), width, height, limit: MAX_PIXELS });
@@ -253,11 +292,19 @@ fn check_size((width, height): (u32, u32), bytes: usize, name: &str) -> Result<(
     if pixels > ALWAYS_BELIEVED.max(PIXELS_PER_BYTE * bytes as u64) {
         return Err(Error::Implausible { name: name.into(), width, height, bytes });
     }
-    if pixels <= 1 {
+    if pixels == 0 {
         let (width, height) = (width as usize, height as usize);
         return Err(Error::TooFewPixels { name: name.into(), width, height });
     }
     Ok(())
+}
+
+/// That a picture has more than a single pixel.
+fn check_shows(width: usize, height: usize, name: &str) -> Result<()> {
+    match width * height {
+        0 | 1 => Err(Error::TooFewPixels { name: name.into(), width, height }),
+        _ => Ok(()),
+    }
 }
 
 /// 8 bits, grey or RGB, on white paper where it is transparent.

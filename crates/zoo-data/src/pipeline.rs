@@ -3,7 +3,7 @@
 use zoo_base::random::Stream;
 
 use crate::augment::Augment;
-use crate::{Channels, Error, Input, Picture, Preprocess, Result, Stored, resize};
+use crate::{Channels, Error, Input, Picture, Preprocess, Result, Stored, mask, resize};
 
 /// How a network's inputs are made of pictures.
 ///
@@ -56,7 +56,7 @@ impl Pipeline {
     /// A picture that doesn't come out in the size of the inputs.
     pub fn apply(&self, picture: &Picture, stream: &Stream) -> Result<Input> {
         let mut picture = picture.clone().into_channels(self.channels);
-        if !self.augment.iter().any(|step| matches!(step, Augment::RandomResizedCrop(_))) {
+        if !self.has_crop() {
             picture = self.prepare.seen(&picture)?;
         }
         self.finish(picture, 0, stream)
@@ -81,6 +81,34 @@ impl Pipeline {
             }
         }
         self.apply(&Picture::decode(bytes, name)?, stream)
+    }
+
+    /// Makes an input of a picture and its mask, which goes where the picture goes: labels row by row, of the input's size.
+    /// `name` is what errors call the mask, `classes` how many there are.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply); as [`mask::check`].
+    pub fn apply_masked(
+        &self,
+        picture: &Picture,
+        (mask, name): (Picture, &str),
+        classes: usize,
+        stream: &Stream,
+    ) -> Result<(Input, Vec<u8>)> {
+        mask::check(&mask, (picture.width(), picture.height()), classes, name)?;
+        let mut mask = match self.has_crop() {
+            true => mask,
+            false => self.prepare.mask(&mask)?,
+        };
+        for (index, step) in self.augment.iter().enumerate() {
+            mask = step.follow(mask, self.size, &mut stream.fork(index as u64))?;
+        }
+        Ok((self.apply(picture, stream)?, mask.into_pixels()))
+    }
+
+    /// Whether an augmentation gives pictures their size.
+    fn has_crop(&self) -> bool {
+        self.augment.iter().any(|step| matches!(step, Augment::RandomResizedCrop(_)))
     }
 
     /// The augmentations from number `first` on, and what follows them.

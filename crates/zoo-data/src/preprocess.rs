@@ -9,6 +9,7 @@
 //! # Ok::<(), zoo_data::Error>(())
 //! ```
 
+use crate::mask::IGNORED;
 use crate::{Channels, Filter, Picture, Result, resize};
 
 /// The mean of ImageNet's pixels, red, green, blue, of values from 0 to 1.
@@ -115,18 +116,27 @@ impl Preprocess {
 
     /// The same in the picture's own colours, grey or RGB.
     pub(crate) fn seen(&self, picture: &Picture) -> Result<Picture> {
+        self.laid(picture, self.filter, 0)
+    }
+
+    /// A picture's mask as it lies over what the network sees; the border doesn't count.
+    pub(crate) fn mask(&self, mask: &Picture) -> Result<Picture> {
+        self.laid(mask, Filter::Nearest, IGNORED)
+    }
+
+    fn laid(&self, picture: &Picture, filter: Filter, border: u8) -> Result<Picture> {
         let size = self.resize.size(picture.width(), picture.height());
         let (crop_height, crop_width) = self.crop.unwrap_or((size.1, size.0));
         let (across, down) = (Cut::centred(size.0, crop_width), Cut::centred(size.1, crop_height));
         let columns = across.start..across.start + across.length;
         let rows = down.start..down.start + down.length;
-        let seen = resize::window(picture, size, (columns, rows), self.filter)?;
+        let seen = resize::window(picture, size, (columns, rows), filter)?;
         if (seen.width(), seen.height()) == (crop_width, crop_height) {
             return Ok(seen);
         }
         resize::check_target(crop_width, crop_height)?;
         let channels = seen.channels().count();
-        let mut pixels = vec![0; crop_width * crop_height * channels];
+        let mut pixels = vec![border; crop_width * crop_height * channels];
         for (row, line) in seen.pixels().chunks_exact(seen.width() * channels).enumerate() {
             let start = ((down.border + row) * crop_width + across.border) * channels;
             pixels[start..start + line.len()].copy_from_slice(line);

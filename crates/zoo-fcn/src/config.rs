@@ -4,6 +4,8 @@ use zoo_layers::Shape;
 use zoo_resnet::ResNet;
 use zoo_vgg::Vgg;
 
+use crate::DIGIT_CLASSES;
+
 /// Pascal VOC's twenty kinds of things, and the background.
 pub const VOC_CLASSES: usize = 21;
 
@@ -27,6 +29,10 @@ pub struct FcnVgg {
     pub input: Shape,
     /// 3×3 convolutions in each of the five blocks.
     pub convs: [usize; 5],
+    /// Channels of each block.
+    pub widths: [usize; 5],
+    /// Channels of the two convolutions that were VGG's linear layers.
+    pub hidden: usize,
     /// Which scores are added on the way back up.
     pub fusion: Fusion,
     /// What the third and the fourth pool are multiplied by before they are scored: 1, or less where the whole
@@ -44,6 +50,8 @@ impl FcnVgg {
         name: "fcn32s",
         input: Shape::map(3, 500, 500),
         convs: Vgg::VGG16.convs,
+        widths: Vgg::WIDTHS,
+        hidden: 4096,
         fusion: Fusion::None,
         pool_scales: [1.0, 1.0],
         dropout: 0.5,
@@ -55,6 +63,24 @@ impl FcnVgg {
     pub const FCN8S: Self = Self { name: "fcn8s", fusion: Fusion::Pool4And3, ..Self::FCN32S };
     /// FCN-8s with the pools scaled down, so that it can be trained in one stage.
     pub const FCN8S_ATONCE: Self = Self { name: "fcn8s_atonce", pool_scales: [0.0001, 0.01], ..Self::FCN8S };
+
+    /// FCN-32s on a VGG of five convolutions and an eighth of the channels, for scenes of digits: to see in minutes what each
+    /// fusion brings.
+    pub const FCN32S_SMALL: Self = Self {
+        name: "fcn32s_small",
+        input: Shape::map(3, 96, 96),
+        convs: [1; 5],
+        widths: [8, 16, 32, 64, 64],
+        hidden: 128,
+        dropout: 0.1,
+        classes: DIGIT_CLASSES,
+        ..Self::FCN32S
+    };
+    /// The same with the fourth pool's scores.
+    pub const FCN16S_SMALL: Self = Self { name: "fcn16s_small", fusion: Fusion::Pool4, ..Self::FCN32S_SMALL };
+    /// The same with the fourth and the third pool's scores.
+    pub const FCN8S_SMALL: Self =
+        Self { name: "fcn8s_small", fusion: Fusion::Pool4And3, ..Self::FCN32S_SMALL };
 }
 
 /// Whether a second head on the third stage's map helps in training.

@@ -28,6 +28,10 @@
 //! | [`fcn8s_atonce`] | 134,489,759 | - | 181.529 | 65.40, 64.74 | - |
 //! | [`fcn_resnet50`] | 32,957,013 | 2,365,205 | 142.726 and 9.991 (520×520) | 60.5 (torchvision, COCO with VOC labels) | 91.4 |
 //! | [`fcn_resnet101`] | 51,949,141 | 2,365,205 | 222.747 and 9.991 | 63.7 (torchvision) | 91.9 |
+//! | [`fcn32s_small`] | 976,539 | - | 0.122 (96×96) | - | - |
+//! | [`fcn16s_small`] | 607,478 | - | 0.127 | - | - |
+//! | [`fcn8s_small`] | 516,849 | - | 0.130 | - | - |
+//! | [`fcn_digits`] | 258,356 | - | 0.099 (96×96) | - | - |
 //!
 //! # What it introduced
 //! A linear layer on a 7×7 map is a 7×7 convolution with the same weights. So a classifier can be laid over a picture
@@ -48,6 +52,11 @@
 //!   2016); its parameters are [`fcn8s`]'s.
 //! * The networks on ResNet are torchvision's, without skips: the backbone keeps 1/8 of the size, and an auxiliary
 //!   head learns with half the weight.
+//! * [`fcn32s_small`], [`fcn16s_small`] and [`fcn8s_small`] have five convolutions and at most 64 channels, to show on scenes
+//!   of digits in minutes what each fusion brings.
+//! * [`fcn_digits`] is this project's, a small network with norms for scenes of handwritten digits, in which scores of four
+//!   sizes are added up to the whole one. Its layers are called `conv1_1` and `bn1_1` to `conv4_3` and `bn4_3`, `score1` to
+//!   `score4`, and `upscore1` to `upscore3`.
 //!
 //! # Parameter names
 //! pytorch-fcn's: `conv1_1`, …, `conv5_3`, `fc6`, `fc7`, `score_fr`, `score_pool4`, `score_pool3`, `upscore` (32s),
@@ -66,10 +75,12 @@
 //! ```
 
 mod config;
+mod digits;
 mod resnet;
 mod vgg;
 
 pub use config::{Auxiliary, FcnResNet, FcnVgg, Fusion, VOC_CLASSES};
+pub use digits::{DIGIT_CLASSES, FcnDigits};
 
 zoo_layers::variants! {
     /// FCN-32s on VGG-16.
@@ -84,4 +95,12 @@ zoo_layers::variants! {
     fcn_resnet50 = FcnResNet::FCN_RESNET50;
     /// FCN on ResNet-101.
     fcn_resnet101 = FcnResNet::FCN_RESNET101;
+    /// FCN-32s on a small VGG, for scenes of digits.
+    fcn32s_small = FcnVgg::FCN32S_SMALL;
+    /// FCN-16s on a small VGG.
+    fcn16s_small = FcnVgg::FCN16S_SMALL;
+    /// FCN-8s on a small VGG.
+    fcn8s_small = FcnVgg::FCN8S_SMALL;
+    /// A small one, for scenes of handwritten digits.
+    fcn_digits = FcnDigits::FCN_DIGITS;
 }

@@ -3,15 +3,12 @@
 use zoo_layers::{
     ChannelScaleShift, Conv2d, ConvTranspose2d, Graph, Init, MaxPool2d, Node, Padding, Result, Scope,
 };
-use zoo_vgg::Vgg;
 
 use crate::{FcnVgg, Fusion};
 
 /// Around the picture, so that one of any size survives five pools and a 7×7. The crops take the border that it
 /// makes off again.
 const BORDER: Padding = Padding::All(100);
-/// Channels of the two convolutions that were VGG's linear layers.
-const HIDDEN: usize = 4096;
 
 /// What the way back up starts from.
 struct Trunk {
@@ -57,7 +54,7 @@ impl FcnVgg {
     fn trunk(&self, net: &mut Scope<'_>, picture: Node) -> Result<Trunk> {
         let mut x = picture;
         let mut pools = [x; 5];
-        for (block, (convs, width)) in self.convs.into_iter().zip(Vgg::WIDTHS).enumerate() {
+        for (block, (convs, width)) in self.convs.into_iter().zip(self.widths).enumerate() {
             for index in 0..convs {
                 let padding = if block == 0 && index == 0 { BORDER } else { Padding::Half };
                 let conv = Conv2d::k3(width).padding(padding);
@@ -66,8 +63,8 @@ impl FcnVgg {
             x = net.max_pool(x, MaxPool2d::new(2, 2).ceil_mode(), format!("pool{}", block + 1))?;
             pools[block] = x;
         }
-        let fc6 = Conv2d::new(HIDDEN, [7, 7]).padding(Padding::None);
-        for (conv, name) in [(fc6, "fc6"), (Conv2d::k1(HIDDEN), "fc7")] {
+        let fc6 = Conv2d::new(self.hidden, [7, 7]).padding(Padding::None);
+        for (conv, name) in [(fc6, "fc6"), (Conv2d::k1(self.hidden), "fc7")] {
             x = conv_relu(net, x, conv, name)?;
             x = net.dropout(x, self.dropout)?;
         }

@@ -10,20 +10,22 @@ use crate::error::{KernelError, Result, Shape, check_len, check_nonzero};
 use crate::par::{Shared, tasks};
 use crate::scratch;
 
-/// How the loss is formed: the mean over all positions whose label isn't ignored.
+/// How the loss is formed: the mean over all positions whose label isn't ignored, each counting as its class does.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct CrossEntropy {
+pub struct CrossEntropy<'a> {
     /// The label of positions that don't count (255 in segmentation).
     pub ignored: Option<i64>,
     /// The share of probability that is spread evenly over all classes, from 0 to 1.
     pub smoothing: f64,
+    /// What a position of each class counts; one for all if there is none.
+    pub weights: &'a [f64],
 }
 
 /// Pixels whose classes are read together, row by row.
 const PIXELS: usize = 128;
 
-impl CrossEntropy {
-    fn check(&self, op: &'static str, shape: Shape, logits: usize, labels: &[i64]) -> Result<usize> {
+impl CrossEntropy<'_> {
+    fn check(&self, op: &'static str, shape: Shape, logits: usize, labels: &[i64]) -> Result<f64> {
         check_nonzero(op, "a side of the logits", &shape)?;
         check_len(op, "logits", logits, &shape)?;
         check_len(op, "labels", labels.len(), &[shape[0], shape[2], shape[3]])?;
@@ -31,25 +33,41 @@ impl CrossEntropy {
             let value = self.smoothing.to_string();
             return Err(KernelError::Value { op, what: "smoothing", value, must: "from 0 to 1" });
         }
-        let mut counted = 0;
+        if !self.weights.is_empty() {
+            check_len(op, "weights", self.weights.len(), &[shape[1]])?;
+        }
+        if let Some(weight) = self.weights.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0)) {
+            let value = weight.to_string();
+            return Err(KernelError::Value {
+                op,
+                what: "a class's weight",
+                value,
+                must: "a number of at least 0",
+            });
+        }
+        let mut counts = vec![0_u64; shape[1]];
         for (position, &label) in labels.iter().enumerate() {
             if self.ignored == Some(label) {
                 continue;
             }
-            if usize::try_from(label).map_or(true, |label| label >= shape[1]) {
-                return Err(KernelError::Label { op, label, position, classes: shape[1] });
+            match usize::try_from(label).ok().and_then(|label| counts.get_mut(label)) {
+                Some(count) => *count += 1,
+                None => return Err(KernelError::Label { op, label, position, classes: shape[1] }),
             }
-            counted += 1;
         }
-        Ok(counted)
+        Ok(counts.iter().enumerate().map(|(class, &count)| count as f64 * self.weight(class)).sum())
     }
 
-    /// The loss; NaN if every label is ignored, as a mean over nothing is.
+    fn weight(&self, class: usize) -> f64 {
+        self.weights.get(class).copied().unwrap_or(1.0)
+    }
+
+    /// The loss; NaN if nothing counts, as a mean over nothing is.
     ///
     /// `labels` has the shape `(n, h, w)`.
     ///
     /// # Errors
-    /// A slice isn't as long as its shape, a label is no class, or the smoothing isn't from 0 to 1.
+    /// A slice isn't as long as its shape, a label is no class, a weight is negative, or the smoothing isn't from 0 to 1.
     pub fn forward<T: Element>(&self, shape: Shape, logits: &[T], labels: &[i64]) -> Result<T> {
         let counted = self.check("cross_entropy", shape, logits.len(), labels)?;
         let parts = Parts::new(shape);
@@ -58,13 +76,13 @@ impl CrossEntropy {
             .map(|part| {
                 let mut total = 0.0;
                 self.part(&parts, part, logits, labels, |pixel, label, of| {
-                    total += self.position(pixel, label, of, parts.classes);
+                    total += self.weight(label) * self.position(pixel, label, of, parts.classes);
                 });
                 total
             })
             .collect();
         // Added up in order: a parallel sum would depend on the threads.
-        Ok(T::from_f64(losses.iter().sum::<f64>() / counted as f64))
+        Ok(T::from_f64(losses.iter().sum::<f64>() / counted))
     }
 
     /// `grad` = the loss's gradient times `scale` (the gradient of what the loss went into).
@@ -85,11 +103,13 @@ impl CrossEntropy {
         grad.fill(T::ZERO);
         let parts = Parts::new(shape);
         let grad = Shared::new(grad);
-        let scale = T::from_f64(scale.to_f64() / counted as f64);
+        let scales: Vec<T> =
+            (0..shape[1]).map(|class| T::from_f64(scale.to_f64() * self.weight(class) / counted)).collect();
         let even = T::from_f64(self.smoothing / shape[1] as f64);
         let hot = T::from_f64(1.0 - self.smoothing);
         tasks(parts.count(), logits.len() * 16, |part| {
             self.part(&parts, part, logits, labels, |pixel, label, of| {
+                let scale = scales[label];
                 for class in 0..parts.classes {
                     let probability =
                         (of.logits[pixel.start + class * parts.pixels] - pixel.most).exp() / pixel.sum;

@@ -43,6 +43,7 @@ pub mod onnx;
 mod ops;
 mod pass;
 mod plan;
+mod reach;
 mod run;
 mod scope;
 mod shape;
@@ -68,6 +69,7 @@ pub use ops::{
 };
 pub use pass::{Gradients, Pass};
 pub use plan::{Frozen, Plan, Recompute, Route, Source, Step, ValueId};
+pub use reach::Reach;
 pub use scope::Scope;
 pub use shape::Shape;
 pub use transform::Carry;

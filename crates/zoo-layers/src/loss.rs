@@ -40,6 +40,15 @@ impl CrossEntropy {
     /// # Errors
     /// Logits of another rank, another number of labels, a label that is no class; candle's.
     pub fn of(&self, logits: &Tensor, labels: &[i64]) -> Result<Tensor> {
+        self.weighted(logits, labels, &[])
+    }
+
+    /// The same where a position counts as its label's class does: the sum of the weighted losses over the sum of the
+    /// weights, as PyTorch has it. (Of a smoothed loss, the label's weight is the whole position's.)
+    ///
+    /// # Errors
+    /// As [`of`](Self::of); weights that aren't one for each class, or negative.
+    pub fn weighted(&self, logits: &Tensor, labels: &[i64], weights: &[f64]) -> Result<Tensor> {
         let (classes, positions) = match *logits.dims() {
             [n, classes] => (classes, n),
             [n, classes, h, w] => (classes, n * h * w),
@@ -60,31 +69,46 @@ impl CrossEntropy {
             let last = classes.saturating_sub(1);
             return Err(refused(format!("label {label} is none of the {classes} classes, 0 to {last}")));
         }
+        if !(weights.is_empty() || weights.len() == classes) {
+            let weights = weights.len();
+            return Err(refused(format!("{weights} weights for {classes} classes; give one for each")));
+        }
+        if let Some(weight) = weights.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0)) {
+            return Err(refused(format!("a class's weight is {weight}; give numbers of at least 0")));
+        }
         if !(0.0..=1.0).contains(&self.smoothing) {
             return Err(refused(format!("a smoothing of {} isn't from 0 to 1", self.smoothing)));
         }
         if logits.device().is_cpu() {
             let labels = labels.to_vec();
-            let kernel: Arc<dyn kernel::Kernel> = Arc::new(Kernel { loss: *self, labels });
+            let kernel: Arc<dyn kernel::Kernel> =
+                Arc::new(Kernel { loss: *self, labels, weights: weights.to_vec() });
             let (loss, _) = tape::run(&kernel, std::slice::from_ref(logits), (&[], 0), &Stream::from_key(0))?;
             return Ok(loss);
         }
-        Ok(self.composed(logits, labels, classes)?)
+        Ok(self.composed(logits, labels, (weights, classes))?)
     }
 
     /// The same in candle's operations.
-    fn composed(&self, logits: &Tensor, labels: &[i64], classes: usize) -> candle_core::Result<Tensor> {
+    fn composed(
+        &self,
+        logits: &Tensor,
+        labels: &[i64],
+        (weights, classes): (&[f64], usize),
+    ) -> candle_core::Result<Tensor> {
         let rows = match logits.rank() {
             4 => logits.permute((0, 2, 3, 1))?.contiguous()?.reshape((labels.len(), classes))?,
             _ => logits.clone(),
         };
         let spread = self.smoothing / classes as f64;
         let mut wanted = vec![0f32; labels.len() * classes];
-        let counted = labels.iter().filter(|&&label| self.ignored != Some(label)).count();
+        let weight = |label: i64| weights.get(label as usize).copied().unwrap_or(1.0);
+        let counted: f64 =
+            labels.iter().filter(|&&label| self.ignored != Some(label)).map(|&label| weight(label)).sum();
         for (row, &label) in wanted.chunks_exact_mut(classes).zip(labels) {
             if self.ignored != Some(label) {
-                row.fill(spread as f32);
-                row[label as usize] = (1.0 - self.smoothing + spread) as f32;
+                row.fill((weight(label) * spread) as f32);
+                row[label as usize] = (weight(label) * (1.0 - self.smoothing + spread)) as f32;
             }
         }
         let wanted = Tensor::from_vec(wanted, rows.dims(), logits.device())?.to_dtype(logits.dtype())?;
@@ -92,7 +116,7 @@ impl CrossEntropy {
         let shifted = rows.broadcast_sub(&rows.max_keepdim(D::Minus1)?.detach())?;
         let log = shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)?;
         let total = (log * wanted)?.sum_all()?;
-        total.to_dtype(DType::F64)?.affine(-1.0 / counted as f64, 0.0)?.to_dtype(logits.dtype())
+        total.to_dtype(DType::F64)?.affine(-1.0 / counted, 0.0)?.to_dtype(logits.dtype())
     }
 }
 
@@ -105,11 +129,13 @@ fn refused(message: String) -> Error {
 struct Kernel {
     loss: CrossEntropy,
     labels: Vec<i64>,
+    weights: Vec<f64>,
 }
 
 impl Kernel {
-    fn spec(&self) -> loss::CrossEntropy {
-        loss::CrossEntropy { ignored: self.loss.ignored, smoothing: self.loss.smoothing }
+    fn spec(&self) -> loss::CrossEntropy<'_> {
+        let CrossEntropy { ignored, smoothing } = self.loss;
+        loss::CrossEntropy { ignored, smoothing, weights: &self.weights }
     }
 }
 
@@ -160,7 +186,9 @@ mod tests {
         for (smoothing, expected, gradient) in [(0.0, 0.658_929_3, plain), (0.1, 10.708_93, smoothed)] {
             let loss = CrossEntropy { smoothing, ignored: None };
             let logits = logits();
-            for found in [loss.of(&logits, &[2, 0]).unwrap(), loss.composed(&logits, &[2, 0], 3).unwrap()] {
+            for found in
+                [loss.of(&logits, &[2, 0]).unwrap(), loss.composed(&logits, &[2, 0], (&[], 3)).unwrap()]
+            {
                 assert!((found.to_scalar::<f32>().unwrap() - expected).abs() < 1e-5, "{found}");
                 let grads = found.backward().unwrap();
                 for (found, expected) in numbers(grads.get(&logits).unwrap()).iter().zip(gradient) {
@@ -176,10 +204,18 @@ mod tests {
             .unwrap();
         let labels = [0, 255, 2, 1, 255, 255, 1, 0];
         let loss = CrossEntropy { ignored: Some(255), smoothing: 0.2 };
-        let (kernel, composed) = (loss.of(&map, &labels).unwrap(), loss.composed(&map, &labels, 3).unwrap());
+        for weights in [&[][..], &[0.5, 2.0, 1.0]] {
+            agree(loss, &map, &labels, weights);
+        }
+    }
+
+    /// The kernel and candle's operations on one map, in value and gradient.
+    fn agree(loss: CrossEntropy, map: &Var, labels: &[i64], weights: &[f64]) {
+        let kernel = loss.weighted(map, labels, weights).unwrap();
+        let composed = loss.composed(map, labels, (weights, 3)).unwrap();
         let gap = (kernel.to_scalar::<f64>().unwrap() - composed.to_scalar::<f64>().unwrap()).abs();
         assert!(gap < 1e-6, "{kernel} {composed}");
-        let grads = [kernel, composed].map(|loss| loss.backward().unwrap().get(&map).unwrap().clone());
+        let grads = [kernel, composed].map(|loss| loss.backward().unwrap().get(map).unwrap().clone());
         let gap =
             (&grads[0] - &grads[1]).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
         assert!(gap < 1e-6, "{gap}");
@@ -191,5 +227,7 @@ mod tests {
         assert!(said(&[0, 3]).contains("label 3 is none of the 3 classes"), "{}", said(&[0, 3]));
         assert!(said(&[0, -1]).contains("label -1 is none"), "{}", said(&[0, -1]));
         assert!(said(&[0]).contains("2 positions of logits for 1 labels"), "{}", said(&[0]));
+        let weighed = CrossEntropy::default().weighted(&logits(), &[0, 1], &[1.0]).unwrap_err().to_string();
+        assert!(weighed.contains("1 weights for 3 classes"), "{weighed}");
     }
 }

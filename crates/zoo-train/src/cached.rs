@@ -82,6 +82,7 @@ impl Cached {
             place,
             indices: chosen.to_vec(),
             labels: chosen.iter().map(|&i| self.labels[i]).collect(),
+            masks: None,
             mixed: None,
         }
     }

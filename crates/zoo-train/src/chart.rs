@@ -156,6 +156,7 @@ mod tests {
             rate: 0.1,
             validation_loss: None,
             validation_top1: top1,
+            validation_iou: None,
         };
         let drawn = curves(&[epoch(1, 2.0, None), epoch(2, 1.0, Some(0.5))]);
         assert!(drawn.contains("points=\"56.0,28.0 624.0,224.0\"") && !drawn.contains("NaN"), "{drawn}");

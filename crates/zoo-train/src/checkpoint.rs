@@ -51,6 +51,16 @@ pub struct Epoch {
     pub validation_loss: Option<f64>,
     /// The share of it that was right.
     pub validation_top1: Option<f64>,
+    /// Of pixels: the mean intersection over union of the classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_iou: Option<f64>,
+}
+
+impl Epoch {
+    /// What the best epoch is chosen by: the share that was right, or of pixels the mean intersection over union.
+    pub fn merit(&self) -> Option<f64> {
+        self.validation_iou.or(self.validation_top1)
+    }
 }
 
 #[derive(Serialize, Deserialize)]

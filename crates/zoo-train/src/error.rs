@@ -42,6 +42,26 @@ pub enum Error {
         classes: usize,
     },
 
+    /// Answers for another number of pixels than are labelled.
+    #[error("{labels} labelled pixels for {answers} answers; take the picture's own mask, of its size")]
+    Pixels {
+        /// Labelled pixels.
+        labels: usize,
+        /// Answers.
+        answers: usize,
+    },
+
+    /// More classes than a mask's bytes can tell apart.
+    #[error("{classes} classes are more than a mask tells apart, at most 255; train it for fewer")]
+    TooManyClasses {
+        /// How many there are.
+        classes: usize,
+    },
+
+    /// Pictures without masks where pixels are to be learned.
+    #[error("the pictures have no masks; give data in which each has one")]
+    NoMasks,
+
     /// A source that gives fewer batches than it says.
     #[error("the pictures of `{stage}` ended before its epochs did")]
     Short {

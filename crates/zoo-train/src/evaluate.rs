@@ -3,9 +3,9 @@
 use candle_core::{D, DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use zoo_data::{Batch, Place};
-use zoo_layers::Net;
+use zoo_layers::{Mode, Net, Node, Shape};
 
-use crate::{Error, Result, Source};
+use crate::{Error, PixelScore, Result, Source};
 
 /// Bins of confidence over which calibration is measured (Guo et al. 2017, section 2).
 const BINS: usize = 15;
@@ -124,6 +124,55 @@ pub fn evaluate(net: &Net, source: &dyn Source, device: &Device) -> Result<Score
 /// A batch as a tensor.
 pub(crate) fn pictures(batch: &Batch, device: &Device) -> Result<Tensor> {
     Ok(Tensor::from_slice(&batch.values, batch.shape.as_slice(), device)?)
+}
+
+/// A batch as what a network takes at `from`, a picture or a node's value.
+pub(crate) fn input(net: &Net, from: Option<Node>, batch: &Batch, device: &Device) -> Result<Tensor> {
+    let pictures = pictures(batch, device)?;
+    match from.map(|node| net.graph().get(node).output) {
+        Some(Shape::Vector { .. }) => Ok(pictures.flatten_from(1)?),
+        _ => Ok(pictures),
+    }
+}
+
+/// What an epoch is judged by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verdict {
+    pub(crate) loss: f64,
+    /// The share of the pictures, or of the pixels, that was right.
+    pub(crate) top1: f64,
+    /// Of pixels, the mean intersection over union.
+    pub(crate) iou: Option<f64>,
+}
+
+/// How a network does on a source's first epoch, be it pictures or their pixels that have classes.
+pub(crate) fn judge(net: &Net, source: &dyn Source, from: Option<Node>, device: &Device) -> Result<Verdict> {
+    let main = net.graph().main_output().node;
+    let classes = net.graph().get(main).output.channels();
+    let (mut scorer, mut pixels) = (Scorer::new(classes), PixelScore::new(classes));
+    for batch in source.batches(Place::default(), 1)? {
+        let batch = batch?;
+        let input = input(net, from, &batch, device)?;
+        let answer = match from {
+            None => net.answer(&input)?,
+            Some(node) => {
+                let answers = net.run(&[(node, &input)], &[main], Mode::Eval)?;
+                answers.into_iter().next().map(|answer| answer.detach()).ok_or(Error::NoPictures)?
+            }
+        };
+        match &batch.masks {
+            Some(masks) => pixels.add(&answer, masks)?,
+            None => scorer.add(&answer, &batch.labels)?,
+        }
+    }
+    let (score, pixels) = (scorer.score(), pixels.finish());
+    Ok(match pixels.pictures {
+        0 => Verdict { loss: score.loss, top1: score.accuracy(), iou: None },
+        _ => {
+            let top1 = pixels.confusion.pixel_accuracy().unwrap_or(0.0);
+            Verdict { loss: pixels.loss, top1, iou: pixels.confusion.mean_iou() }
+        }
+    })
 }
 
 #[cfg(test)]

@@ -35,6 +35,18 @@ pub fn head(graph: &Graph) -> Option<String> {
     layers.find(|(_, layer)| !layer.params.is_empty()).map(|(_, layer)| layer.name.clone())
 }
 
+/// The layers whose parameters depend on how many classes there are, auxiliary heads' too: what is new where a network learns
+/// other classes. A fully convolutional network has several.
+pub fn class_layers(graph: &Graph) -> Vec<String> {
+    let classes = graph.get(graph.main_output().node).output.channels();
+    let Ok(other) = graph.with_num_classes(classes + 1) else { return head(graph).into_iter().collect() };
+    let pairs = graph.layers().iter().zip(other.layers());
+    let differ = |(own, other): &(&zoo_layers::Layer, &zoo_layers::Layer)| {
+        own.params.iter().zip(&other.params).any(|(own, other)| own.shape != other.shape)
+    };
+    pairs.filter(differ).map(|(own, _)| own.name.clone()).collect()
+}
+
 /// How a recipe treats each parameter of a network.
 pub(crate) struct Groups {
     units: Vec<String>,
@@ -79,7 +91,24 @@ pub fn frozen(graph: &Graph, frozen: &[String], norms: bool) -> Result<Frozen> {
 
 #[cfg(test)]
 mod tests {
-    use super::unit;
+    use zoo_layers::{Conv2d, ConvTranspose2d, Graph, Shape};
+
+    use super::{class_layers, unit};
+
+    #[test]
+    fn layers_of_classes_are_all_that_make_scores() {
+        let graph = Graph::build("scores", Shape::map(1, 8, 8), |net, picture| {
+            let fine = net.conv(picture, Conv2d::k3(4), "conv1")?;
+            let coarse = net.conv(fine, Conv2d::k3(4).stride(2), "conv2")?;
+            let coarse = net.conv(coarse, Conv2d::k1(3), "coarse")?;
+            let coarse = net.conv_transpose(coarse, ConvTranspose2d::new(3, 4, 2).no_bias(), "larger")?;
+            let fine = net.conv(fine, Conv2d::k1(3), "fine")?;
+            let coarse = net.crop_like(coarse, fine, 1)?;
+            let scores = net.add(coarse, fine)?;
+            net.output("logits", scores)
+        });
+        assert_eq!(class_layers(&graph.unwrap()), ["coarse", "larger", "fine"]);
+    }
 
     #[test]
     fn units_are_stages_units_and_numbered_layers() {

@@ -9,7 +9,9 @@
 //! | [`optim`] | SGD with momentum, AdamW and RMSprop |
 //! | [`Schedule`] | the learning rate of each step |
 //! | [`loss`] | cross entropy: smoothed, soft, weighted |
+//! | [`PixelLoss`] | where each pixel has a class: cross entropy, Dice, focal |
 //! | [`evaluate`], [`Score`] | accuracy, confusion, calibration |
+//! | [`evaluate_pixels`], [`Confusion`] | of pixels: accuracies, intersections over unions |
 //! | [`Cached`] | features computed once, for a head to learn from |
 //! | [`chart`] | curves and confusion as SVG |
 //!
@@ -29,6 +31,8 @@ mod folder;
 mod groups;
 pub mod loss;
 pub mod optim;
+mod pixel_loss;
+mod pixels;
 mod recipe;
 mod schedule;
 mod source;
@@ -40,7 +44,9 @@ pub use checkpoint::{Epoch, Standing, standing};
 pub use error::{Error, Result};
 pub use evaluate::{Score, Scorer, evaluate};
 pub use folder::{RunFolder, save};
-pub use groups::{frozen, head, units};
+pub use groups::{class_layers, frozen, head, units};
+pub use pixel_loss::PixelLoss;
+pub use pixels::{Confusion, PixelScore, evaluate_pixels, likeliest};
 pub use recipe::{Checkpointing, Recipe, Scale};
 pub use schedule::{Curve, Schedule};
 pub use source::{Batches, Source};

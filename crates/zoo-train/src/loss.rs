@@ -42,7 +42,16 @@ pub(crate) fn of_outputs(
         if weight == 0.0 {
             continue;
         }
-        let loss = (of_batch(logits, batch, recipe.label_smoothing, classes)? * weight)?;
+        let smoothing = recipe.label_smoothing;
+        let loss = match &batch.masks {
+            Some(masks) => {
+                let classes: Vec<f64> =
+                    classes.unwrap_or_default().iter().map(|&weight| weight.into()).collect();
+                recipe.pixels.of(logits, masks, smoothing, &classes)?
+            }
+            None => of_batch(logits, batch, smoothing, classes)?,
+        };
+        let loss = (loss * weight)?;
         total = Some(match total {
             Some(total) => (loss + total)?,
             None => loss,
@@ -106,6 +115,7 @@ mod tests {
             shape: [2, 1, 1, 1],
             indices: vec![0, 1],
             labels: vec![1, 2],
+            masks: None,
             mixed,
         };
         let of = |batch: &Batch, classes: Option<&[f32]>| {

@@ -23,7 +23,7 @@ use zoo_data::{Augment, Mix};
 use zoo_layers::Recompute;
 
 use crate::optim::{AdamW, Method};
-use crate::{Curve, Error, Result};
+use crate::{Curve, Error, PixelLoss, Result};
 
 /// How a network is trained. What a file leaves out is as in [`Recipe::PLAIN`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,6 +60,9 @@ pub struct Recipe {
     pub label_smoothing: f64,
     /// What the losses of auxiliary heads count: 0.3 in GoogLeNet's paper (section 5), 0.5 in torchvision's FCN.
     pub auxiliary: f64,
+    /// What is made small where each pixel has a class.
+    #[serde(skip_serializing_if = "is_plain")]
+    pub pixels: PixelLoss,
     /// The largest norm of all gradients together; longer ones are scaled to it. 0 for none.
     pub clip: f64,
     /// How much of the averaged weights each step keeps; it is they that are judged and saved. 0 for none.
@@ -114,6 +117,11 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+/// Whether nothing need be said of it: runs that were begun before there was a choice go on.
+fn is_plain(pixels: &PixelLoss) -> bool {
+    *pixels == PixelLoss::CROSS_ENTROPY
+}
+
 /// Mean and deviation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -129,6 +137,10 @@ const KNOWN: &[(&str, &str)] = &[
     ("lenet5", include_str!("../recipes/lenet5.toml")),
     ("lenet5_paper", include_str!("../recipes/lenet5_paper.toml")),
     ("mnist_convnet", include_str!("../recipes/mnist_convnet.toml")),
+    ("fcn_digits", include_str!("../recipes/fcn_digits.toml")),
+    ("fcn32s_small", include_str!("../recipes/fcn_small.toml")),
+    ("fcn16s_small", include_str!("../recipes/fcn_small.toml")),
+    ("fcn8s_small", include_str!("../recipes/fcn_small.toml")),
     ("resnet20_cifar", include_str!("../recipes/cifar.toml")),
     ("resnet32_cifar", include_str!("../recipes/cifar.toml")),
     ("resnet44_cifar", include_str!("../recipes/cifar.toml")),
@@ -136,11 +148,17 @@ const KNOWN: &[(&str, &str)] = &[
     ("resnet110_cifar", include_str!("../recipes/cifar.toml")),
 ];
 
+/// For a network that gives each pixel a class.
+const SEGMENT: &str = include_str!("../recipes/segment.toml");
+
 /// For whatever network nobody found a recipe for.
 const FOLDER: &str = include_str!("../recipes/folder.toml");
 
 /// For a network that has learned, on other pictures.
 const FINETUNE: &str = include_str!("../recipes/finetune.toml");
+
+/// The same for one that gives each pixel a class.
+const FINETUNE_SEGMENTER: &str = include_str!("../recipes/finetune_segment.toml");
 
 /// For its last layer alone, on features.
 const HEAD: &str = include_str!("../recipes/head.toml");
@@ -162,6 +180,7 @@ impl Recipe {
         decay_all: false,
         label_smoothing: 0.0,
         auxiliary: 0.3,
+        pixels: PixelLoss::CROSS_ENTROPY,
         clip: 0.0,
         ema: 0.0,
         patience: 0,
@@ -184,12 +203,32 @@ impl Recipe {
         }
     }
 
+    /// The recipe that was found for a network of the zoo that gives each pixel a class, or one for all of them.
+    ///
+    /// # Errors
+    /// None: a test reads every one.
+    pub fn for_segmenter(name: &str) -> Result<Self> {
+        match KNOWN.iter().any(|(model, _)| *model == name) {
+            true => Self::for_model(name),
+            false => Self::parse(SEGMENT, "segment.toml"),
+        }
+    }
+
     /// The recipe for a network that has learned on other pictures.
     ///
     /// # Errors
     /// None: a test reads it.
     pub fn finetune() -> Result<Self> {
         Self::parse(FINETUNE, "finetune.toml")
+    }
+
+    /// The recipe for a network that gives each pixel a class and has learned on other pictures: small steps, norms as they
+    /// are.
+    ///
+    /// # Errors
+    /// None: a test reads it.
+    pub fn finetune_segmenter() -> Result<Self> {
+        Self::parse(FINETUNE_SEGMENTER, "finetune_segment.toml")
     }
 
     /// The recipe for a new last layer on features that were computed once.
@@ -242,6 +281,9 @@ impl Recipe {
             Curve::Constant | Curve::Cosine => true,
         };
         self.augment.iter().try_for_each(Augment::check)?;
+        if let Some((field, value, allowed)) = self.pixels.fault() {
+            return fault(field, &value, allowed);
+        }
         self.mix.check()?;
         match self {
             _ if self.epochs == 0 => fault("number of epochs", &0, "at least 1"),
@@ -294,6 +336,8 @@ mod tests {
             Recipe::PLAIN,
             Recipe::finetune().unwrap(),
             Recipe::head().unwrap(),
+            Recipe::for_segmenter("fcn8s").unwrap(),
+            Recipe::finetune_segmenter().unwrap(),
             Recipe::for_model("vgg16").unwrap(),
         ];
         recipes.extend(KNOWN.iter().map(|(model, _)| Recipe::for_model(model).unwrap()));

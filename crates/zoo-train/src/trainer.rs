@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use candle_core::{Device, Tensor, backprop::GradStore};
 use serde_json::{Value, json};
 use zoo_data::{Batch, Place};
-use zoo_layers::{Mode, Net, Node, Pass, Route, Shape};
+use zoo_layers::{Mode, Net, Node, Pass, Route};
 
 use crate::{
-    Epoch, Error, Recipe, Result, RunFolder, Schedule, Score, Scorer, Source, Standing,
+    Epoch, Error, Recipe, Result, RunFolder, Schedule, Source, Standing,
     average::Average,
     checkpoint::{self, Tensors},
+    evaluate,
     folder::Log,
     groups::{self, Groups},
     loss,
@@ -145,7 +146,7 @@ impl Trainer<'_> {
             let batch = batch?;
             let rate = work.schedule.rate(standing.steps);
             let is_last = standing.place.step + 1 == steps;
-            if !batch.labels.is_empty() {
+            if batch.counts() {
                 clock.pictures += batch.labels.len();
                 let loss = self.pass(&mut work, &batch, standing, rate)?;
                 standing.losses = (standing.losses.0 + loss, standing.losses.1 + 1);
@@ -251,7 +252,7 @@ impl Trainer<'_> {
     /// One batch forward and back; gives its loss.
     fn pass(&mut self, work: &mut Work<'_>, batch: &Batch, standing: &Standing, rate: f64) -> Result<f64> {
         self.net.draw_from(self.seed, standing.all_steps);
-        let input = input(self.net, work.stage.from, batch, self.device)?;
+        let input = evaluate::input(self.net, work.stage.from, batch, self.device)?;
         let pass: Pass<'_> = self.net.pass(&work.route, &[&input])?;
         let main = &self.net.graph().main_output().name;
         let recipe = &work.stage.recipe;
@@ -346,7 +347,7 @@ impl Trainer<'_> {
             Some(source) => {
                 // What a step computes into is not needed beside what a test does.
                 self.net.forget_memory();
-                let score = judge(net, source, work.stage.from, self.device)?;
+                let score = evaluate::judge(net, source, work.stage.from, self.device)?;
                 net.forget_memory();
                 Some(score)
             }
@@ -358,10 +359,11 @@ impl Trainer<'_> {
             loss: standing.losses.0 / standing.losses.1.max(1) as f64,
             rate,
             validation_loss: score.as_ref().map(|score| score.loss),
-            validation_top1: score.as_ref().map(Score::accuracy),
+            validation_top1: score.as_ref().map(|score| score.top1),
+            validation_iou: score.as_ref().and_then(|score| score.iou),
         };
         let is_better = match standing.best.and_then(|best| standing.history.get(best)) {
-            Some(best) => match (epoch.validation_top1, best.validation_top1) {
+            Some(best) => match (epoch.merit(), best.merit()) {
                 (Some(ours), Some(theirs)) if ours == theirs => epoch.validation_loss < best.validation_loss,
                 (Some(ours), Some(theirs)) => ours > theirs,
                 _ => true,
@@ -395,30 +397,6 @@ impl Trainer<'_> {
         };
         checkpoint::write(&self.folder.checkpoint(), self.identity, standing, &tensors)
     }
-}
-
-/// A batch as what a network takes at `from`, a picture or a node's value.
-fn input(net: &Net, from: Option<Node>, batch: &Batch, device: &Device) -> Result<Tensor> {
-    let pictures = crate::evaluate::pictures(batch, device)?;
-    match from.map(|node| net.graph().get(node).output) {
-        Some(Shape::Vector { .. }) => Ok(pictures.flatten_from(1)?),
-        _ => Ok(pictures),
-    }
-}
-
-/// How a network does on a source's first epoch.
-fn judge(net: &Net, source: &dyn Source, from: Option<Node>, device: &Device) -> Result<Score> {
-    let Some(node) = from else { return crate::evaluate(net, source, device) };
-    let main = net.graph().main_output().node;
-    let mut scorer = Scorer::new(net.graph().get(main).output.channels());
-    for batch in source.batches(Place::default(), 1)? {
-        let batch = batch?;
-        let input = input(net, from, &batch, device)?;
-        for answer in net.run(&[(node, &input)], &[main], Mode::Eval)? {
-            scorer.add(&answer.detach(), &batch.labels)?;
-        }
-    }
-    Ok(scorer.score())
 }
 
 /// Whether a stage has not become better for as many epochs as the recipe waits.

@@ -160,6 +160,8 @@ pub enum Classes {
     Voc,
     /// 0 to 9.
     Digits,
+    /// The digits after the background.
+    Scene,
 }
 
 impl Classes {
@@ -169,6 +171,7 @@ impl Classes {
             Self::Imagenet => "imagenet",
             Self::Voc => "voc",
             Self::Digits => "digits",
+            Self::Scene => "scene",
         }
     }
 }

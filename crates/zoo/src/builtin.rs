@@ -4,6 +4,7 @@
 pub(crate) fn weights(name: &str) -> Option<&'static [u8]> {
     match name {
         "lenet5" => Some(include_bytes!("../assets/lenet5.safetensors")),
+        "fcn_digits" => Some(include_bytes!("../assets/fcn_digits.safetensors")),
         _ => None,
     }
 }

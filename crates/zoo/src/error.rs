@@ -57,6 +57,58 @@ pub enum Error {
         /// The network.
         model: String,
     },
+    /// A file that has nothing for a network that should begin with it.
+    #[error(
+        "{} has no tensor that `{model}` could begin with (it has {tensors}); give a file of its family, or begin anew",
+        zoo_data::shown(file)
+    )]
+    NothingFits {
+        /// The file.
+        file: PathBuf,
+        /// The network.
+        model: String,
+        /// What it has.
+        tensors: String,
+    },
+    /// A network that doesn't give each pixel a class, where that is wanted.
+    #[error(
+        "`{model}` makes {output} of a picture of {input}, no class for each pixel; take a network for segmentation: \
+         `fcn8s`, `fcn_resnet50` or `fcn_digits`"
+    )]
+    NotASegmenter {
+        /// The network.
+        model: String,
+        /// The shape of its answer.
+        output: String,
+        /// The shape of its picture.
+        input: String,
+    },
+    /// More classes than a mask's bytes can tell apart.
+    #[error("`{model}` tells {classes} classes apart, and a mask at most 255")]
+    TooManyClasses {
+        /// The network.
+        model: String,
+        /// How many classes.
+        classes: usize,
+    },
+    /// A picture whose answer doesn't fit into the memory that is allowed, not even in tiles.
+    #[error(
+        "a picture of {}x{} pixels takes `{model}` {} MiB beside the weights, {} MiB in the smallest tiles, and {} MiB are \
+         allowed; allow more, or give a smaller picture", size[1], size[0], whole.div_ceil(1 << 20),
+        least.div_ceil(1 << 20), memory >> 20
+    )]
+    Narrow {
+        /// The network.
+        model: String,
+        /// Height and width.
+        size: [usize; 2],
+        /// What the whole would take, in bytes.
+        whole: u64,
+        /// What a tile would take.
+        least: u64,
+        /// What is allowed.
+        memory: u64,
+    },
     /// Weights that could not be fetched.
     #[error(transparent)]
     Fetch(#[from] zoo_weights::FetchError),

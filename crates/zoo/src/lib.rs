@@ -85,6 +85,7 @@ mod card;
 mod convert;
 mod error;
 mod fitting;
+mod initial;
 mod loading;
 mod model;
 mod network;
@@ -93,6 +94,7 @@ mod ordered;
 mod prepare;
 mod published;
 mod registry;
+mod segmenting;
 mod source;
 mod stream;
 mod three_convs;
@@ -107,6 +109,7 @@ pub use ordered::{Next, Ordered};
 pub use prepare::Prepare;
 pub use published::{KnownWeights, Published};
 pub use registry::{ARCHITECTURES, Accuracy, Architecture, Family, Metric};
+pub use segmenting::{SEGMENT_MEMORY, Segmentation};
 pub use stream::Stream;
 pub use three_convs::three_convs;
 pub use zoo_data::{self as data, Picture};
@@ -118,11 +121,15 @@ pub use {
     zoo_xception as xception,
 };
 
-/// The architecture of that name.
+/// Short names for what is inside the program, beside the architectures' own.
+const SHORT: [(&str, &str); 1] = [("digits", "fcn_digits")];
+
+/// The architecture of that name. `digits` is short for the one that tells apart the digits in a scene, `fcn_digits`.
 ///
 /// # Errors
 /// [`Error::UnknownModel`] with the nearest names.
 pub fn find(name: &str) -> Result<&'static Architecture> {
+    let name = SHORT.iter().find(|(short, _)| *short == name).map_or(name, |(_, long)| long);
     ARCHITECTURES.iter().find(|architecture| architecture.name == name).ok_or_else(|| {
         let names = ARCHITECTURES.iter().map(|architecture| architecture.name);
         Error::UnknownModel { name: name.into(), hint: zoo_layers::nearest(name, names) }

@@ -16,6 +16,9 @@ use crate::{
 /// The side of pictures that are taken whole.
 const SMALL: usize = 64;
 
+/// What is in a scene of digits.
+const SCENE: &[&str] = &["background", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
 /// How a network wants its pictures, and what it calls its classes.
 #[derive(Clone, Debug)]
 pub struct Prepare {
@@ -39,6 +42,22 @@ impl Prepare {
                 let padding = (height - handwriting::SIDE) / 2;
                 let input = [1, height, width];
                 Preprocessing::Digit(Digit { input, padding, mean: 0.1307, std: 0.3081 })
+            }
+            // A class for each pixel: of the whole picture, in its own size.
+            Shape::Map { channels: channels @ (1 | 3), height, width }
+                if is_map_of(graph, [height, width]) =>
+            {
+                let photo = zoo_weights::Preprocess {
+                    input: [3, height, width],
+                    resize: None,
+                    crop: None,
+                    interpolation: Interpolation::Bilinear,
+                    scale: 1.0,
+                    mean: IMAGENET_MEAN.to_vec(),
+                    std: IMAGENET_STD.to_vec(),
+                    channels: Channels::Rgb,
+                };
+                Preprocessing::Photo(resized(photo, [channels, height, width]))
             }
             Shape::Map { channels: channels @ (1 | 3), height, width } => {
                 let side = height.max(width);
@@ -64,6 +83,7 @@ impl Prepare {
         let names: &[&str] = match outputs(graph) {
             1000 => classes::imagenet(),
             21 => classes::voc(),
+            zoo_fcn::DIGIT_CLASSES if graph.name().starts_with("fcn") => SCENE,
             _ => &[],
         };
         Ok(Self { how, classes: names_for(graph, names) })
@@ -82,7 +102,7 @@ impl Prepare {
         let names: &[&str] = match weights.classes {
             Classes::Imagenet => classes::imagenet(),
             Classes::Voc => classes::voc(),
-            Classes::Digits => return Self::usual(graph),
+            Classes::Digits | Classes::Scene => return Self::usual(graph),
         };
         if graph.input().channels() != weights.preprocess.input[0] {
             return Self::usual(graph);
@@ -126,22 +146,15 @@ impl Prepare {
         let [channels, height, width] = self.input();
         let (prepare, channels) = match &self.how {
             Preprocessing::Digit(digit) => {
-                let Digit { mean, std, .. } = *digit;
-                let prepare = Preprocess {
-                    resize: Resize::ShortSide(handwriting::SIDE),
-                    filter: Filter::Bilinear,
-                    crop: Some((height, width)),
-                    divisor: 255.0,
-                    mean: [mean as f32; 3],
-                    std: [std as f32; 3],
-                    order: Order::Rgb,
-                };
-                (prepare, zoo_data::Channels::Grey)
+                (digit_steps(digit, Some((height, width))), zoo_data::Channels::Grey)
             }
-            Preprocessing::Photo(photo) if photo.crop.is_some() => {
-                (steps(photo), if channels == 1 { zoo_data::Channels::Grey } else { zoo_data::Channels::Rgb })
+            Preprocessing::Photo(photo) => {
+                // A network for whole pictures learns from pieces of its nominal size.
+                let prepare =
+                    Preprocess { crop: steps(photo).crop.or(Some((height, width))), ..steps(photo) };
+                (prepare, if channels == 1 { zoo_data::Channels::Grey } else { zoo_data::Channels::Rgb })
             }
-            _ => {
+            Preprocessing::Prepared(_) => {
                 let input = format!("{channels}x{height}x{width}");
                 return Err(Error::NoPreparation { model: "the network".into(), input });
             }
@@ -219,6 +232,28 @@ impl Prepare {
         self.classes.len() == 2
     }
 
+    /// One picture as a tensor (1, c, h, w), in its own size: normalised, neither scaled nor cropped.
+    ///
+    /// # Errors
+    /// [`Error::NoPreparation`] of a network that takes no pictures.
+    pub fn whole(&self, picture: &Picture) -> Result<Tensor> {
+        let channels = self.input()[0];
+        let how = match &self.how {
+            Preprocessing::Photo(photo) => Preprocess { resize: Resize::Keep, crop: None, ..steps(photo) },
+            Preprocessing::Digit(digit) => digit_steps(digit, None),
+            Preprocessing::Prepared(Prepared { input: [channels, height, width] }) => {
+                let input = format!("{channels}x{height}x{width}");
+                return Err(Error::NoPreparation { model: "the network".into(), input });
+            }
+        };
+        let grey = (channels == 1).then(|| picture.clone().into_channels(zoo_data::Channels::Grey));
+        let mut input = how.apply(grey.as_ref().unwrap_or(picture))?;
+        // Of a grey picture all planes are alike.
+        input.values.truncate(channels * input.height * input.width);
+        let shape = (1, channels, input.height, input.width);
+        Ok(Tensor::from_vec(input.values, shape, &Device::Cpu).map_err(zoo_layers::Error::from)?)
+    }
+
     /// One picture as a tensor (1, c, h, w); `name` is what errors call it.
     ///
     /// # Errors
@@ -266,6 +301,12 @@ impl Prepare {
             }
         })
     }
+}
+
+/// Whether a network's answer is a map of this height and width.
+fn is_map_of(graph: &Graph, size: [usize; 2]) -> bool {
+    let output = graph.get(graph.main_output().node).output;
+    matches!(output, Shape::Map { .. }) && output.size() == size
 }
 
 /// The published names if they are as many as the classes, else their numbers.
@@ -320,6 +361,13 @@ fn steps(photo: &zoo_weights::Preprocess) -> Preprocess {
             Channels::Bgr => Order::Bgr,
         },
     }
+}
+
+/// The steps from a digit as MNIST has it to numbers, perhaps cut to a height and width.
+fn digit_steps(digit: &Digit, crop: Option<(usize, usize)>) -> Preprocess {
+    let resize = if crop.is_some() { Resize::ShortSide(handwriting::SIDE) } else { Resize::Keep };
+    let (mean, std) = ([digit.mean as f32; 3], [digit.std as f32; 3]);
+    Preprocess { resize, filter: Filter::Bilinear, crop, divisor: 255.0, mean, std, order: Order::Rgb }
 }
 
 /// A digit of 28×28 in its frame of paper.

@@ -7,9 +7,9 @@ use zoo_train::Recipe;
 use super::train::{PlaceArguments, RecipeArguments, begun};
 use crate::{
     failure::OrWrongCall,
-    learning::{DataArguments, Kind, Parts, Plan, Session, StagePlan, Thawed, open, place},
+    learning::{DataArguments, Kind, Parts, Plan, Session, StagePlan, Thawed, check_masks, open, place},
     options::OptionArguments,
-    running::RunArguments,
+    running::{self, RunArguments},
 };
 
 /// The part of the parameters that thaws first where nobody says which.
@@ -26,6 +26,7 @@ const TOP: u8 = 50;
                         zoo finetune xception_keras --weights mine.safetensors --data photos/ --input 3x128x128\n  \
                         zoo finetune resnet50 --data photos/ --unfreeze layer4 --epochs 8\n  \
                         zoo finetune resnet50 --data photos/ --memory 3GiB\n  \
+                        zoo finetune fcn_resnet50 --data voc/ --input 3x256x256 -o run/       (masks: JPEGImages, SegmentationClass)\n  \
                         zoo finetune --resume run/\n\nThen: zoo predict run/best.safetensors picture.jpg")]
 pub(crate) struct Arguments {
     /// Name of an architecture, or a .safetensors file that names its own
@@ -62,15 +63,24 @@ impl Arguments {
         };
         self.run.take(plan.weights.clone(), plan.key.clone());
         let device = self.run.machine()?;
-        let data = open(plan.data.as_deref())?;
+        let data = open(plan.data.as_deref(), &plan.named()?)?;
         let model = plan.asked(data.classes(), &device)?.under(plan.key.clone());
         let graph = model.graph().or_wrong_call()?;
-        model.check_classifies().or_wrong_call()?;
+        if !data.has_masks() {
+            model.check_classifies().or_wrong_call()?;
+        }
+        check_masks(&*data, plan.strict)?;
         if let Some(limit) = self.recipe.memory() {
             plan.keep_within(&graph, limit)?;
         }
         let parts = Parts::new(data, &plan.shares, folder.as_ref())?;
-        let network = self.run.load(&model)?;
+        let has_checkpoint = folder.as_ref().is_some_and(|folder| folder.checkpoint().exists());
+        let network = match &plan.init_from {
+            // What a checkpoint has takes the place of whatever the run began with.
+            Some(file) if !has_checkpoint => running::initialised(&model, file)?,
+            Some(_) => model.fresh()?,
+            None => self.run.load(&model)?,
+        };
         for stage in &plan.stages {
             stage.thawed.frozen(network.graph()).or_wrong_call()?;
         }
@@ -81,15 +91,25 @@ impl Arguments {
 
     fn plan(&self) -> Result<Plan> {
         let name = self.model.clone().unwrap_or_default();
-        let model = self.options.asked(crate::running::model(&name)?).or_wrong_call()?;
+        let model = self.options.asked(running::model(&name)?).or_wrong_call()?;
         let Some(data) = &self.data.data else {
             return Err(anyhow!("there is nothing to fine-tune on; give pictures with `--data`"))
                 .or_wrong_call();
         };
-        let recipe = self.recipe.of(Recipe::finetune).or_wrong_call()?;
+        let segments = model.check_segments().is_ok();
+        let usual = || if segments { Recipe::finetune_segmenter() } else { Recipe::finetune() };
+        let recipe = self.recipe.of(usual).or_wrong_call()?;
         let &Recipe { weigh_classes, balanced, .. } = &recipe;
         let head = Recipe { weigh_classes, balanced, ..Recipe::head()? };
-        let mut stages = vec![StagePlan { name: "head".into(), thawed: Thawed::Head, recipe: head }];
+        let head = match segments {
+            // The features of all pixels of all pictures would be too many to keep: they are computed anew.
+            true => {
+                let scores = zoo_train::class_layers(&model.graph().or_wrong_call()?);
+                StagePlan { name: "head".into(), thawed: Thawed::Scopes(scores), recipe: recipe.clone() }
+            }
+            false => StagePlan { name: "head".into(), thawed: Thawed::Head, recipe: head },
+        };
+        let mut stages = vec![head];
         let stage = |name: &str, thawed| StagePlan { name: name.into(), thawed, recipe: recipe.clone() };
         let scopes: Vec<&str> = self.unfreeze.iter().map(String::as_str).collect();
         match scopes.as_slice() {
@@ -109,6 +129,7 @@ impl Arguments {
                 .map(|path| if path.exists() { std::path::absolute(path) } else { Ok(path) })
                 .transpose()?,
             key,
+            init_from: self.recipe.init_from()?,
             data: Some(std::path::absolute(data)?),
             shares: self.data.shares(self.seed),
             stages,

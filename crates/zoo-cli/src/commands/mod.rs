@@ -15,5 +15,6 @@ pub(crate) mod finetune;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod predict;
+pub(crate) mod segment;
 pub(crate) mod summary;
 pub(crate) mod train;

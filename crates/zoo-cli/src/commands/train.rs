@@ -10,7 +10,7 @@ use zoo_train::{Checkpointing, Recipe, RunFolder};
 
 use crate::{
     failure::{OrWrongCall, WrongCall},
-    learning::{DataArguments, Kind, Parts, Plan, Session, StagePlan, Thawed, open, place},
+    learning::{DataArguments, Kind, Parts, Plan, Session, StagePlan, Thawed, check_masks, open, place},
     options::OptionArguments,
     running::{self, MachineArguments},
     size::parse_size,
@@ -18,7 +18,8 @@ use crate::{
 
 /// Train a network from nothing
 ///
-/// On pictures in folders, a table, IDX or CIFAR files; without --data on the 8,000 digits inside the program. The run's
+/// On pictures in folders, a table, IDX or CIFAR files; without --data on the 8,000 digits inside the program, for
+/// segmentation on scenes made of them. A network for segmentation takes pictures with masks. The run's
 /// folder keeps the best network by the validation part, the log, a report on the test part, and a checkpoint from which
 /// --resume goes on: a run that was stopped or killed ends in the same bytes as one that wasn't.
 #[derive(Debug, Args)]
@@ -26,6 +27,8 @@ use crate::{
                         zoo train resnet18 --data photos/ --input 3x128x128 -o run/\n  \
                         zoo train mnist_convnet --data mnist/ --epochs 5 --seed 7\n  \
                         zoo train resnet50 --data photos/ --batch 32 --memory 4GiB\n  \
+                        zoo train fcn_digits -o scenes/                          (scenes made of the digits inside the program)\n  \
+                        zoo train fcn16s --data voc/ --init-from fcn32s.run/best.safetensors\n  \
                         zoo train --resume run/\n\nMNIST's files are train-images-idx3-ubyte, \
                         train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, gzipped or not.")]
 pub(crate) struct Arguments {
@@ -79,7 +82,10 @@ pub(crate) struct RecipeArguments {
     /// The highest learning rate
     #[arg(long, value_name = "X")]
     rate: Option<f64>,
-    /// Let classes count alike, however many pictures they have
+    /// Begin with what fits of this file, another network's or a classifier's, and draw the rest
+    #[arg(long, value_name = "FILE")]
+    init_from: Option<PathBuf>,
+    /// Let classes count alike, however many pictures they have (of masks: pixels)
     #[arg(long)]
     weigh_classes: bool,
     /// Draw classes alike often, however many pictures they have
@@ -133,6 +139,11 @@ impl RecipeArguments {
     /// The memory that the run may take.
     pub(crate) fn memory(&self) -> Option<u64> {
         self.memory
+    }
+
+    /// The file to begin with, wherever the run is taken up again.
+    pub(crate) fn init_from(&self) -> Result<Option<PathBuf>> {
+        Ok(self.init_from.as_deref().map(std::path::absolute).transpose()?)
     }
 
     /// The recipe of the file, or `usual`, with what the flags change of it.
@@ -207,10 +218,10 @@ impl Arguments {
             Some((folder, plan)) => (Some(folder), plan),
             None => (None, self.plan()?),
         };
-        let data = open(plan.data.as_deref())?;
+        let data = open(plan.data.as_deref(), &plan.named()?)?;
         let model = plan.asked(data.classes(), &device)?;
         let graph = model.graph().or_wrong_call()?;
-        if plan.data.is_none() && graph.input().channels() != 1 {
+        if plan.data.is_none() && !data.has_masks() && graph.input().channels() != 1 {
             return Err(WrongCall(anyhow!(
                 "`{}` takes {}, no digits: give pictures with `--data`; `lenet5`, `lenet5_paper` and `mnist_convnet` \
                  learn from the digits inside the program",
@@ -219,14 +230,22 @@ impl Arguments {
             ))
             .into());
         }
-        model.check_classifies().or_wrong_call()?;
+        if !data.has_masks() {
+            model.check_classifies().or_wrong_call()?;
+        }
         if let Some(limit) = self.recipe.memory() {
             plan.keep_within(&graph, limit)?;
         }
-        let mut network = model.fresh()?;
+        let has_checkpoint = folder.as_ref().is_some_and(|folder| folder.checkpoint().exists());
+        let mut network = match &plan.init_from {
+            // What a checkpoint has takes the place of whatever the run began with.
+            Some(file) if !has_checkpoint => running::initialised(&model, file)?,
+            _ => model.fresh()?,
+        };
         if let Some(scale) = plan.stages.first().and_then(|stage| stage.recipe.digits) {
             network = network.with_digits(scale.mean, scale.std);
         }
+        check_masks(&*data, plan.strict)?;
         let parts = Parts::new(data, &plan.shares, folder.as_ref())?;
         let folder = begun(folder, &plan, self.place.output.as_deref(), &parts, network.architecture().name)?;
         let every = self.place.checkpoint_every;
@@ -237,7 +256,11 @@ impl Arguments {
         let name = self.model.clone().unwrap_or_default();
         let model = self.options.asked(running::model(&name)?).or_wrong_call()?;
         let architecture = model.architecture().name;
-        let recipe = self.recipe.of(|| Recipe::for_model(architecture)).or_wrong_call()?;
+        let usual = || match model.check_segments() {
+            Ok(()) => Recipe::for_segmenter(architecture),
+            Err(_) => Recipe::for_model(architecture),
+        };
+        let recipe = self.recipe.of(usual).or_wrong_call()?;
         let (_, file) = place(self.place.output.as_deref(), architecture)?;
         let plan = Plan {
             kind: Kind::Train,
@@ -245,6 +268,7 @@ impl Arguments {
             options: model.options(),
             weights: None,
             key: None,
+            init_from: self.recipe.init_from()?,
             data: self.data.data.as_deref().map(std::path::absolute).transpose()?,
             shares: self.data.shares(self.seed),
             stages: vec![StagePlan { name: "train".into(), thawed: Thawed::All, recipe }],

@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use zoo_data::{Dataset, Finding, Listing, Part, Pattern, Pipeline, Shares, Split, bundled_digits, shown};
+use zoo::Model;
+use zoo_data::{
+    Dataset, Finding, Listing, Part, Pattern, Pipeline, Scenes, Shares, Split, Stored, bundled_digits,
+    scenes, shown,
+};
 use zoo_train::RunFolder;
 
-use crate::output;
+use crate::{failure::OrWrongCall, output, running};
 
 /// Where a split is written down.
 const SPLIT: &str = "split.json";
@@ -16,7 +20,8 @@ const SPLIT: &str = "split.json";
 /// Which pictures, and how they are parted.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct DataArguments {
-    /// A folder with a folder for each class (or with train, val and test), a CSV of paths and labels, IDX or CIFAR files
+    /// A folder with a folder for each class (or with train, val and test), a CSV of paths and labels, IDX or CIFAR files;
+    /// for segmentation a folder with images and masks, or as PASCAL VOC's
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
     /// The share of the pictures that the best network is chosen by
@@ -48,12 +53,57 @@ impl DataArguments {
     }
 }
 
-/// Whatever data lies at a path; without one, the digits inside the program.
-pub(crate) fn open(path: Option<&Path>) -> Result<Arc<dyn Dataset>> {
-    match path {
-        Some(path) => Ok(zoo_data::open(path)?),
-        None => Ok(Arc::new(bundled_digits()?)),
+/// Whatever data lies at a path; without one, the digits inside the program, or for a network that gives each pixel a class
+/// scenes of them, of the network's size.
+pub(crate) fn open(path: Option<&Path>, model: &Model) -> Result<Arc<dyn Dataset>> {
+    let segments = model.check_segments().is_ok();
+    let data: Arc<dyn Dataset> = match path {
+        Some(path) => zoo_data::open(path)?,
+        None if segments => {
+            let [height, width] = model.graph()?.input().size();
+            Arc::new(Scenes::new(scenes::Plan { size: (height, width), ..scenes::Plan::default() })?)
+        }
+        None => Arc::new(bundled_digits()?),
+    };
+    let (name, place) = (model.architecture().name, path.map_or_else(|| "the program".into(), shown));
+    match (data.has_masks(), segments) {
+        (true, false) => Err(anyhow!(
+            "the pictures in {place} have masks, a class for each pixel, and `{name}` gives a picture one class; take a \
+             network for segmentation (`fcn8s`, `fcn_resnet50`, `fcn_digits`), or a folder with a folder for each class"
+        ))
+        .or_wrong_call(),
+        (false, true) => Err(anyhow!(
+            "`{name}` gives each pixel a class, and the pictures in {place} have no masks; give pictures with masks, in \
+             `images` and `masks` or as PASCAL VOC has them, in `JPEGImages` and `SegmentationClass`"
+        ))
+        .or_wrong_call(),
+        _ => Ok(data),
     }
+}
+
+/// Reads every picture that has a mask once, since a mask that doesn't fit is found only then, and tells what is wrong. What
+/// is made, and not read, is well.
+pub(crate) fn check_masks(data: &dyn Dataset, strict: bool) -> Result<()> {
+    let is_file = |data: &dyn Dataset| matches!(data.stored(0), Ok(Stored::File(_)) | Err(_));
+    if data.is_empty() || !data.has_masks() || !is_file(data) {
+        return Ok(());
+    }
+    let faults = zoo_data::unreadable(data, running::threads());
+    if let (Some(first), true) = (faults.first(), strict || faults.len() == data.len()) {
+        return Err(anyhow!(
+            "{} of {} pictures can't be learned from; the first: {}",
+            faults.len(),
+            data.len(),
+            first.why
+        ));
+    }
+    for fault in faults.iter().take(running::REPORTED) {
+        output::note(&format!("left out: {}", fault.why));
+    }
+    if faults.len() > running::REPORTED {
+        output::note(&format!("left out: {} pictures more", faults.len() - running::REPORTED));
+    }
+    Ok(())
 }
 
 /// A data set in its parts.

@@ -5,9 +5,11 @@ mod memory;
 mod plan;
 mod report;
 mod session;
+mod whole;
 
-pub(crate) use data::{DataArguments, Parts, open, testing};
+pub(crate) use data::{DataArguments, Parts, check_masks, open, testing};
 pub(crate) use memory::{PROGRAM, lesson};
 pub(crate) use plan::{Kind, Plan, StagePlan, Thawed};
-pub(crate) use report::score;
+pub(crate) use report::{Tested, pixels, score};
 pub(crate) use session::{Session, place};
+pub(crate) use whole::judge;

@@ -21,6 +21,9 @@ pub(crate) struct Plan {
     pub(crate) weights: Option<PathBuf>,
     /// Which of several networks in that file.
     pub(crate) key: Option<String>,
+    /// A file from which what fits is carried, and the rest drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) init_from: Option<PathBuf>,
     /// Where the pictures are; without it, the digits inside the program.
     pub(crate) data: Option<PathBuf>,
     pub(crate) shares: Shares,

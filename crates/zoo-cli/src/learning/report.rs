@@ -1,7 +1,7 @@
 //! What a run came to, for programs to read.
 
 use serde_json::{Value, json};
-use zoo_train::{Score, Standing};
+use zoo_train::{Confusion, PixelScore, Score, Standing};
 
 use super::{Parts, Plan};
 
@@ -23,13 +23,88 @@ pub(crate) fn score(score: &Score, classes: &[String]) -> Value {
     })
 }
 
+/// What a network came to on the test part.
+pub(crate) enum Tested {
+    /// Pictures, each of a class.
+    Pictures(Score),
+    /// Pictures whose pixels have classes.
+    Pixels(PixelScore),
+}
+
+impl Tested {
+    /// What of it stands in the network's file.
+    pub(crate) fn counted(&self) -> Value {
+        match self {
+            Self::Pictures(score) => json!({"pictures": score.pictures, "top1": score.accuracy()}),
+            Self::Pixels(score) => json!({
+                "pictures": score.pictures,
+                "pixel_accuracy": score.confusion.pixel_accuracy(),
+                "mean_iou": score.confusion.mean_iou(),
+            }),
+        }
+    }
+
+    /// The same in words.
+    pub(crate) fn told(&self) -> String {
+        let percent =
+            |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.2} %", share * 100.0));
+        match self {
+            Self::Pictures(score) => {
+                let share = percent(Some(score.accuracy()));
+                format!("{} of {} test pictures right, {share}", score.top1, score.pictures)
+            }
+            Self::Pixels(PixelScore { pictures, confusion, .. }) => format!(
+                "mean IoU {} on {pictures} test pictures, {} of their pixels right",
+                percent(confusion.mean_iou()),
+                percent(confusion.pixel_accuracy())
+            ),
+        }
+    }
+
+    /// For each true class, how often each class was given.
+    pub(crate) fn confusion(&self) -> Vec<Vec<usize>> {
+        match self {
+            Self::Pictures(score) => score.confusion.clone(),
+            Self::Pixels(score) => score.confusion.rows(),
+        }
+    }
+
+    fn whole(&self, classes: &[String]) -> Value {
+        match self {
+            Self::Pictures(score) => self::score(score, classes),
+            Self::Pixels(PixelScore { pictures, loss, confusion }) => {
+                let mut value = pixels(confusion, classes);
+                value["pictures"] = json!(pictures);
+                value["top1"] = json!(confusion.pixel_accuracy());
+                value["loss"] = json!(loss);
+                value["confusion"] = json!(confusion.rows());
+                value
+            }
+        }
+    }
+}
+
+/// What is measured of pixels, as `eval` and `report.json` have it.
+pub(crate) fn pixels(confusion: &Confusion, classes: &[String]) -> Value {
+    let rows =
+        classes.iter().enumerate().map(|(class, name)| json!({"name": name, "iou": confusion.iou(class)}));
+    json!({
+        "pixels": confusion.pixels(),
+        "pixel_accuracy": confusion.pixel_accuracy(),
+        "mean_accuracy": confusion.mean_accuracy(),
+        "mean_iou": confusion.mean_iou(),
+        "frequency_weighted_iou": confusion.frequency_weighted_iou(),
+        "classes": rows.collect::<Vec<_>>(),
+    })
+}
+
 /// The whole report of a run. It holds no time, path or machine: the same run gives the same report.
 pub(crate) fn report(
     plan: &Plan,
     model: &str,
     parts: &Parts,
     standing: &Standing,
-    test: Option<&Score>,
+    test: Option<&Tested>,
 ) -> Value {
     use zoo_data::Part::{Test, Train, Validation};
 
@@ -57,6 +132,6 @@ pub(crate) fn report(
         "stages": stages.collect::<Vec<_>>(),
         "best": standing.best.and_then(|best| standing.history.get(best)),
         "history": standing.history,
-        "test": test.map(|test| score(test, classes)),
+        "test": test.map(|test| test.whole(classes)),
     })
 }

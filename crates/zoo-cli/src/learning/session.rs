@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use zoo::{Model, Network};
 use zoo_data::{Dataset, Loader, LoaderOptions, Part, Pipeline, Sampling, shown};
 use zoo_layers::Node;
-use zoo_train::{Cached, Ending, Progress, RunFolder, Score, Source, Stage, Standing, Trainer};
+use zoo_train::{Cached, Ending, Progress, RunFolder, Source, Stage, Standing, Trainer};
 use zoo_weights::Destination;
 
-use super::{Kind, Parts, Plan, StagePlan, Thawed, data::testing, report::report};
+use super::{Kind, Parts, Plan, StagePlan, Tested, Thawed, data::testing, report::report};
 use crate::{output, running};
 
 /// Time between two checkpoints within an epoch.
@@ -63,9 +63,14 @@ pub(crate) fn place(output: Option<&Path>, model: &str) -> Result<(PathBuf, Opti
 }
 
 impl Plan {
+    /// The model that is asked for, with its own classes.
+    pub(crate) fn named(&self) -> Result<Model> {
+        Ok(running::model(&self.model)?.with_options(self.options.clone()))
+    }
+
     /// The model that is asked for, to tell apart these classes.
     pub(crate) fn asked(&self, classes: &[String], device: &Device) -> Result<Model> {
-        let model = running::model(&self.model)?.with_options(self.options.clone());
+        let model = self.named()?;
         Ok(model.class_names(classes.to_vec()).seed(self.seed).on(device.clone()))
     }
 }
@@ -166,7 +171,11 @@ impl Session {
         let graph = self.network.graph();
         let train = self.parts.part(Part::Train)?.context("there are no pictures to learn from")?;
         let validation = self.parts.part(Part::Validation)?;
-        let class_weights = recipe.weigh_classes.then(|| zoo_data::class_weights(&zoo_data::counts(&*train)));
+        let class_weights = match (recipe.weigh_classes, train.has_masks()) {
+            (false, _) => None,
+            (true, false) => Some(zoo_data::class_weights(&zoo_data::counts(&*train))),
+            (true, true) => Some(zoo_data::class_weights(&zoo_data::pixel_counts(&*train))),
+        };
         let frozen = stage.thawed.frozen(graph)?;
         let plain =
             |data: Arc<dyn Dataset>| testing(data, pipeline.clone(), recipe.batch_size, self.plan.strict);
@@ -218,8 +227,12 @@ impl Session {
         let batch = self.plan.stages.last().map_or(64, |stage| stage.recipe.batch_size);
         let test = match self.parts.part(Part::Test)? {
             Some(data) => {
+                let has_masks = data.has_masks();
                 let loader = testing(data, pipeline.clone(), batch, self.plan.strict)?;
-                Some(zoo_train::evaluate(net, &loader, &self.device)?)
+                Some(match has_masks {
+                    true => Tested::Pixels(zoo_train::evaluate_pixels(net, &loader, &self.device)?),
+                    false => Tested::Pictures(zoo_train::evaluate(net, &loader, &self.device)?),
+                })
             }
             None => None,
         };
@@ -229,13 +242,12 @@ impl Session {
         self.folder.write("curves.svg", &zoo_train::chart::curves(&standing.history))?;
         if let Some(test) = &test {
             let classes = self.parts.data.classes();
-            self.folder.write("confusion.svg", &zoo_train::chart::confusion(classes, &test.confusion))?;
+            self.folder.write("confusion.svg", &zoo_train::chart::confusion(classes, &test.confusion()))?;
         }
-        let counted = |score: &Score| json!({"pictures": score.pictures, "top1": score.accuracy()});
         card["training"] = json!({
             "run": identity,
             "epoch": standing.best.and_then(|best| standing.history.get(best)),
-            "test": test.as_ref().map(counted),
+            "test": test.as_ref().map(Tested::counted),
         });
         zoo_train::save(&self.folder.best(), net, (Network::KEY, &card))?;
         let mut written = self.folder.best();
@@ -243,14 +255,9 @@ impl Session {
             zoo_train::save(file, net, (Network::KEY, &card))?;
             written.clone_from(file);
         }
-        let judged = match (&test, standing.best.and_then(|best| standing.history.get(best)?.validation_top1))
-        {
-            (Some(test), _) => format!(
-                "{} of {} test pictures right, {:.2} %",
-                test.top1,
-                test.pictures,
-                test.accuracy() * 100.0
-            ),
+        let best = standing.best.and_then(|best| standing.history.get(best));
+        let judged = match (&test, best.and_then(|best| best.validation_top1)) {
+            (Some(test), _) => test.told(),
             (None, Some(top1)) => format!("{:.2} % of the validation part right; no test part", top1 * 100.0),
             (None, None) => "no test part".into(),
         };
@@ -300,8 +307,11 @@ impl Bar {
             waiting * 100.0
         ));
         let Some(done) = done else { return };
-        let judged =
-            done.validation_top1.map_or(String::new(), |top1| format!(", validation {:.2} %", top1 * 100.0));
+        let judged = match (done.validation_iou, done.validation_top1) {
+            (Some(iou), _) => format!(", validation IoU {:.2} %", iou * 100.0),
+            (None, Some(top1)) => format!(", validation {:.2} %", top1 * 100.0),
+            (None, None) => String::new(),
+        };
         let line = format!("{stage} {epoch}/{epochs}: loss {loss:.4}{judged}, {speed:.0} pictures/s");
         self.0.suspend(|| output::note(&line));
     }

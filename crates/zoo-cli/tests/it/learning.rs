@@ -22,23 +22,23 @@ fn pictures(folder: &Path, each: usize) -> PathBuf {
     data
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn report(run: &Path) -> Value {
+pub(crate) fn report(run: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(run.join("report.json")).unwrap()).unwrap()
 }
 
 /// The files of a run that hold no time.
-fn files(run: &Path) -> Vec<Vec<u8>> {
+pub(crate) fn files(run: &Path) -> Vec<Vec<u8>> {
     ["best.safetensors", "last.checkpoint", "report.json", "curves.svg", "split.json"]
         .map(|name| fs::read(run.join(name)).unwrap())
         .into()
 }
 
 /// Begins a run, kills it again and again, and goes on with it until it ends.
-fn killed(call: &[&str], run: &Path, moments: &[u64]) {
+pub(crate) fn killed(call: &[&str], run: &Path, moments: &[u64]) {
     let command = call[0];
     let mut begun = false;
     for moment in moments {

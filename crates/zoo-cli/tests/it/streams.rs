@@ -368,6 +368,7 @@ fn the_manual_and_the_completions_know_every_command() {
         "compare",
         "predict",
         "features",
+        "segment",
         "train",
         "finetune",
         "eval",

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use zoo_base::random::Stream;
 
 use super::check;
+use crate::mask::IGNORED;
 use crate::{Channels, Picture, Result};
 
 /// How far digits are distorted, each draw evenly between the bounds.
@@ -90,6 +91,25 @@ impl Distortion {
     ///
     /// Every pixel is taken, by linear interpolation, from where the distortion came from.
     pub fn apply(&self, image: &[u8], width: usize, stream: &mut Stream) -> Vec<u8> {
+        self.moved(image, width, stream, interpolate)
+    }
+
+    /// The mask of a picture that is distorted with the same draws; what comes from beyond the edge doesn't count.
+    pub(super) fn follow(&self, mask: &Picture, stream: &mut Stream) -> Picture {
+        let mut result = mask.clone();
+        let labels = self.moved(mask.pixels(), mask.width(), stream, nearest);
+        result.pixels_mut().copy_from_slice(&labels);
+        result
+    }
+
+    /// Every pixel by `pick` from where the distortion came from.
+    fn moved(
+        &self,
+        image: &[u8],
+        width: usize,
+        stream: &mut Stream,
+        pick: fn(&[u8], usize, usize, f32, f32) -> u8,
+    ) -> Vec<u8> {
         let height = image.len().checked_div(width).unwrap_or(0);
         let matrix = self.matrix(stream);
         let shift = [within(stream, self.shift), within(stream, self.shift)];
@@ -102,7 +122,7 @@ impl Distortion {
                 let bend = bends.each_ref().map(|field| field.get(y * width + x).copied().unwrap_or(0.0));
                 let from_x = matrix[0] * u + matrix[1] * v + centre[0] + bend[0];
                 let from_y = matrix[2] * u + matrix[3] * v + centre[1] + bend[1];
-                result.push(interpolate(image, width, height, from_x, from_y));
+                result.push(pick(image, width, height, from_x, from_y));
             }
         }
         result
@@ -173,6 +193,13 @@ fn interpolate(image: &[u8], width: usize, height: usize, x: f32, y: f32) -> u8 
     let upper = at(left, top) * (1.0 - right_share) + at(left + 1.0, top) * right_share;
     let lower = at(left, top + 1.0) * (1.0 - right_share) + at(left + 1.0, top + 1.0) * right_share;
     (upper * (1.0 - lower_share) + lower * lower_share + 0.5) as u8
+}
+
+/// The label of the nearest pixel.
+fn nearest(mask: &[u8], width: usize, height: usize, x: f32, y: f32) -> u8 {
+    let (x, y) = ((x + 0.5).floor(), (y + 0.5).floor());
+    let inside = x >= 0.0 && y >= 0.0 && x < width as f32 && y < height as f32;
+    if inside { mask[y as usize * width + x as usize] } else { IGNORED }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use zoo_base::random::Stream;
 
 use super::{check, check_bounds, check_share};
+use crate::mask::IGNORED;
 use crate::resize::{self, Region};
 use crate::{Channels, Filter, Picture, Result};
 
@@ -173,9 +174,19 @@ impl PadAndCrop {
     }
 
     pub(super) fn apply(&self, picture: &Picture, stream: &mut Stream) -> Result<Picture> {
-        let y = stream.below(2 * self.padding + 1);
-        let x = stream.below(2 * self.padding + 1);
+        let (x, y) = self.draw(stream);
         self.cut(picture, x, y)
+    }
+
+    /// The mask of the same piece, in which a black border doesn't count.
+    pub(super) fn follow(&self, mask: &Picture, stream: &mut Stream) -> Result<Picture> {
+        let (x, y) = self.draw(stream);
+        self.cut_with(mask, x, y, IGNORED)
+    }
+
+    fn draw(&self, stream: &mut Stream) -> (usize, usize) {
+        let y = stream.below(2 * self.padding + 1);
+        (stream.below(2 * self.padding + 1), y)
     }
 
     /// The piece that begins at `x` and `y` of the picture with its border.
@@ -183,20 +194,24 @@ impl PadAndCrop {
     /// # Errors
     /// None for places within twice the padding.
     pub fn cut(&self, picture: &Picture, x: usize, y: usize) -> Result<Picture> {
+        self.cut_with(picture, x, y, 0)
+    }
+
+    fn cut_with(&self, picture: &Picture, x: usize, y: usize, border: u8) -> Result<Picture> {
         let (width, height, channels) = (picture.width(), picture.height(), picture.channels());
         let columns: Vec<Option<usize>> = (0..width).map(|at| self.source(at + x, width)).collect();
         let count = channels.count();
         let mut pixels = Vec::with_capacity(width * height * count);
         for row in 0..height {
             let Some(row) = self.source(row + y, height) else {
-                pixels.resize(pixels.len() + width * count, 0);
+                pixels.resize(pixels.len() + width * count, border);
                 continue;
             };
             let line = &picture.pixels()[row * width * count..][..width * count];
             for column in &columns {
                 match column {
                     Some(column) => pixels.extend_from_slice(&line[column * count..][..count]),
-                    None => pixels.resize(pixels.len() + count, 0),
+                    None => pixels.resize(pixels.len() + count, border),
                 }
             }
         }

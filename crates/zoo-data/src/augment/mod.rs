@@ -17,7 +17,8 @@
 use serde::{Deserialize, Serialize};
 use zoo_base::random::Stream;
 
-use crate::{Error, Picture, Result};
+use crate::mask::IGNORED;
+use crate::{Error, Filter, Picture, Result};
 
 pub mod colour;
 mod elastic;
@@ -93,6 +94,31 @@ impl Augment {
             Augment::RandAugment(policy) => Ok(policy.apply(picture, stream)),
             Augment::TrivialAugment(policy) => Ok(policy.apply(picture, stream)),
             Augment::Distort(distortion) => Ok(distortion.distort(&picture, stream)),
+        }
+    }
+}
+
+impl Augment {
+    /// What a picture's mask becomes where the picture is changed with the same draws: pixels go where the picture's go,
+    /// each label as it is (the nearest), and what comes from beyond the edge doesn't count.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn follow(&self, mask: Picture, size: (usize, usize), stream: &mut Stream) -> Result<Picture> {
+        let interpolation = Interpolation::Nearest;
+        match self {
+            Augment::Flip(flip) => Ok(flip.apply(mask, stream)),
+            Augment::RandomResizedCrop(crop) => {
+                RandomResizedCrop { filter: Filter::Nearest, ..*crop }.apply(&mask, size, stream)
+            }
+            Augment::PadAndCrop(crop) => crop.follow(&mask, stream),
+            Augment::Affine(affine) => {
+                Ok(Affine { interpolation, fill: IGNORED, ..*affine }.apply(&mask, stream))
+            }
+            Augment::ColourJitter(_) | Augment::Erase(_) => Ok(mask),
+            Augment::RandAugment(policy) => Ok(policy.follow(mask, stream)),
+            Augment::TrivialAugment(policy) => Ok(policy.follow(mask, stream)),
+            Augment::Distort(distortion) => Ok(distortion.follow(&mask, stream)),
         }
     }
 }

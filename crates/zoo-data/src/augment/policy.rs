@@ -6,6 +6,7 @@ use zoo_base::random::Stream;
 use super::check;
 use super::colour;
 use super::geometry::{Interpolation, inverse_affine, rotate, transform};
+use crate::mask::IGNORED;
 use crate::{Picture, Result};
 
 /// What may be done to a picture.
@@ -96,6 +97,16 @@ impl Operation {
             Equalize => colour::equalize(&mut picture),
         }
         picture
+    }
+
+    /// What it makes of a mask: pixels move as the picture's do, and colours are none.
+    fn follow(self, mask: Picture, magnitude: f64) -> Picture {
+        match self {
+            ShearX | ShearY | TranslateX | TranslateY | Rotate => {
+                self.apply(mask, magnitude, Interpolation::Nearest, IGNORED)
+            }
+            _ => mask,
+        }
     }
 
     /// Whether its strength may as well be negative.
@@ -194,12 +205,24 @@ impl RandAugment {
 
     pub(super) fn apply(&self, mut picture: Picture, stream: &mut Stream) -> Picture {
         for _ in 0..self.operations {
-            let operation = OPERATIONS[stream.below(OPERATIONS.len())];
-            let magnitude = self.magnitude(operation, picture.width(), picture.height());
-            let magnitude = signed(operation, magnitude, stream);
+            let (operation, magnitude) = self.draw(&picture, stream);
             picture = operation.apply(picture, magnitude, self.interpolation, self.fill);
         }
         picture
+    }
+
+    pub(super) fn follow(&self, mut mask: Picture, stream: &mut Stream) -> Picture {
+        for _ in 0..self.operations {
+            let (operation, magnitude) = self.draw(&mask, stream);
+            mask = operation.follow(mask, magnitude);
+        }
+        mask
+    }
+
+    fn draw(&self, picture: &Picture, stream: &mut Stream) -> (Operation, f64) {
+        let operation = OPERATIONS[stream.below(OPERATIONS.len())];
+        let magnitude = self.magnitude(operation, picture.width(), picture.height());
+        (operation, signed(operation, magnitude, stream))
     }
 }
 
@@ -233,9 +256,18 @@ impl TrivialAugment {
     }
 
     pub(super) fn apply(&self, picture: Picture, stream: &mut Stream) -> Picture {
+        let (operation, magnitude) = self.draw(stream);
+        operation.apply(picture, magnitude, self.interpolation, self.fill)
+    }
+
+    pub(super) fn follow(&self, mask: Picture, stream: &mut Stream) -> Picture {
+        let (operation, magnitude) = self.draw(stream);
+        operation.follow(mask, magnitude)
+    }
+
+    fn draw(&self, stream: &mut Stream) -> (Operation, f64) {
         let operation = OPERATIONS[stream.below(OPERATIONS.len())];
         let magnitude = self.magnitude(operation, stream.below(self.bins));
-        let magnitude = signed(operation, magnitude, stream);
-        operation.apply(picture, magnitude, self.interpolation, self.fill)
+        (operation, signed(operation, magnitude, stream))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::Skipped;
-use crate::{Dataset, Error};
+use crate::{Dataset, Error, Result, mask};
 
 /// The pictures that can't be decoded, in the order of the data. `workers` threads look; 0 for as many as the machine has
 /// cores.
@@ -23,7 +23,7 @@ pub fn unreadable(data: &dyn Dataset, workers: usize) -> Vec<Skipped> {
             if index >= data.len() {
                 return;
             }
-            let picture = catch_unwind(AssertUnwindSafe(|| data.picture(index)));
+            let picture = catch_unwind(AssertUnwindSafe(|| readable(data, index)));
             if let Err(error) = picture.unwrap_or_else(|_| Err(Error::Broken { name: data.name(index) })) {
                 let skipped = Skipped { index, name: data.name(index), why: error.to_string() };
                 found.lock().unwrap_or_else(PoisonError::into_inner).push(skipped);
@@ -39,4 +39,15 @@ pub fn unreadable(data: &dyn Dataset, workers: usize) -> Vec<Skipped> {
     let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     found.sort_by_key(|skipped| skipped.index);
     found
+}
+
+/// Whether a picture can be decoded, and its mask with it.
+fn readable(data: &dyn Dataset, index: usize) -> Result<()> {
+    match data.masked(index)? {
+        Some((picture, of)) => {
+            let size = (picture.width(), picture.height());
+            mask::check(&of, size, data.classes().len(), &data.mask_name(index))
+        }
+        None => data.picture(index).map(|_| ()),
+    }
 }

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Dataset, Error, Mix, Mixed, Pipeline, Result};
+use crate::{Dataset, Error, MaskError, Mix, Mixed, Pipeline, Result};
 
 pub use check::unreadable;
 use order::Draw;
@@ -121,11 +121,19 @@ pub struct Batch {
     pub indices: Vec<usize>,
     /// The class of each.
     pub labels: Vec<usize>,
+    /// If they have masks: the class of each pixel, `n * h * w`, [`IGNORED`](crate::mask::IGNORED) where none counts.
+    pub masks: Option<Vec<u8>>,
     /// If pictures were mixed: with what.
     pub mixed: Option<Mixed>,
 }
 
 impl Batch {
+    /// Whether there is anything in it to learn from: a picture, and of pictures with masks a pixel that counts.
+    pub fn counts(&self) -> bool {
+        let counted = |masks: &Vec<u8>| masks.iter().any(|&label| label != crate::mask::IGNORED);
+        !self.labels.is_empty() && self.masks.as_ref().is_none_or(counted)
+    }
+
     /// What a network of so many classes should answer: (n, classes), each picture's row of sum 1. `smoothing` is the
     /// share that is spread evenly over all classes (Szegedy et al. 2015, section 7).
     ///
@@ -193,6 +201,9 @@ impl Loader {
         }
         if data.is_empty() {
             return Err(Error::NoPictures);
+        }
+        if data.has_masks() && options.mix != Mix::NONE {
+            return Err(MaskError::Mixed.into());
         }
         Ok(Loader { source: Arc::new(Source { data, pipeline, options }) })
     }

@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use zoo_base::random::Stream;
 
 use super::{Batch, Draw, Place, Skipped, Source};
+use crate::mask::IGNORED;
 use crate::{Error, Input, Result};
 
 /// Threads and what they share.
@@ -57,6 +58,8 @@ struct Slot {
 #[derive(Debug, Default)]
 struct Filling {
     values: Vec<f32>,
+    /// The class of each pixel, if pictures have masks.
+    masks: Vec<u8>,
     /// Pictures that are done with, one way or the other.
     done: usize,
     /// Those that failed, and why.
@@ -183,17 +186,24 @@ impl Shared {
             false => Place { epoch: place.epoch + 1, step: 0 },
         };
         let values = vec![0.0; draws.len() * self.source.size()];
-        let filling = Mutex::new(Filling { values, ..Filling::default() });
+        let masks =
+            vec![IGNORED; if self.source.data.has_masks() { draws.len() * self.source.pixels() } else { 0 }];
+        let filling = Mutex::new(Filling { values, masks, ..Filling::default() });
         queue.slots.push_back(Arc::new(Slot { place, draws, filling }));
         queue.given = 0;
     }
 
     /// Puts a picture into its batch; whether that was the last one.
-    fn put(&self, slot: &Slot, place: usize, input: Result<Input>) -> bool {
-        let size = self.source.size();
+    fn put(&self, slot: &Slot, place: usize, input: Result<(Input, Option<Vec<u8>>)>) -> bool {
+        let (size, pixels) = (self.source.size(), self.source.pixels());
         let mut filling = lock(&slot.filling);
         match input {
-            Ok(input) => filling.values[place * size..][..size].copy_from_slice(&input.values),
+            Ok((input, mask)) => {
+                filling.values[place * size..][..size].copy_from_slice(&input.values);
+                if let Some(mask) = mask {
+                    filling.masks[place * pixels..][..pixels].copy_from_slice(&mask);
+                }
+            }
             Err(error) => {
                 filling.failed.insert(place, error);
             }
@@ -227,21 +237,37 @@ impl Shared {
         }
         let size = self.source.size();
         let mut values = std::mem::take(&mut filling.values);
-        for (to, &from) in kept.iter().enumerate().filter(|(to, from)| to != *from) {
-            values.copy_within(from * size..(from + 1) * size, to * size);
-        }
-        values.truncate(kept.len() * size);
+        keep(&mut values, &kept, size);
+        let mut masks = std::mem::take(&mut filling.masks);
+        keep(&mut masks, &kept, self.source.pixels());
+        let masks = data.has_masks().then_some(masks);
         let indices: Vec<usize> = kept.iter().map(|&place| slot.draws[place].index).collect();
         let labels: Vec<usize> = indices.iter().map(|&index| data.label(index)).collect();
         let (height, width) = self.source.pipeline.size;
         let shape = [kept.len(), self.source.pipeline.channels.count(), height, width];
         let mut stream = at(options.seed, "mix", slot.place.epoch).fork(slot.place.step as u64);
         let mixed = options.mix.apply(&mut values, shape, &labels, &mut stream);
-        Ok(Batch { place: slot.place, values, shape, indices, labels, mixed })
+        Ok(Batch { place: slot.place, values, shape, indices, labels, masks, mixed })
     }
 }
 
+/// Leaves only what belongs to these places, of `size` values each.
+fn keep<T: Copy>(values: &mut Vec<T>, kept: &[usize], size: usize) {
+    if values.is_empty() {
+        return;
+    }
+    for (to, &from) in kept.iter().enumerate().filter(|(to, from)| to != *from) {
+        values.copy_within(from * size..(from + 1) * size, to * size);
+    }
+    values.truncate(kept.len() * size);
+}
+
 impl Source {
+    /// Pixels of an input.
+    fn pixels(&self) -> usize {
+        self.pipeline.size.0 * self.pipeline.size.1
+    }
+
     /// Values of an input.
     fn size(&self) -> usize {
         let (height, width) = self.pipeline.size;
@@ -249,11 +275,16 @@ impl Source {
     }
 
     /// The input of a picture, which depends on the seed, the epoch and the picture alone.
-    fn input(&self, place: Place, draw: Draw) -> Result<Input> {
+    fn input(&self, place: Place, draw: Draw) -> Result<(Input, Option<Vec<u8>>)> {
         let stream = at(self.options.seed, "augmentation", place.epoch);
         let stream = stream.fork(draw.index as u64).fork(draw.repeat as u64);
+        if let Some((picture, mask)) = self.data.masked(draw.index)? {
+            let (name, classes) = (self.data.mask_name(draw.index), self.data.classes().len());
+            let (input, mask) = self.pipeline.apply_masked(&picture, (mask, &name), classes, &stream)?;
+            return Ok((input, Some(mask)));
+        }
         let stored = self.data.stored(draw.index)?;
-        self.pipeline.apply_stored(&stored, &self.data.name(draw.index), &stream)
+        Ok((self.pipeline.apply_stored(&stored, &self.data.name(draw.index), &stream)?, None))
     }
 }
 

@@ -11,6 +11,8 @@ mod idx;
 #[cfg(test)]
 mod loader;
 #[cfg(test)]
+mod masks;
+#[cfg(test)]
 mod pictures;
 #[cfg(test)]
 mod split;

@@ -1,0 +1,274 @@
+//! `zoo segment`: a class for each pixel of a picture.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use serde::Serialize;
+use zoo::{Network, Picture};
+use zoo_data::{mask, shown};
+use zoo_report::{Align, Format, Table};
+use zoo_weights::Destination;
+
+use crate::{
+    arguments::StreamFormatArgument,
+    failure::{InPart, OrWrongCall, sentence},
+    options::OptionArguments,
+    output,
+    pictures::{self, PictureArguments, Place},
+    running::RunArguments,
+};
+
+/// Say what is at each pixel of pictures
+///
+/// For each picture NAME it writes NAME.mask.png, a PNG of indices in PASCAL VOC's palette whose values are the classes'
+/// numbers, and NAME.overlay.png, the picture in the classes' colours with a legend, and tells each class's share of the
+/// pixels. Masks have the picture's own size, whatever it is. A picture whose answer takes more than --memory is answered in
+/// tiles that overlap by as much as a pixel's answer depends on, so that the mask is the same.
+///
+/// Strides tell a network what is there and lose where: of 32 pixels it knows one. Scores of earlier layers, added on the
+/// way back up, win the place back.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  zoo segment digits assets/scenes/3.png -o out/\n  \
+                        zoo segment fcn_resnet50 photos/ -o masks/         (fetches the weights once)\n  \
+                        zoo segment fcn8s --weights run/best.safetensors street.jpg -o out/ --memory 1GiB\n  \
+                        find photos -type f | zoo segment fcn_resnet50 --files-from - -o masks/ --format jsonl")]
+pub(crate) struct Arguments {
+    /// Name of an architecture, `digits`, or a .safetensors file that names its own
+    model: String,
+    #[command(flatten)]
+    pictures: PictureArguments,
+    /// The folder for masks and overlays; it is made if it isn't there
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// The memory that an answer may take beside the weights
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = parse_size)]
+    memory: u64,
+    #[command(flatten)]
+    options: OptionArguments,
+    #[command(flatten)]
+    run: RunArguments,
+    #[command(flatten)]
+    format: StreamFormatArgument,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Line {
+    Answer {
+        path: String,
+        model: String,
+        width: usize,
+        height: usize,
+        mask: String,
+        overlay: String,
+        classes: Vec<Area>,
+        /// The path as people read it.
+        #[serde(skip)]
+        name: String,
+    },
+    Failed {
+        path: String,
+        error: String,
+        #[serde(skip)]
+        name: String,
+    },
+}
+
+/// A class that is in a picture.
+#[derive(Serialize)]
+struct Area {
+    index: usize,
+    label: String,
+    pixels: usize,
+    share: f64,
+}
+
+/// A number of bytes, as people write it: 900MB, 2GiB.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let fault = || format!("`{text}` is no size; write 2GiB or 500MB, for example");
+    let end = text.find(|letter: char| !(letter.is_ascii_digit() || letter == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor: u64 = match unit.trim().to_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "kib" | "k" => 1 << 10,
+        "mb" => 1_000_000,
+        "mib" | "m" => 1 << 20,
+        "gb" => 1_000_000_000,
+        "gib" | "g" => 1 << 30,
+        _ => return Err(fault()),
+    };
+    let bytes = number.parse::<f64>().map_err(|_| fault())? * factor as f64;
+    if bytes >= 1.0 { Ok(bytes as u64) } else { Err(fault()) }
+}
+
+impl Arguments {
+    pub(crate) fn run(self) -> Result<String> {
+        let model = self.options.asked(self.run.model(&self.model)?).or_wrong_call()?;
+        model.check_segments().or_wrong_call()?;
+        let network = self.run.load(&model)?;
+        std::fs::create_dir_all(&self.output).with_context(|| {
+            format!("the folder {} can't be made; name one that can", shown(&self.output))
+        })?;
+        let (places, count) = self.pictures.places()?;
+        let mut work = Work {
+            network: &network,
+            model: &self.model,
+            folder: &self.output,
+            memory: self.memory,
+            taken: HashSet::new(),
+        };
+        let Some(format) = self.format.at_the_end() else {
+            let (mut failed, mut all) = (0, 0);
+            for place in places {
+                let line = work.line(&place);
+                all += 1;
+                failed += usize::from(matches!(line, Line::Failed { .. }));
+                output::say(&(serde_json::to_string(&line)? + "\n"))?;
+            }
+            return match failed {
+                0 => Ok(String::new()),
+                _ => Err(anyhow!("{failed} of {all} pictures have no mask; their lines say why")),
+            };
+        };
+        let bar = output::bar(count.unwrap_or_default() as u64, "pictures");
+        let mut lines = Vec::new();
+        for place in places {
+            lines.push(work.line(&place));
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        all_at_once(format, &lines)
+    }
+}
+
+/// What every picture is answered with.
+struct Work<'a> {
+    network: &'a Network,
+    model: &'a str,
+    folder: &'a Path,
+    memory: u64,
+    /// Names of masks that are written.
+    taken: HashSet<String>,
+}
+
+impl Work<'_> {
+    fn line(&mut self, place: &Place) -> Line {
+        let (path, name) = (place.path(), place.name());
+        match self.answer(place, &name) {
+            Ok(line) => line,
+            Err(error) => Line::Failed { path, error: sentence(&error), name },
+        }
+    }
+
+    fn answer(&mut self, place: &Place, name: &str) -> Result<Line> {
+        let picture: Picture = place.read_any()?;
+        let answer = self.network.segment(&picture, self.memory).with_context(|| name.to_string())?;
+        let stem = self.stem(place);
+        let [mask, overlay] = ["mask", "overlay"].map(|kind| self.folder.join(format!("{stem}.{kind}.png")));
+        let names = self.network.prepare().classes();
+        let shown_over = mask::overlay(&picture, &answer.mask, names)?;
+        write(&mask, |out| mask::write(&answer.mask, out))?;
+        write(&overlay, |out| shown_over.write_png(out))?;
+        let all = picture.width() * picture.height();
+        let areas = answer.areas.iter().enumerate().filter(|(_, pixels)| **pixels > 0);
+        let area = |(index, &pixels): (usize, &usize)| Area {
+            index,
+            label: self.network.prepare().class(index),
+            pixels,
+            share: pixels as f64 / all as f64,
+        };
+        Ok(Line::Answer {
+            path: place.path(),
+            model: self.model.into(),
+            width: picture.width(),
+            height: picture.height(),
+            mask: shown(&mask),
+            overlay: shown(&overlay),
+            classes: areas.map(area).collect(),
+            name: name.into(),
+        })
+    }
+
+    /// What the files of a picture begin with: its name without the ending, and a number if it isn't the first of that name.
+    fn stem(&mut self, place: &Place) -> String {
+        let stem = match place {
+            Place::File(path) | Place::Lost(path, _) => {
+                path.file_stem().map_or_else(|| "picture".into(), |stem| shown(stem.as_ref()))
+            }
+            Place::StandardInput => "picture".into(),
+        };
+        let numbered = (2..).map(|number| format!("{stem}-{number}"));
+        let free = std::iter::once(stem.clone()).chain(numbered).find(|name| !self.taken.contains(name));
+        let free = free.unwrap_or(stem);
+        self.taken.insert(free.clone());
+        free
+    }
+}
+
+/// Writes a file whole, or not at all.
+fn write(path: &Path, content: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<()> {
+    let mut bytes = Vec::new();
+    content(&mut bytes)
+        .and_then(|()| Destination::of(path)?.write(|out| std::io::Write::write_all(out, &bytes)))
+        .with_context(|| format!("{} can't be written", shown(path)))
+}
+
+/// Prints all lines in a table or an array.
+fn all_at_once(format: Format, lines: &[Line]) -> Result<String> {
+    let columns =
+        [("picture", Align::Left), ("class", Align::Left), ("pixels", Align::Right), ("share", Align::Right)];
+    let mut table = Table::new(&columns, 1);
+    let mut faults = Vec::new();
+    for line in lines {
+        match line {
+            Line::Answer { name, classes, .. } => {
+                for (place, area) in classes.iter().enumerate() {
+                    // A person reads the path once; a program reads it on every line.
+                    let name = if place > 0 && format == Format::Table { "" } else { name };
+                    let share = match format {
+                        Format::Csv => area.share.to_string(),
+                        _ => format!("{:.2} %", area.share * 100.0),
+                    };
+                    table.push([name, &area.label, &area.pixels.to_string(), &share]);
+                }
+            }
+            Line::Failed { name, error, .. } => {
+                faults.push(error.as_str());
+                table.push([name.as_str(), "no mask", "", ""]);
+            }
+        }
+    }
+    let json = || Ok(serde_json::to_string_pretty(lines)?);
+    let after = || {
+        let written = lines.iter().filter_map(|line| match line {
+            Line::Answer { overlay, .. } => Some(overlay.as_str()),
+            Line::Failed { .. } => None,
+        });
+        written.last().map_or(String::new(), |last| {
+            format!("\nwritten beside each other: masks, and overlays such as {last}\n")
+        })
+    };
+    let printed = output::table(format, &table, json, after)?;
+    match faults.is_empty() {
+        true => Ok(printed),
+        false => Err(InPart { printed, error: pictures::complaint(&faults, lines.len(), "pictures") }.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_size;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        assert_eq!(parse_size("2GiB"), Ok(2 << 30));
+        assert_eq!(parse_size("1.5 gb"), Ok(1_500_000_000));
+        assert_eq!(parse_size("300000000"), Ok(300_000_000));
+        for odd in ["", "GiB", "2 pounds", "0MB", "-1GB"] {
+            assert!(parse_size(odd).unwrap_err().contains("write 2GiB"), "{odd}");
+        }
+    }
+}

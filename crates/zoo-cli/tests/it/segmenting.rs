@@ -1,0 +1,172 @@
+//! Segmentation as its users meet it: masks and overlays, training on pictures with masks, and what is wrong with them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use zoo_data::{Channels, Dataset, Part, Picture, Scenes, mask, scenes::Plan};
+
+use crate::learning::{files, killed, report, text};
+use crate::{failed, json, printed, refused, root, zoo};
+
+/// Scenes in folders, in the plain layout.
+fn scenes(folder: &Path) -> PathBuf {
+    let data = folder.join("scenes");
+    let plan = Plan { size: (32, 40), train: 12, validation: 4, test: 4, seed: 3 };
+    let scenes = Scenes::new(plan).unwrap();
+    for index in 0..scenes.len() {
+        let part = match scenes.part(index) {
+            Some(Part::Train) => "train",
+            Some(Part::Validation) => "val",
+            _ => "test",
+        };
+        let (picture, labels) = scenes.masked(index).unwrap().unwrap();
+        for kind in ["images", "masks"] {
+            fs::create_dir_all(data.join(part).join(kind)).unwrap();
+        }
+        let file =
+            |kind: &str| fs::File::create(data.join(part).join(kind).join(format!("{index}.png"))).unwrap();
+        picture.write_png(file("images")).unwrap();
+        mask::write(&labels, file("masks")).unwrap();
+    }
+    fs::write(data.join("classes.txt"), scenes.classes().join("\n")).unwrap();
+    data
+}
+
+#[test]
+fn a_fresh_clone_segments_digits() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let picture = "assets/scenes/3.png";
+    let said = json(&["segment", "digits", picture, "-o", text(&out), "--format", "json"]);
+    let labels = mask::open(&out.join("3.mask.png")).unwrap();
+    let truth = mask::open(&root().join("assets/scenes/masks/3.png")).unwrap();
+    let right = labels.pixels().iter().zip(truth.pixels()).filter(|(ours, theirs)| ours == theirs).count();
+    assert!(right * 100 > labels.pixels().len() * 95, "{right} of {} pixels", labels.pixels().len());
+    let classes = said[0]["classes"].as_array().unwrap();
+    let pixels: u64 = classes.iter().map(|class| class["pixels"].as_u64().unwrap()).sum();
+    assert_eq!((said[0]["path"].as_str(), pixels), (Some(picture), 96 * 96));
+    assert_eq!(classes[0]["label"], "background");
+    let overlay = Picture::open(&out.join("3.overlay.png")).unwrap();
+    assert!(overlay.height() > 96 && overlay.channels() == Channels::Rgb);
+    let table = printed(&["segment", "digits", picture, "-o", text(&out)]);
+    assert!(table.contains("background") && table.contains("share"), "{table}");
+}
+
+#[test]
+fn pictures_of_any_size_and_broken_ones_come_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, out) = (folder.path().join("in"), folder.path().join("out"));
+    fs::create_dir_all(pictures.join("deep")).unwrap();
+    let put = |name: &str, width: usize, height: usize| {
+        let picture = Picture::new(width, height, Channels::Grey, vec![30; width * height]).unwrap();
+        picture.write_png(fs::File::create(pictures.join(name)).unwrap()).unwrap();
+    };
+    put("a.png", 1, 1);
+    put("deep/a.png", 3, 101);
+    put("z.png", 77, 2);
+    fs::write(pictures.join("b.png"), b"no picture").unwrap();
+    let call = ["segment", "digits", text(&pictures), "-o", text(&out), "--format", "jsonl"];
+    let output = zoo(&call).output().unwrap();
+    let (code, said) = failed(&output);
+    assert!(code == 1 && said.contains("1 of 4 pictures have no mask"), "{said}");
+    let lines: Vec<serde_json::Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let sizes: Vec<_> = lines.iter().map(|line| (line["width"].as_u64(), line["height"].as_u64())).collect();
+    assert_eq!(sizes, [(Some(1), Some(1)), (None, None), (Some(3), Some(101)), (Some(77), Some(2))]);
+    assert!(lines[1]["error"].as_str().unwrap().contains("b.png"));
+    // The second of a name has a number.
+    let masks: Vec<&str> = lines.iter().filter_map(|line| line["mask"].as_str()).collect();
+    assert!(masks[0].ends_with("a.mask.png") && masks[1].ends_with("a-2.mask.png"), "{masks:?}");
+    for (line, mask) in lines.iter().filter(|line| line["mask"].is_string()).zip(masks) {
+        let mask = mask::decode(&fs::read(mask).unwrap(), mask).unwrap();
+        assert_eq!(Some(mask.width() as u64), line["width"].as_u64());
+    }
+}
+
+#[test]
+fn wrong_calls_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = text(folder.path());
+    let scene = "assets/scenes/3.png";
+    refused(&["segment", "lenet5", scene, "-o", out], 2, &["lenet5", "no class for each pixel", "fcn8s"]);
+    refused(&["segment", "digits", scene, "-o", out, "--memory", "much"], 2, &["much", "2GiB"]);
+    refused(
+        &["segment", "digits", scene, "-o", out, "--memory", "1kB"],
+        1,
+        &["MiB beside the weights", "allow more"],
+    );
+    refused(&["segment", "digits", scene], 2, &["--output"]);
+    refused(&["train", "fcn_digits", "--data", "assets/digits", "-o", out], 1, &["assets/digits"]);
+    let data = scenes(folder.path());
+    let run = folder.path().join("run");
+    let call = ["train", "lenet5", "--data", text(&data), "-o", text(&run)];
+    refused(&call, 2, &["have masks", "lenet5", "fcn8s"]);
+    refused(&["eval", "digits", "--data", text(&data), "--flip"], 2, &["--flip"]);
+    fs::remove_file(data.join("train/masks/0.png")).unwrap();
+    let call = ["train", "fcn_digits", "--data", text(&data), "-o", text(&run)];
+    refused(&call, 1, &["train/images/0.png", "has no mask; add", "train/masks/0.png"]);
+    let dark = folder.path().join("classes");
+    for class in ["a", "b"] {
+        fs::create_dir_all(dark.join(class)).unwrap();
+        fs::copy(root().join("assets/digits/1.png"), dark.join(class).join("1.png")).unwrap();
+    }
+    let call = ["train", "fcn_digits", "--data", text(&dark), "-o", text(&run)];
+    refused(&call, 2, &["have no masks", "fcn_digits", "SegmentationClass"]);
+}
+
+#[test]
+fn a_segmenter_that_is_killed_ends_in_the_same_bytes_and_begins_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scenes(folder.path());
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    // A broken mask ends a strict run, and is told by name before another.
+    fs::write(data.join("train/masks/0.png"), b"no mask").unwrap();
+    let call = [
+        "train",
+        "fcn_digits",
+        "--data",
+        text(&data),
+        "--input",
+        "1x32x40",
+        "--epochs",
+        "2",
+        "--batch",
+        "4",
+        "--seed",
+        "3",
+        "--weigh-classes",
+    ];
+    let (other, odd) = (folder.path().join("strict"), folder.path().join("odd"));
+    let strict = [&call[..], &["--strict", "-o", text(&other)]].concat();
+    refused(&strict, 1, &["1 of 20 pictures", "masks/0.png", "can't be decoded"]);
+    let output = zoo(&[&call[..], &["-o", text(&whole)]].concat()).output().unwrap();
+    let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("mean IoU") && said.contains("4 test pictures"), "{said}{told}");
+    assert!(told.contains("left out") && told.contains("masks/0.png"), "{told}");
+    killed(&call, &broken, &[0, 60, 150, 260]);
+    assert!(files(&whole) == files(&broken), "the run that was killed gave other files");
+    let best = whole.join("best.safetensors");
+    let report = report(&whole);
+    let judged = json(&["eval", text(&best), "--data", text(&data), "--format", "json"]);
+    for figure in
+        ["pixels", "pixel_accuracy", "mean_accuracy", "mean_iou", "frequency_weighted_iou", "classes"]
+    {
+        assert_eq!(judged[figure], report["test"][figure], "{figure}");
+    }
+    assert_eq!(
+        (judged["pixels"].as_u64(), judged["classes"][1]["name"].as_str()),
+        (Some(4 * 32 * 40), Some("0"))
+    );
+    // Another run begins with what it learned.
+    let next = folder.path().join("next");
+    let more =
+        ["train", "fcn_digits", "--data", text(&data), "--input", "1x32x40", "--epochs", "1", "--batch", "4"];
+    let output =
+        zoo(&[&more[..], &["--init-from", text(&best), "-o", text(&next)]].concat()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("carried") && said.contains("conv1_1.weight"), "{said}");
+    let call = [&more[..], &["--init-from", "assets/digits/1.png", "-o", text(&odd)]].concat();
+    refused(&call, 1, &["1.png"]);
+}

@@ -2,7 +2,7 @@
 
 use candle_core::{D, DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
-use zoo_data::{Batch, Place};
+use zoo_data::{Batch, Place, Skipped};
 use zoo_layers::Net;
 
 use crate::{Error, Result, Source};
@@ -25,6 +25,9 @@ pub struct Score {
     pub ece: f64,
     /// For each true class, how often each class was the likeliest.
     pub confusion: Vec<Vec<usize>>,
+    /// Pictures that could not be read, and aren't counted.
+    #[serde(skip)]
+    pub unread: Vec<Skipped>,
 }
 
 impl Score {
@@ -111,14 +114,25 @@ impl Scorer {
 /// # Errors
 /// Pictures that don't fit the network; a label that is no class.
 pub fn evaluate(net: &Net, source: &dyn Source, device: &Device) -> Result<Score> {
+    judge(net, source, |batch| Ok(net.answer(&pictures(batch, device)?)?))
+}
+
+/// The same, with the network's logits from `answer`.
+pub(crate) fn judge(
+    net: &Net,
+    source: &dyn Source,
+    mut answer: impl FnMut(&Batch) -> Result<Tensor>,
+) -> Result<Score> {
     let classes = net.graph().get(net.graph().main_output().node).output.channels();
     let mut scorer = Scorer::new(classes);
-    for batch in source.batches(Place::default(), 1)? {
+    let mut batches = source.batches(Place::default(), 1)?;
+    while let Some(batch) = batches.next() {
         let batch = batch?;
-        let answer = net.answer(&pictures(&batch, device)?)?;
-        scorer.add(&answer, &batch.labels)?;
+        if !batch.labels.is_empty() {
+            scorer.add(&answer(&batch)?, &batch.labels)?;
+        }
     }
-    Ok(scorer.score())
+    Ok(Score { unread: batches.skipped(), ..scorer.score() })
 }
 
 /// A batch as a tensor.

@@ -87,6 +87,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("lenet5", include_str!("../recipes/lenet5.toml")),
     ("lenet5_paper", include_str!("../recipes/lenet5_paper.toml")),
     ("mnist_convnet", include_str!("../recipes/mnist_convnet.toml")),
+    ("digitnet", include_str!("../recipes/digitnet.toml")),
     ("resnet20_cifar", include_str!("../recipes/cifar.toml")),
     ("resnet32_cifar", include_str!("../recipes/cifar.toml")),
     ("resnet44_cifar", include_str!("../recipes/cifar.toml")),

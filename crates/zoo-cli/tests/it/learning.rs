@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{json, printed, refused, zoo};
 
 /// Pictures of two classes, light and dark, as PGM files of 32x32.
-fn pictures(folder: &Path, each: usize) -> PathBuf {
+pub(crate) fn pictures(folder: &Path, each: usize) -> PathBuf {
     let data = folder.join("data");
     for (class, base) in [("dark", 40), ("light", 170)] {
         fs::create_dir_all(data.join(class)).unwrap();
@@ -22,7 +22,7 @@ fn pictures(folder: &Path, each: usize) -> PathBuf {
     data
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -31,7 +31,7 @@ fn report(run: &Path) -> Value {
 }
 
 /// The files of a run that hold no time.
-fn files(run: &Path) -> Vec<Vec<u8>> {
+pub(crate) fn files(run: &Path) -> Vec<Vec<u8>> {
     ["best.safetensors", "last.checkpoint", "report.json", "curves.svg", "split.json"]
         .map(|name| fs::read(run.join(name)).unwrap())
         .into()

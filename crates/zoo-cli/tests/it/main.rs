@@ -10,6 +10,7 @@ mod export;
 mod files;
 mod learning;
 mod memory;
+mod runs;
 #[path = "../../../zoo-weights/tests/it/server.rs"]
 #[expect(dead_code, reason = "most of what a server can do wrong is tested where the server is from")]
 mod server;

@@ -20,7 +20,7 @@
 //! | [`lenet5`] | 61,706 | 416,520 | 1.2 % on the 1,000 bundled test digits (median of 3 seeds) |
 //! | [`lenet5_paper`] | 60,000 | 326,520 | 0.95 % on MNIST's 10,000 (paper, section III.B) |
 //! | [`mnist_convnet`] | 225,034 | 2,631,040 | see `zoo train mnist_convnet` |
-//! | [`digitnet`] | 144,298 | 10,005,632 | see `zoo train digitnet` |
+//! | [`digitnet`] | 144,298 | 0.010 G | see `zoo train digitnet` |
 //!
 //! # What it introduced
 //! Local receptive fields, shared weights and subsampling together, trained by gradient descent end to end.

@@ -20,6 +20,7 @@
 
 use serde::{Deserialize, Serialize};
 use zoo_data::{Augment, Mix};
+use zoo_layers::Graph;
 
 use crate::optim::{AdamW, Method};
 use crate::{Curve, Error, Result};
@@ -166,6 +167,18 @@ impl Recipe {
             .map_err(|source| Error::Toml { name: name.into(), source: Box::new(source) })?;
         recipe.check()?;
         Ok(recipe)
+    }
+
+    /// Whether a network of which these layers and scopes don't learn can be trained by it, from pictures.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check); [`Error::BatchOfOne`].
+    pub fn check_for(&self, graph: &Graph, frozen: &[String]) -> Result<()> {
+        self.check()?;
+        match crate::groups::live_norm(graph, frozen, self.frozen_norms) {
+            Some(norm) if self.batch_size == 1 => Err(Error::BatchOfOne { norm: norm.into() }),
+            _ => Ok(()),
+        }
     }
 
     /// Whether it can be followed.

@@ -115,14 +115,12 @@ impl Trainer<'_> {
     /// written to; pictures that don't fit.
     pub fn run(&mut self, watch: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>) -> Result<Ending> {
         for stage in self.stages {
-            stage.recipe.check()?;
+            match stage.from {
+                Some(_) => stage.recipe.check()?,
+                None => stage.recipe.check_for(self.net.graph(), &stage.frozen)?,
+            }
             if stage.train.steps() == 0 {
                 return Err(Error::NoPictures);
-            }
-            let norms = stage.recipe.frozen_norms || stage.from.is_some();
-            let norm = groups::live_norm(self.net.graph(), &stage.frozen, norms);
-            if let Some(norm) = norm.filter(|_| stage.recipe.batch_size == 1) {
-                return Err(Error::BatchOfOne { norm: norm.into() });
             }
         }
         let (mut standing, mut tensors) = (Standing::default(), None);

@@ -52,6 +52,9 @@ impl Arguments {
             .into());
         }
         model.check_classifies().or_wrong_call()?;
+        for stage in &plan.stages {
+            stage.recipe.check_for(&graph, &[]).or_wrong_call()?;
+        }
         let mut network = model.fresh()?;
         if let Some(scale) = plan.stages.first().and_then(|stage| stage.recipe.digits) {
             network = network.with_digits(scale.mean, scale.std);

@@ -105,17 +105,19 @@ fn pictures_that_cannot_be_read_are_named_and_counted_or_end_it() {
         fs::write(data.join(name), "no picture").unwrap();
     }
     let call = [&["train", "resnet20_cifar", "--data", text(&data)], &QUICK[..]].concat();
-    let output = zoo(&[&call[..], &["-o", text(&folder.path().join("a"))]].concat()).output().unwrap();
+    let run = folder.path().join("a");
+    let output = zoo(&[&call[..], &["-o", text(&run)]].concat()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
     for name in ["dark/broken.png", "light/broken.png"] {
         assert_eq!(said.matches(&format!("{name}: is no picture")).count(), 1, "{said}");
     }
     assert!(said.contains("2 pictures could not be read"), "{said}");
-    let strict = [&call[..], &["--strict", "-o", text(&folder.path().join("b"))]].concat();
+    let other = folder.path().join("b");
+    let strict = [&call[..], &["--strict", "-o", text(&other)]].concat();
     refused(&strict, 1, &["broken.png", "is no picture"]);
     // Of each picture a line, in order, also of what can't be read.
-    let best = folder.path().join("a/best.safetensors");
+    let best = run.join("best.safetensors");
     let judge = ["eval", text(&best), "--data", text(&data), "--batch", "1"];
     let lines = printed(&[&judge[..], &["--format", "jsonl"]].concat());
     let lines: Vec<serde_json::Value> =

@@ -1,6 +1,6 @@
 //! From a plan to a program: each of the plan's steps becomes one of ours, or none.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use zoo_kernels::{Activation, conv::Conv2d, nhwc, pool::Pool2d};
 use zoo_layers::{Graph, Layer, Node, Op, Plan, Shape, Source, Step as Planned, ValueId};
@@ -10,6 +10,9 @@ use crate::{
     memory::{CellId, Cells},
     step::{OnPlanes, PlaneArg, Step, Work},
 };
+
+/// Weights of a layer that are read at a time.
+const PIECE: usize = 1 << 22;
 
 /// What a plan becomes.
 pub(crate) struct Program {
@@ -269,17 +272,25 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
 
     /// A parameter's values, as many as the graph says, and all of them numbers.
     fn param(&self, node: Node, place: usize) -> Result<Cow<'_, [f32]>> {
+        let rows = self.graph.get(node).params.get(place).and_then(|param| param.shape.first().copied());
+        self.rows(node, place, 0..rows.unwrap_or(1))
+    }
+
+    /// The same of some of its rows.
+    fn rows(&self, node: Node, place: usize, rows: Range<usize>) -> Result<Cow<'_, [f32]>> {
         let layer = self.graph.get(node);
         let Some(param) = layer.params.get(place) else {
             return Err(self.broken(layer, "it lacks a parameter"));
         };
         let (node, name) = (|| layer.name.clone(), || param.name.clone());
-        let values = self.weights.values(param).map_err(|reason| Error::Weights {
+        let whole = param.shape.first().copied().unwrap_or(1);
+        let (count, each) = (rows.len(), param.elements() / whole.max(1));
+        let values = self.weights.rows(param, rows).map_err(|reason| Error::Weights {
             node: node(),
             name: name(),
             reason,
         })?;
-        if values.len() != param.elements() {
+        if values.len() != count * each {
             let (got, want) = (values.len(), param.shape.clone());
             return Err(Error::Length { node: node(), name: name(), got, want });
         }
@@ -322,9 +333,11 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
             Some((scale, shift)) => nhwc::Fold { scale: Some(scale), shift: Some(shift) },
             None => nhwc::Fold { scale: None, shift: bias.as_deref() },
         };
-        let weight = self.param(node, 0)?;
-        let conv = nhwc::Conv::new(spec, shape, &weight, fold, method).map_err(kernel)?;
-        drop((weight, bias));
+        let mut conv = nhwc::Conv::empty(spec, shape, fold, method).map_err(kernel)?;
+        for channels in conv.parts(PIECE) {
+            let weight = self.rows(node, 0, channels.clone())?;
+            conv.pack(channels, &weight, fold).map_err(kernel)?;
+        }
         if input == self.picture && spec.in_channels <= 4 && method == nhwc::Method::Direct {
             // With zeros around the picture the rows of a first kernel are one piece each.
             let (halo, p) = (&mut self.cells.cells[input].halo, spec.padding);

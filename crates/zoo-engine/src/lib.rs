@@ -40,4 +40,4 @@ mod weights;
 
 pub use engine::{Engine, Options, Sizes, StepInfo};
 pub use error::{Error, Result};
-pub use weights::Weights;
+pub use weights::{Weights, part};

@@ -1,6 +1,6 @@
 //! Where weights come from.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, ops::Range};
 
 use zoo_layers::{Net, Param};
 
@@ -11,6 +11,32 @@ pub trait Weights {
     /// # Errors
     /// A sentence that says why they can't be had.
     fn values(&self, param: &Param) -> Result<Cow<'_, [f32]>, String>;
+
+    /// Those of some of its rows: outputs, of a weight. All that a source has at hand, or can read alone.
+    ///
+    /// # Errors
+    /// As [`Weights::values`]; rows beyond its end.
+    fn rows(&self, param: &Param, rows: Range<usize>) -> Result<Cow<'_, [f32]>, String> {
+        part(self.values(param)?, param, rows)
+    }
+}
+
+/// Some rows of all values of a parameter.
+///
+/// # Errors
+/// Rows beyond its end.
+pub fn part<'v>(values: Cow<'v, [f32]>, param: &Param, rows: Range<usize>) -> Result<Cow<'v, [f32]>, String> {
+    let count = param.shape.first().copied().unwrap_or(1);
+    if rows == (0..count) {
+        return Ok(values);
+    }
+    let each = values.len() / count.max(1);
+    let range = rows.start * each..rows.end * each;
+    let found = match values {
+        Cow::Borrowed(values) => values.get(range).map(Cow::Borrowed),
+        Cow::Owned(values) => values.get(range).map(|part| Cow::Owned(part.to_vec())),
+    };
+    found.ok_or_else(|| format!("it has {} numbers, and no rows {rows:?} of {:?}", count * each, param.shape))
 }
 
 impl<S: std::hash::BuildHasher> Weights for HashMap<String, Vec<f32>, S> {
@@ -24,10 +50,15 @@ impl<S: std::hash::BuildHasher> Weights for HashMap<String, Vec<f32>, S> {
 /// A network on candle's tensors: its weights as they are now.
 impl Weights for Net {
     fn values(&self, param: &Param) -> Result<Cow<'_, [f32]>, String> {
+        self.rows(param, 0..param.shape.first().copied().unwrap_or(1))
+    }
+
+    fn rows(&self, param: &Param, rows: Range<usize>) -> Result<Cow<'_, [f32]>, String> {
         let found = self.tensors().find(|(other, _)| other.name == param.name);
         let (_, tensor) = found.ok_or("the network lacks it")?;
         let values = tensor
-            .flatten_all()
+            .narrow(0, rows.start, rows.len())
+            .and_then(|tensor| tensor.flatten_all())
             .and_then(|tensor| tensor.to_dtype(candle_core::DType::F32))
             .and_then(|tensor| tensor.to_device(&candle_core::Device::Cpu))
             .and_then(|tensor| tensor.to_vec1::<f32>());
@@ -38,5 +69,9 @@ impl Weights for Net {
 impl<W: Weights + ?Sized> Weights for &W {
     fn values(&self, param: &Param) -> Result<Cow<'_, [f32]>, String> {
         (**self).values(param)
+    }
+
+    fn rows(&self, param: &Param, rows: Range<usize>) -> Result<Cow<'_, [f32]>, String> {
+        (**self).rows(param, rows)
     }
 }

@@ -12,6 +12,8 @@ use memmap2::Mmap;
 use crate::error::{Fault, IoContext, Result};
 use crate::{Dtype, Error, KeyMap, Tensor, foreign, hdf5, pth, safetensors, zip};
 
+mod values;
+
 /// A format of weights that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -329,38 +331,6 @@ impl TensorFile {
         self.index.get(name).map(|&i| self.view(&self.entries[i]))
     }
 
-    /// A tensor's values as f32, as [`Tensor::to_f32`] gives them, read from the disk piece by piece: what is read
-    /// through the map would stay in memory beside the values.
-    ///
-    /// # Errors
-    /// [`Error::NotFloat`]; [`Error::Io`] if the file can't be read any more.
-    pub fn values(&self, name: &str) -> Result<Option<Vec<f32>>> {
-        let Some(&i) = self.index.get(name) else { return Ok(None) };
-        let entry = &self.entries[i];
-        match (&self.file, &entry.data) {
-            (Some(file), Data::InFile(range)) if cfg!(unix) => {
-                self.read_values(file, entry.dtype, range).map(Some)
-            }
-            _ => self.view(entry).to_f32().map(Some),
-        }
-    }
-
-    fn read_values(&self, file: &File, dtype: Dtype, range: &Range<usize>) -> Result<Vec<f32>> {
-        // A multiple of every element's size.
-        const PIECE: usize = 1 << 20;
-        let mut values = Vec::with_capacity(range.len() / dtype.size());
-        let mut buffer = vec![0; PIECE.min(range.len())];
-        for start in range.clone().step_by(PIECE) {
-            let piece = &mut buffer[..PIECE.min(range.end - start)];
-            read_at(file, piece, start).at("read", &self.path)?;
-            dtype.decode_into(piece, &mut values)?;
-        }
-        if range.is_empty() {
-            dtype.decode_into(&[], &mut values)?;
-        }
-        Ok(values)
-    }
-
     fn view<'a>(&'a self, entry: &'a Entry) -> Tensor<'a> {
         let bytes = bytes_of(&self.bytes, entry);
         Tensor { dtype: entry.dtype, shape: Cow::Borrowed(&entry.shape), bytes }
@@ -450,16 +420,6 @@ fn gather(bytes: &[u8], shape: &[usize], strides: &[usize], size: usize) -> Vec<
         }
     }
     rows
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, piece: &mut [u8], at: usize) -> std::io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, piece, at as u64)
-}
-
-#[cfg(not(unix))]
-fn read_at(_: &File, _: &mut [u8], _: usize) -> std::io::Result<()> {
-    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 #[expect(unsafe_code)]

@@ -49,9 +49,9 @@
 //!
 //! let learned = zoo::model("lenet5")?.pretrained()?;
 //! let tensors: HashMap<String, Tensor> =
-//!     learned.net().tensors().map(|(param, tensor)| (param.name.clone(), tensor.clone())).collect();
+//!     learned.net()?.tensors().map(|(param, tensor)| (param.name.clone(), tensor.clone())).collect();
 //!
-//! let (colour, carry) = learned.net().graph().with_in_channels(3)?;
+//! let (colour, carry) = learned.graph().with_in_channels(3)?;
 //! let tensors = carry.tensors(&tensors)?;
 //! let (sliding, carry) = colour.convolutionalize()?;
 //! let net = sliding.load_tensors(&carry.tensors(&tensors)?, &Device::Cpu)?;
@@ -93,6 +93,7 @@ mod ordered;
 mod prepare;
 mod published;
 mod registry;
+mod source;
 mod stream;
 mod three_convs;
 

@@ -1,21 +1,23 @@
 //! From a name to a network that answers.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::Device;
 use zoo_layers::{Graph, Shape};
 use zoo_weights::{Event, TensorFile};
 
 use crate::{
     Architecture, Error, Network, Options, Prepare, Published, Result,
     adapt::Adapted,
+    answering::Runner,
     builtin,
     card::{Card, names_fit, outputs},
     fitting::fit,
     loading::{self, Anew},
+    source::Source,
 };
 
 /// What a new head is drawn from unless [`Model::seed`] says otherwise.
@@ -222,13 +224,14 @@ impl Model {
     /// As [`Model::graph`]; names of classes that aren't one for each.
     pub fn fresh(&self) -> Result<Network> {
         let graph = self.graph()?;
-        let net = graph.init_on(self.anew.seed, candle_core::DType::F32, &self.device)?;
         let prepare = self.named(Prepare::usual(&graph)?, &graph)?;
         let report = zoo_weights::LoadReport {
             newly_initialised: graph.params().map(|param| param.name.clone()).collect(),
             ..Default::default()
         };
-        Ok(self.network(net, self.options(), prepare, report, PathBuf::from(self.architecture.name)))
+        let source =
+            Source { file: None, drawn: BTreeSet::new(), anew: self.anew.clone(), carries: Vec::new() };
+        Ok(self.network(graph, source, self.options(), prepare, report))
     }
 
     /// With weights that are here: the file it was named by, those inside the program, or fetched ones.
@@ -306,7 +309,7 @@ impl Model {
         };
         let file = TensorFile::open(&here.path)?.with_keys(here.keys)?;
         let prepare = Prepare::published(weights, &self.architecture.graph()?)?;
-        self.load(&file, &Options::default(), prepare)
+        self.load(file, &Options::default(), prepare)
     }
 
     fn load_file(&self, file: TensorFile) -> Result<Network> {
@@ -319,11 +322,11 @@ impl Model {
             Some(card) => {
                 card.graph(self.architecture, file.path())?;
                 let options = card.options.clone();
-                self.load(&file, &options, Prepare::card(card))
+                self.load(file, &options, Prepare::card(card))
             }
             None => {
                 let fitted = fit(self.architecture, &self.untold(), file, &self.anew.layers)?;
-                self.load(&fitted.file, &fitted.options, fitted.prepare)
+                self.load(fitted.file, &fitted.options, fitted.prepare)
             }
         }
     }
@@ -335,13 +338,13 @@ impl Model {
     }
 
     /// Loads a file, whose network has these options, into the network that is asked for.
-    fn load(&self, file: &TensorFile, theirs: &Options, prepare: Prepare) -> Result<Network> {
-        let Adapted { source, graph, options, mut drawn, carries } =
+    fn load(&self, file: TensorFile, theirs: &Options, prepare: Prepare) -> Result<Network> {
+        let Adapted { source: learned, graph, options, mut drawn, carries } =
             Adapted::new(self.architecture, theirs, &self.asked)?;
         self.anew.check(&graph)?;
         drawn.extend(graph.params().map(|param| &param.name).filter(|name| self.anew.draws(name)).cloned());
         let wanted: HashMap<&str, &[usize]> =
-            source.params().map(|param| (param.name.as_str(), param.shape.as_slice())).collect();
+            learned.params().map(|param| (param.name.as_str(), param.shape.as_slice())).collect();
         // The network's own names, and their shapes as the file should have them.
         let needed: Vec<(&str, &[usize])> = graph
             .params()
@@ -351,28 +354,19 @@ impl Model {
             })
             .collect();
         let has_new_head = self.asked.num_classes.is_some();
-        if has_new_head && let Some(head) = loading::missing_head(&needed, &graph, file) {
+        if has_new_head && let Some(head) = loading::missing_head(&needed, &graph, &file) {
             drawn.extend(head);
         }
-        let mut report = loading::compare(&needed, &source, file, |name| drawn.contains(name));
+        let mut report = loading::compare(&needed, &learned, &file, |name| drawn.contains(name));
         if !report.newly_initialised.is_empty() && self.anew.layers.is_empty() {
             let drawn: Vec<&str> = report.newly_initialised.iter().map(String::as_str).collect();
             report.notes.push(format!("has nothing for {}, drawn anew", drawn.join(", ")));
         }
-        let report = loading::strict(report, &graph, file)?;
-        let mut tensors = HashMap::with_capacity(needed.len());
-        for (name, _) in needed.iter().filter(|(name, _)| !drawn.contains(*name)) {
-            tensors.extend(read(file, name)?.map(|tensor| (name.to_string(), tensor)));
-        }
-        for carry in &carries {
-            tensors = carry.tensors(&tensors)?;
-        }
-        for param in graph.params().filter(|param| drawn.contains(&param.name)) {
-            tensors.insert(param.name.clone(), self.anew.sample(param)?);
-        }
-        let net = graph.load_tensors(&tensors, &self.device)?;
+        let report = loading::strict(report, &graph, &file)?;
         let prepare = self.named(prepare.fitted(theirs, &options, &graph)?, &graph)?;
-        Ok(self.network(net, options, prepare, report, file.path().to_path_buf()))
+        let source = Source { file: Some(file), drawn, anew: self.anew.clone(), carries };
+        source.check(&graph)?;
+        Ok(self.network(graph, source, options, prepare, report))
     }
 
     /// With the caller's names of the classes.
@@ -390,14 +384,16 @@ impl Model {
 
     fn network(
         &self,
-        net: zoo_layers::Net,
+        graph: Graph,
+        source: Source,
         options: Options,
         prepare: Prepare,
         report: zoo_weights::LoadReport,
-        file: PathBuf,
     ) -> Network {
-        let device = self.device.clone();
-        Network { architecture: self.architecture, options, net, prepare, device, report, file }
+        let file = source.file.as_ref().map_or(Path::new(self.architecture.name), TensorFile::path);
+        let file = file.to_path_buf();
+        let runner = Runner::new(graph, source, self.device.clone());
+        Network { architecture: self.architecture, options, runner, prepare, report, file }
     }
 }
 
@@ -415,19 +411,4 @@ pub(crate) fn classifies(graph: &Graph, options: &Options) -> Result<()> {
             input: graph.input().to_string(),
         }),
     }
-}
-
-/// A tensor of a file, as a variable, since what a network loads becomes one, and is copied if it is none.
-fn read(file: &TensorFile, name: &str) -> Result<Option<Tensor>> {
-    let unusable = |source| {
-        let (file, name) = (file.path().to_path_buf(), name.to_string());
-        Error::Tensor { file, name, source }
-    };
-    let (Some(values), Some(shape)) = (file.values(name).map_err(unusable)?, file.shape(name)) else {
-        return Ok(None); // That it is there, and of the right shape, the report has told.
-    };
-    let wrong = values.iter().filter(|value| !value.is_finite()).count();
-    loading::check_finite(file, name, wrong, values.len())?;
-    let variable = Var::from_vec(values, shape, &Device::Cpu);
-    Ok(Some(variable.map_err(zoo_layers::Error::from)?.into_inner()))
 }

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use candle_core::{D, DType, Device, Tensor};
 use serde_json::Value;
 use zoo_data::Picture;
-use zoo_layers::Net;
+use zoo_engine::Engine;
+use zoo_layers::{Graph, Mode, Net};
 use zoo_weights::LoadReport;
 
 use crate::{
     Architecture, Error, Options, Prepare, Result,
+    answering::Runner,
     card::{Card, KEY, outputs},
     model::classifies,
     stream::Stream,
@@ -20,9 +22,8 @@ use crate::{
 pub struct Network {
     pub(crate) architecture: &'static Architecture,
     pub(crate) options: Options,
-    pub(crate) net: Net,
+    pub(crate) runner: Runner,
     pub(crate) prepare: Prepare,
-    pub(crate) device: Device,
     pub(crate) report: LoadReport,
     pub(crate) file: PathBuf,
 }
@@ -51,14 +52,59 @@ pub struct Guess {
 }
 
 impl Network {
-    /// The network itself.
-    pub fn net(&self) -> &Net {
-        &self.net
+    /// What it is made of.
+    pub fn graph(&self) -> &Graph {
+        &self.runner.graph
     }
 
-    /// The network itself, to freeze parts of it.
-    pub fn net_mut(&mut self) -> &mut Net {
-        &mut self.net
+    /// The network on candle's tensors, to train it, or for anything else that candle does. It is made when it is first
+    /// asked for; from then on it also gives the answers, with its weights as they are then.
+    ///
+    /// # Errors
+    /// A file that can't be read any more; a device without room for it.
+    pub fn net(&self) -> Result<&Net> {
+        self.runner.net()
+    }
+
+    /// The same, to freeze parts of it.
+    ///
+    /// # Errors
+    /// As [`Network::net`].
+    pub fn net_mut(&mut self) -> Result<&mut Net> {
+        self.runner.net_mut()
+    }
+
+    /// The network compiled for fast answers on a CPU, for batches of up to `n` pictures of one size (n, c, h, w), with its
+    /// weights as they are now: what [`logits`](Network::logits) and the others do by themselves, for those who have
+    /// numbers at hand instead of tensors, or want one engine for many threads.
+    ///
+    /// ```
+    /// let net = zoo::model("lenet5")?.pretrained()?;
+    /// let engine = net.engine([1, 1, 28, 28])?;
+    /// let picture = zoo::Picture::open(std::path::Path::new("../../assets/digits/7.png"))?;
+    /// let values = net.prepare().picture(&picture, "a seven")?.flatten_all().unwrap().to_vec1().unwrap();
+    /// let logits = engine.run(&values)?.remove(0);
+    /// assert!(logits.iter().all(|logit| *logit <= logits[7]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A size that the network can't take; more memory than there is.
+    pub fn engine(&self, input: [usize; 4]) -> Result<Engine> {
+        self.runner.engine(input, zoo_engine::Options::default())
+    }
+
+    /// All outputs for a prepared batch (n, c, h, w), in the order of the graph's: of what was asked for by
+    /// [`Model::at`](crate::Model::at), each node's.
+    ///
+    /// # Errors
+    /// A batch that does not fit the network; answers that are no numbers.
+    pub fn outputs(&self, pictures: &Tensor) -> Result<Vec<Tensor>> {
+        let outputs = self.runner.outputs(pictures)?;
+        for output in &outputs {
+            check_numbers(output, self.graph().name(), "answers")?;
+        }
+        Ok(outputs)
     }
 
     /// Which architecture it is.
@@ -83,7 +129,7 @@ impl Network {
 
     /// Where it computes.
     pub fn device(&self) -> &Device {
-        &self.device
+        &self.runner.device
     }
 
     /// How it wants its pictures.
@@ -101,7 +147,7 @@ impl Network {
         let mut options = self.options.clone();
         match options.no_head || !options.at.is_empty() {
             true => classes.clear(),
-            false => options.num_classes = Some(outputs(self.net.graph())),
+            false => options.num_classes = Some(outputs(self.graph())),
         }
         let architecture = self.architecture.name.into();
         let card = Card { architecture, classes, options, preprocessing };
@@ -120,7 +166,7 @@ impl Network {
             return Err(Error::Ending { file: path.to_path_buf() });
         }
         let mut parts = Vec::new();
-        for (param, tensor) in self.net.tensors() {
+        for (param, tensor) in self.net()?.tensors() {
             let values =
                 tensor.flatten_all().and_then(|tensor| tensor.to_dtype(DType::F32)?.to_vec1::<f32>());
             parts.push((param, values.map_err(zoo_layers::Error::from)?));
@@ -153,7 +199,7 @@ impl Network {
     /// A picture without a digit where one is wanted; [`Error::NotAClassifier`] of a network that answers for every
     /// pixel.
     pub fn classify(&self, picture: &Picture) -> Result<Answer> {
-        classifies(self.net.graph(), &self.options)?;
+        classifies(self.graph(), &self.options)?;
         let picture = self.prepare.picture(picture, "the picture")?;
         let mut answers = self.answers(&picture, 5)?;
         Ok(answers.remove(0))
@@ -181,10 +227,10 @@ impl Network {
     /// # Errors
     /// As [`Network::answers`].
     pub fn logits(&self, pictures: &Tensor) -> Result<Tensor> {
-        classifies(self.net.graph(), &self.options)?;
-        let pictures = pictures.to_device(&self.device).map_err(zoo_layers::Error::from)?;
-        let logits = self.net.answer(&pictures)?;
-        check_numbers(&logits, self.net.graph().name(), "answers")?;
+        classifies(self.graph(), &self.options)?;
+        let main = self.graph().main_output().node;
+        let place = self.graph().outputs_in(Mode::Eval).position(|output| output.node == main).unwrap_or(0);
+        let logits = self.outputs(pictures)?.swap_remove(place);
         match logits.rank() {
             // Dense layers as convolutions: one vector for each place.
             4 => Ok(logits

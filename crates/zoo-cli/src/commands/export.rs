@@ -127,7 +127,7 @@ impl Arguments {
         let model = if self.at.is_empty() { model } else { model.at(&self.at) };
         let network = self.run.load(&model)?;
         // A file may tell of other classes or channels than the architecture's.
-        let graph = self.shaped(network.net().graph()).or_wrong_call()?;
+        let graph = self.shaped(network.graph()).or_wrong_call()?;
         let (Destination::File(place) | Destination::Stream(place)) = &destination;
         let options = self.options(place, metadata(&model, &network, graph.input())?);
         let file = zoo_onnx::Model::new(&graph, options).or_wrong_call()?;
@@ -184,6 +184,7 @@ impl Arguments {
 /// Writes the second file first: the first one names it.
 fn write(file: &zoo_onnx::Model<'_>, network: &Network, destination: &Destination) -> Result<()> {
     let failed = |path: &Path| format!("{} was not written", shown(path));
+    let net = network.net()?;
     let (Destination::File(to) | Destination::Stream(to)) = destination;
     let bar = output::spinner(format!("writing {}", shown(to)));
     if file.second_bytes().is_some() {
@@ -196,12 +197,11 @@ fn write(file: &zoo_onnx::Model<'_>, network: &Network, destination: &Destinatio
         };
         let (beside, _) = second(to).context("the file has no name")?;
         let destination = Destination::of(&beside).with_context(|| failed(&beside))?;
-        let outcome = destination
-            .write(|out| Ok(file.write_second(network.net(), &mut BufWriter::with_capacity(BUFFER, out))?));
+        let outcome =
+            destination.write(|out| Ok(file.write_second(net, &mut BufWriter::with_capacity(BUFFER, out))?));
         outcome.with_context(|| failed(&beside))?;
     }
-    let outcome =
-        destination.write(|out| Ok(file.write(network.net(), &mut BufWriter::with_capacity(BUFFER, out))?));
+    let outcome = destination.write(|out| Ok(file.write(net, &mut BufWriter::with_capacity(BUFFER, out))?));
     bar.finish_and_clear();
     outcome.with_context(|| failed(to))
 }

@@ -76,7 +76,7 @@ impl Arguments {
         let mut faults = Vec::new();
         let bar = output::bar(places.len() as u64, "inputs");
         let count = places.len();
-        let (prepare, input) = (network.prepare().clone(), network.net().graph().input());
+        let (prepare, input) = (network.prepare().clone(), network.graph().input());
         let work = move |place: &Place| prepared(&prepare, input, place);
         let mut ordered = Ordered::new(places.into_iter(), running::threads(), work);
         loop {
@@ -151,11 +151,14 @@ impl<'n> Gathered<'n> {
         let input = Tensor::cat(&pending, 0)?;
         let count = input.dim(0)?;
         for start in (0..count).step_by(BATCH) {
-            let part = input.narrow(0, start, BATCH.min(count - start))?.to_device(network.device())?;
-            let outputs = network.net().outputs(&part, Mode::Eval)?;
+            let part = input.narrow(0, start, BATCH.min(count - start))?;
+            let outputs = network.outputs(&part)?;
+            let computed: Vec<&str> =
+                network.graph().outputs_in(Mode::Eval).map(|output| output.name.as_str()).collect();
             for (name, rows) in &mut self.tensors {
-                let output = outputs.get(*name).with_context(|| format!("`{name}` was not computed"))?;
-                zoo::check_numbers(output, network.net().graph().name(), "features")?;
+                let place = computed.iter().position(|computed| computed == name);
+                let place = place.with_context(|| format!("`{name}` was not computed"))?;
+                let output = &outputs[place];
                 let values = output.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
                 if rows.shape.is_empty() {
                     rows.shape = output.dims().to_vec();

@@ -57,9 +57,9 @@ impl Arguments {
         let parts = Parts::new(data, &plan.shares, folder.as_ref())?;
         let network = self.run.load(&model)?;
         for stage in &plan.stages {
-            let frozen = stage.thawed.frozen(network.net().graph()).or_wrong_call()?;
+            let frozen = stage.thawed.frozen(network.graph()).or_wrong_call()?;
             if stage.thawed != Thawed::Head {
-                stage.recipe.check_for(network.net().graph(), &frozen).or_wrong_call()?;
+                stage.recipe.check_for(network.graph(), &frozen).or_wrong_call()?;
             }
         }
         let folder =

@@ -127,7 +127,7 @@ impl Session {
             })
             .collect();
         let mut trainer = Trainer {
-            net: self.network.net_mut(),
+            net: self.network.net_mut()?,
             stages: &stages,
             seed: self.plan.seed,
             device: &self.device,
@@ -170,7 +170,7 @@ impl Session {
     /// Makes a stage's sources; of one that is over, they are only named.
     fn ready(&self, stage: &StagePlan, pipeline: &Pipeline, is_over: bool, bar: &mut Bar) -> Result<Ready> {
         let recipe = &stage.recipe;
-        let graph = self.network.net().graph();
+        let graph = self.network.graph();
         let train = self.parts.part(Part::Train)?.context("there are no pictures to learn from")?;
         let validation = self.parts.part(Part::Validation)?;
         let class_weights = recipe.weigh_classes.then(|| zoo_data::class_weights(&zoo_data::counts(&*train)));
@@ -205,7 +205,7 @@ impl Session {
     fn features(&self, loader: Loader, node: Node, batch: usize, told: &mut Bar) -> Result<Cached> {
         let count = loader.steps() * batch;
         let bar = output::bar(count as u64, "pictures seen once");
-        let done = Cached::compute(self.network.net(), node, &loader, &self.device, batch, &mut |done| {
+        let done = Cached::compute(self.network.net()?, node, &loader, &self.device, batch, &mut |done| {
             bar.set_position(done as u64);
         });
         bar.finish_and_clear();
@@ -223,7 +223,7 @@ impl Session {
         pipeline: &Pipeline,
         mut bar: Bar,
     ) -> Result<String> {
-        let net = self.network.net();
+        let net = self.network.net()?;
         self.folder.load_best(net)?;
         let batch = self.plan.stages.last().map_or(64, |stage| stage.recipe.batch_size);
         let test = match self.parts.part(Part::Test)? {

@@ -1,9 +1,12 @@
 //! Convolutions with packed weights, and how each is computed.
 
+use std::ops::Range;
+
 use super::depthwise::Depthwise;
 use super::direct::Direct;
+use super::forms::{self, Form};
 use super::map::Map;
-use super::winograd::{self, Winograd};
+use super::winograd::Winograd;
 use crate::activation::Activation;
 use crate::conv::Conv2d;
 use crate::error::{KernelError, Result, Shape, check_len};
@@ -17,17 +20,27 @@ pub enum Method {
     /// All products, pixels by output channels.
     Direct,
     /// Winograd's F(4x4, 3x3): 36 products for each sixteen outputs instead of 144.
-    Winograd,
+    Winograd4,
+    /// Winograd's F(2x2, 3x3): 16 products for each four outputs instead of 36.
+    Winograd2,
     /// One channel to one channel, without a matrix product.
     Depthwise,
 }
 
 impl Method {
+    fn of(form: Form) -> Self {
+        match form {
+            Form::Two => Self::Winograd2,
+            Form::Four => Self::Winograd4,
+        }
+    }
+
     /// Its name in a report.
     pub fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
-            Self::Winograd => "winograd 4x4",
+            Self::Winograd4 => "winograd 4x4",
+            Self::Winograd2 => "winograd 2x2",
             Self::Depthwise => "depthwise",
         }
     }
@@ -49,6 +62,15 @@ impl Fold<'_> {
 
     pub(super) fn shift(&self, channel: usize) -> f32 {
         self.shift.map_or(0.0, |shift| shift[channel])
+    }
+
+    fn check(&self, spec: &Conv2d) -> Result<()> {
+        for (what, values) in [("scale", self.scale), ("shift", self.shift)] {
+            if let Some(values) = values {
+                check_len(OP, what, values.len(), &[spec.out_channels])?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -79,18 +101,18 @@ enum Packed {
 
 impl Conv {
     /// The fastest method for an input of this shape, by a model of measured costs; without Winograd's, whose rounding
-    /// errors are a few times larger, if `exact`.
+    /// errors are a few times larger, if `exact`. It is the same for any number of pictures and threads.
     ///
     /// # Errors
     /// A shape that the convolution can't take.
     pub fn choose(spec: &Conv2d, input: Shape, exact: bool) -> Result<Method> {
         let output = spec.output_shape(input)?;
         let is_depthwise = spec.is_depthwise() && spec.in_channels > 1;
-        Ok(match is_depthwise {
-            true => Method::Depthwise,
-            false if !exact && winograd::pays(spec, output, Isa::current()) => Method::Winograd,
-            false => Method::Direct,
-        })
+        if is_depthwise {
+            return Ok(Method::Depthwise);
+        }
+        let form = if exact { None } else { forms::pays(spec, output, Isa::current()) };
+        Ok(form.map_or(Method::Direct, Method::of))
     }
 
     /// Packs `weight` `(out_channels, in_channels / groups, kernel_height, kernel_width)` with what is folded into it.
@@ -98,23 +120,30 @@ impl Conv {
     /// # Errors
     /// A shape that the convolution can't take, slices of another length, a method that can't compute it.
     pub fn new(spec: &Conv2d, input: Shape, weight: &[f32], fold: Fold<'_>, method: Method) -> Result<Self> {
+        let mut conv = Self::empty(spec, input, fold, method)?;
+        conv.pack(0..spec.out_channels, weight, fold)?;
+        Ok(conv)
+    }
+
+    /// The same with weights of zero, for [`Conv::pack`] to fill in part by part, so that large ones need not be in
+    /// memory twice.
+    ///
+    /// # Errors
+    /// As [`Conv::new`].
+    pub fn empty(spec: &Conv2d, input: Shape, fold: Fold<'_>, method: Method) -> Result<Self> {
         let output = spec.output_shape(input)?;
-        check_len(OP, "weight", weight.len(), &spec.weight_shape())?;
-        for (what, values) in [("scale", fold.scale), ("shift", fold.shift)] {
-            if let Some(values) = values {
-                check_len(OP, what, values.len(), &[spec.out_channels])?;
-            }
-        }
+        fold.check(spec)?;
         let isa = Isa::current();
         let packed = match method {
-            Method::Direct => Packed::Direct(Direct::new(spec, weight, fold, isa)),
-            Method::Winograd if winograd::fits(spec) => {
-                Packed::Winograd(Winograd::new(spec, weight, fold, isa))
+            Method::Direct => Packed::Direct(Direct::new(spec, fold, isa)),
+            Method::Winograd4 if forms::fits(spec) => {
+                Packed::Winograd(Winograd::new(spec, Form::Four, fold, isa))
             }
-            Method::Depthwise if spec.is_depthwise() => {
-                Packed::Depthwise(Depthwise::new(spec, weight, fold, isa))
+            Method::Winograd2 if forms::fits(spec) => {
+                Packed::Winograd(Winograd::new(spec, Form::Two, fold, isa))
             }
-            Method::Winograd | Method::Depthwise => {
+            Method::Depthwise if spec.is_depthwise() => Packed::Depthwise(Depthwise::new(spec, fold, isa)),
+            Method::Winograd4 | Method::Winograd2 | Method::Depthwise => {
                 return Err(KernelError::Value {
                     op: OP,
                     what: "method",
@@ -126,11 +155,58 @@ impl Conv {
         Ok(Self { spec: *spec, input, output, packed })
     }
 
+    /// The output channels in parts that can be packed one after the other, of about `numbers` weights each.
+    pub fn parts(&self, numbers: usize) -> Vec<Range<usize>> {
+        let [_, depth, kh, kw] = self.spec.weight_shape();
+        let most = (numbers / (depth * kh * kw).max(1)).max(1);
+        let panels: Vec<Range<usize>> = match &self.packed {
+            Packed::Direct(direct) => direct.panels().collect(),
+            Packed::Winograd(winograd) => winograd.panels().collect(),
+            Packed::Depthwise(_) => vec![0..self.spec.out_channels],
+        };
+        let mut parts: Vec<Range<usize>> = Vec::new();
+        for panel in panels {
+            match parts.last_mut() {
+                Some(part) if panel.end - part.start <= most => part.end = panel.end,
+                _ => parts.push(panel),
+            }
+        }
+        parts
+    }
+
+    /// Packs the weights of some output channels, one or several of the [`parts`](Conv::parts), with the scale that is
+    /// folded into them.
+    ///
+    /// # Errors
+    /// Slices of another length; channels that are not whole parts.
+    pub fn pack(&mut self, channels: Range<usize>, weight: &[f32], fold: Fold<'_>) -> Result<()> {
+        let [_, depth, kh, kw] = self.spec.weight_shape();
+        check_len(OP, "weight", weight.len(), &[channels.len(), depth, kh, kw])?;
+        fold.check(&self.spec)?;
+        let parts = self.parts(0);
+        let begins = parts.iter().any(|part| part.start == channels.start);
+        let ends = parts.iter().any(|part| part.end == channels.end);
+        if !begins || !ends {
+            return Err(KernelError::Value {
+                op: OP,
+                what: "channels",
+                value: format!("{channels:?}"),
+                must: "one or several of `Conv::parts`",
+            });
+        }
+        match &mut self.packed {
+            Packed::Direct(direct) => direct.pack(&channels, weight, fold),
+            Packed::Winograd(winograd) => winograd.pack(&channels, weight, fold),
+            Packed::Depthwise(depthwise) => depthwise.pack(&channels, weight, fold),
+        }
+        Ok(())
+    }
+
     /// How it is computed.
     pub fn method(&self) -> Method {
-        match self.packed {
+        match &self.packed {
             Packed::Direct(_) => Method::Direct,
-            Packed::Winograd(_) => Method::Winograd,
+            Packed::Winograd(winograd) => Method::of(winograd.form()),
             Packed::Depthwise(_) => Method::Depthwise,
         }
     }

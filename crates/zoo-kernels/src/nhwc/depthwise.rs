@@ -33,17 +33,25 @@ impl std::fmt::Debug for Depthwise {
 }
 
 impl Depthwise {
-    pub(super) fn new(spec: &Conv2d, weight: &[f32], fold: Fold<'_>, isa: Isa) -> Self {
+    /// Without weights, for [`Depthwise::pack`] to fill in.
+    pub(super) fn new(spec: &Conv2d, fold: Fold<'_>, isa: Isa) -> Self {
         let (channels, taps) = (spec.out_channels, spec.kernel_size[0] * spec.kernel_size[1]);
         let width = channels.next_multiple_of(isa.lanes::<f32>());
         let mut weights = Aligned::zeroed((taps + 1) * width);
         for channel in 0..channels {
-            for tap in 0..taps {
-                weights[tap * width + channel] = weight[channel * taps + tap] * fold.scale(channel);
-            }
             weights[taps * width + channel] = fold.shift(channel);
         }
         Self { spec: *spec, isa, weights, width }
+    }
+
+    /// Packs the weights of some channels.
+    pub(super) fn pack(&mut self, channels: &Range<usize>, weight: &[f32], fold: Fold<'_>) {
+        let taps = self.spec.kernel_size[0] * self.spec.kernel_size[1];
+        for (kernel, channel) in weight.chunks_exact(taps).zip(channels.clone()) {
+            for (tap, weight) in kernel.iter().enumerate() {
+                self.weights[tap * self.width + channel] = weight * fold.scale(channel);
+            }
+        }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -65,7 +65,7 @@ fn merged(spec: &Conv2d, lanes: usize) -> usize {
     (1..=spec.groups).find(|&m| spec.groups.is_multiple_of(m) && m * each >= lanes).unwrap_or(spec.groups)
 }
 
-/// Packs a panel: for each tap and input channel a row of output channels.
+/// Packs a panel: for each tap and input channel a row of output channels. `weight` begins with the panel's own.
 fn pack(spec: &Conv2d, panel: &Panel, seen: usize, weight: &[f32], fold: Fold<'_>, packed: &mut [f32]) {
     /// Input channels at a time: as many of all the panel's weights stay in the cache for all taps.
     const TOGETHER: usize = 16;
@@ -80,7 +80,7 @@ fn pack(spec: &Conv2d, panel: &Panel, seen: usize, weight: &[f32], fold: Fold<'_
                     // The first input channel that this output channel sees, of those that its panel does.
                     let first = out / each * depth - panel.input;
                     packed[(tap * seen + first + c) * width + i] =
-                        weight[(out * depth + c) * taps + tap] * fold.scale(out);
+                        weight[(i * depth + c) * taps + tap] * fold.scale(out);
                 }
             }
         }
@@ -88,7 +88,8 @@ fn pack(spec: &Conv2d, panel: &Panel, seen: usize, weight: &[f32], fold: Fold<'_
 }
 
 impl Direct {
-    pub(super) fn new(spec: &Conv2d, weight: &[f32], fold: Fold<'_>, isa: Isa) -> Self {
+    /// Without weights, for [`Direct::pack`] to fill in.
+    pub(super) fn new(spec: &Conv2d, fold: Fold<'_>, isa: Isa) -> Self {
         let lanes = isa.lanes::<f32>();
         let merged = merged(spec, lanes);
         let (seen, outs) =
@@ -111,25 +112,38 @@ impl Direct {
                 bias_len += vectors * lanes;
             }
         }
-        let mut weights = Aligned::zeroed(weights_len);
+        let weights = Aligned::zeroed(weights_len);
         let mut bias = Aligned::zeroed(bias_len);
         for panel in &panels {
             for i in 0..panel.channels {
                 bias[panel.bias + i] = fold.shift(panel.channel + i);
             }
         }
-        let shared = Shared::new(&mut weights);
-        tasks(panels.len(), weight.len(), |i| {
-            let panel = &panels[i];
-            let len = taps * seen * panel.vectors * lanes;
-            // SAFETY: each panel's numbers lie behind the last one's.
-            let packed = unsafe { shared.slice(panel.weights, len) };
-            pack(spec, panel, seen, weight, fold, packed);
-        });
         let widest = panels.iter().map(|panel| panel.vectors).max().unwrap_or(1);
         let rows = tile::most_rows(isa, widest);
         let zeros = vec![0.0; seen.max(spec.in_channels)];
         Self { spec: *spec, isa, panels, weights, bias, zeros, seen, rows }
+    }
+
+    /// The output channels of each panel.
+    pub(super) fn panels(&self) -> impl Iterator<Item = Range<usize>> {
+        self.panels.iter().map(|panel| panel.channel..panel.channel + panel.channels)
+    }
+
+    /// Packs the weights of some whole panels' channels.
+    pub(super) fn pack(&mut self, channels: &Range<usize>, weight: &[f32], fold: Fold<'_>) {
+        let (spec, seen, lanes) = (&self.spec, self.seen, self.isa.lanes::<f32>());
+        let [_, depth, kh, kw] = spec.weight_shape();
+        let panels: Vec<&Panel> =
+            self.panels.iter().filter(|panel| channels.contains(&panel.channel)).collect();
+        let shared = Shared::new(&mut self.weights);
+        tasks(panels.len(), weight.len(), |i| {
+            let panel = panels[i];
+            let own = &weight[(panel.channel - channels.start) * depth * kh * kw..];
+            // SAFETY: each panel's numbers lie behind the last one's.
+            let packed = unsafe { shared.slice(panel.weights, kh * kw * seen * panel.vectors * lanes) };
+            pack(spec, panel, seen, own, fold, packed);
+        });
     }
 
     pub(super) fn len(&self) -> usize {

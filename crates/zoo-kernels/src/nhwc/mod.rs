@@ -14,6 +14,7 @@
 mod conv;
 mod depthwise;
 mod direct;
+mod forms;
 mod layout;
 mod map;
 mod pointwise;

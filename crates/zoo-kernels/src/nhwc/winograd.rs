@@ -1,4 +1,5 @@
-//! Winograd's F(4x4, 3x3), channels innermost: 36 products for each sixteen outputs instead of 144.
+//! Winograd's F(4x4, 3x3), channels innermost: 36 products for each sixteen outputs instead of 144; and F(2x2, 3x3), 16
+//! for each four instead of 36, where a picture has few pixels and its weights are many.
 //!
 //! Some tiles at a time are transformed, vector by vector of channels; then each of a tile's 36 numbers is a product of
 //! its own, by the same register tile as all others; and the sums become pixels, with all that follows them. A dilated
@@ -10,11 +11,12 @@
 use std::ops::Range;
 
 use super::conv::{Fold, Tail};
+use super::forms::{Form, axis, tiles};
 use super::map::Map;
 use super::tile::{self, Tile};
 use crate::activation::Activation;
 use crate::conv::Conv2d;
-use crate::conv::winograd::transform::{IN, Line, OUT, PRODUCTS, Pixels, Source, Weight};
+use crate::conv::winograd::transform::{Line, Pixels, Source, Weight};
 use crate::epilogue::finish;
 use crate::error::Shape;
 use crate::isa::{Isa, Kernel, dispatch};
@@ -31,6 +33,7 @@ const TILES: usize = 64;
 /// Packed weights.
 pub(super) struct Winograd {
     spec: Conv2d,
+    form: Form,
     isa: Isa,
     panels: Vec<Panel>,
     /// Product by product, panel by panel; in a panel for each input channel a row of output channels.
@@ -54,48 +57,9 @@ impl std::fmt::Debug for Winograd {
     }
 }
 
-/// Whether it can compute a convolution.
-pub(super) fn fits(spec: &Conv2d) -> bool {
-    spec.kernel_size == [3, 3]
-        && spec.stride == [1, 1]
-        && spec.groups == 1
-        && spec.dilation[0] == spec.dilation[1]
-}
-
-/// Tiles of one picture.
-fn tiles(spec: &Conv2d, [_, _, oh, ow]: Shape) -> usize {
-    axis(spec.dilation[0], oh).len() * axis(spec.dilation[1], ow).len()
-}
-
-/// Whether it is expected to be faster than all products, by a model of cycles: of arithmetic, and of reading weights,
-/// which are four times as many, from memory.
-pub(super) fn pays(spec: &Conv2d, output: Shape, isa: Isa) -> bool {
-    if !fits(spec) || spec.in_channels < 8 || spec.out_channels < 8 {
-        return false;
-    }
-    let [n, _, oh, ow] = output;
-    let (pictures, c, k) = (n as f64, spec.in_channels as f64, spec.out_channels as f64);
-    let lanes = isa.lanes::<f32>() as f64;
-    let each_cycle = if isa == Isa::Avx512 { 1.0 } else { 2.0 };
-    let (vectors_in, vectors_out) = ((c / lanes).ceil(), (k / lanes).ceil());
-    let tiles = pictures * tiles(spec, output) as f64;
-    let threads = rayon::current_num_threads() as f64;
-    let read = |numbers: f64| numbers * 4.0 / MEMORY;
-    let direct =
-        (pictures * (oh * ow) as f64 * 9.0 * c * vectors_out / each_cycle / threads).max(read(9.0 * c * k));
-    let products = tiles * 36.0 * c * vectors_out / each_cycle;
-    let transforms = tiles * (vectors_in + vectors_out) * TRANSFORM / each_cycle;
-    let winograd = ((products + transforms) / threads).max(read(36.0 * c * k));
-    winograd < direct
-}
-
-/// Bytes of weights that memory gives in a cycle, whatever the threads.
-const MEMORY: f64 = 6.0;
-/// Vector operations of a transform of a tile's vector, loads and stores among them.
-const TRANSFORM: f64 = 250.0;
-
 impl Winograd {
-    pub(super) fn new(spec: &Conv2d, weight: &[f32], fold: Fold<'_>, isa: Isa) -> Self {
+    /// Without weights, for [`Winograd::pack`] to fill in.
+    pub(super) fn new(spec: &Conv2d, form: Form, fold: Fold<'_>, isa: Isa) -> Self {
         let lanes = isa.lanes::<f32>();
         let vectors = spec.out_channels.div_ceil(lanes);
         let panel = |channels: Range<usize>| Panel {
@@ -109,38 +73,58 @@ impl Winograd {
             bias[channel] = fold.shift(channel);
         }
         let product = spec.in_channels * vectors * lanes + GAP;
-        let mut weights = Aligned::zeroed(PRODUCTS * product);
-        let shared = Shared::new(&mut weights);
-        tasks(panels.len() * spec.in_channels, weight.len() * 16, |task| {
-            let (panel, c) = (panels[task / spec.in_channels], task % spec.in_channels);
-            dispatch(isa, Transform { spec, weight, fold, panel, c, to: shared, product });
-        });
+        let weights = Aligned::zeroed(form.products() * product);
         let widest = panels.iter().map(|panel| panel.vectors).max().unwrap_or(1);
         let rows = tile::most_rows(isa, widest);
         let zeros = vec![0.0; spec.in_channels.max(vectors * lanes)];
-        Self { spec: *spec, isa, panels, weights, bias, zeros, rows }
+        Self { spec: *spec, form, isa, panels, weights, bias, zeros, rows }
+    }
+
+    /// The output channels of each panel.
+    pub(super) fn panels(&self) -> impl Iterator<Item = Range<usize>> {
+        self.panels.iter().map(|panel| panel.channel..panel.channel + panel.channels)
+    }
+
+    /// Packs the weights of some whole panels' channels.
+    pub(super) fn pack(&mut self, channels: &Range<usize>, weight: &[f32], fold: Fold<'_>) {
+        let (spec, form, product) = (&self.spec, self.form, self.product());
+        let panels: Vec<Panel> =
+            self.panels.iter().copied().filter(|panel| channels.contains(&panel.channel)).collect();
+        let (isa, first, shared) = (self.isa, channels.start, Shared::new(&mut self.weights));
+        tasks(panels.len() * spec.in_channels, weight.len() * 16, |task| {
+            let (panel, c) = (panels[task / spec.in_channels], task % spec.in_channels);
+            let transform = Transform { spec, weight, first, fold, panel, c, to: shared, product };
+            match form {
+                Form::Two => dispatch(isa, Sides::<_, 4, 2>(transform)),
+                Form::Four => dispatch(isa, Sides::<_, 6, 4>(transform)),
+            }
+        });
     }
 
     pub(super) fn len(&self) -> usize {
         self.weights.len() + self.bias.len()
     }
 
-    /// Numbers between the 36 products of packed weights.
+    pub(super) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Numbers between the products of packed weights.
     fn product(&self) -> usize {
         self.spec.in_channels * self.bias.len() + GAP
     }
 
     /// About how many numbers a task works in.
     pub(super) fn working(&self, output: Shape) -> usize {
-        let all = output[0] * tiles(&self.spec, output);
-        PRODUCTS * self.divide(all)[2] * (self.spec.in_channels + self.bias.len())
+        let all = output[0] * tiles(&self.spec, self.form, output);
+        self.form.products() * self.divide(all)[2] * (self.spec.in_channels + self.bias.len())
     }
 
     /// Into how many blocks of tiles and groups of panels the work is divided, and the most tiles in a block. Results
     /// don't depend on it.
     fn divide(&self, all: usize) -> [usize; 3] {
         let threads = rayon::current_num_threads();
-        let each = PRODUCTS * (self.spec.in_channels + self.bias.len());
+        let each = self.form.products() * (self.spec.in_channels + self.bias.len());
         let most = (ROOM / each).clamp(self.rows.min(all), TILES);
         // As many blocks as the cache wants, or as keep all threads busy if weights are few to read again.
         let mut blocks = all.div_ceil(most);
@@ -160,7 +144,7 @@ impl Winograd {
         let arena = Shared::new(arena);
         let dilation = self.spec.dilation;
         let [n, _, oh, ow] = out.shape;
-        let (rows, columns) = (axis(dilation[0], oh), axis(dilation[1], ow));
+        let (rows, columns) = (axis(dilation[0], self.form, oh), axis(dilation[1], self.form, ow));
         let all = n * rows.len() * columns.len();
         let [blocks, groups, _] = self.divide(all);
         let job = Job { conv: self, arena, input, out, tail, rows: &rows, columns: &columns };
@@ -170,12 +154,6 @@ impl Winograd {
             job.task(tiles, &self.panels[panels]);
         });
     }
-}
-
-/// The first pixels of the tiles along a side: those of each phase of the dilation by fours.
-fn axis(dilation: usize, size: usize) -> Vec<usize> {
-    let phases = (0..dilation.min(size)).map(|phase| (phase, (size - phase).div_ceil(dilation)));
-    phases.flat_map(|(phase, count)| (0..count).step_by(OUT).map(move |i| phase + i * dilation)).collect()
 }
 
 /// One run.
@@ -205,15 +183,22 @@ impl Job<'_> {
         let outs = (last.channel + last.channels - first.channel).next_multiple_of(lanes);
         let count = tiles.len();
         let (seen, made) = (count * width + GAP, count * outs + GAP);
-        let mut sources = scratch::take::<f32>(PRODUCTS * seen);
-        let mut sums = scratch::take::<f32>(PRODUCTS * made);
+        let products = conv.form.products();
+        let mut sources = scratch::take::<f32>(products * seen);
+        let mut sums = scratch::take::<f32>(products * made);
         for (i, tile) in tiles.clone().enumerate() {
-            let pixels = self.sources(tile);
-            let (to, c) = (sources[i * width..].as_mut_ptr(), conv.spec.in_channels);
-            dispatch(conv.isa, IntoTile { pixels, channels: c, to, step: seen });
+            let (to, channels, step) = (sources[i * width..].as_mut_ptr(), conv.spec.in_channels, seen);
+            match conv.form {
+                Form::Two => {
+                    dispatch(conv.isa, IntoTile::<4> { pixels: self.sources(tile), channels, to, step });
+                }
+                Form::Four => {
+                    dispatch(conv.isa, IntoTile::<6> { pixels: self.sources(tile), channels, to, step });
+                }
+            }
         }
         let rows = count.div_ceil(conv.rows);
-        for product in 0..PRODUCTS {
+        for product in 0..products {
             let (from, to) = (&sources[product * seen..], &mut sums[product * made..]);
             let segments: Vec<*const f32> = (0..count).map(|i| from[i * width..].as_ptr()).collect();
             let out: Vec<*mut f32> = (0..count).map(|i| to[i * outs..].as_mut_ptr()).collect();
@@ -245,21 +230,25 @@ impl Job<'_> {
         for (i, tile) in tiles.enumerate() {
             let from = sums[i * outs..].as_ptr();
             let channels = first.channel..last.channel + last.channels;
-            dispatch(conv.isa, FromTile { job: self, tile: self.corner(tile), channels, from, step: made });
+            let work = FromTile { job: self, tile: self.corner(tile), channels, from, step: made };
+            match conv.form {
+                Form::Two => dispatch(conv.isa, Sides::<_, 4, 2>(work)),
+                Form::Four => dispatch(conv.isa, Sides::<_, 6, 4>(work)),
+            }
         }
     }
 
     /// Where the pixels that a tile sees lie: zeros beyond the picture.
-    fn sources(&self, tile: usize) -> [*const f32; PRODUCTS] {
+    fn sources<const IN: usize>(&self, tile: usize) -> [[*const f32; IN]; IN] {
         let [n, y, x] = self.corner(tile);
         let (spec, [_, _, h, w]) = (&self.conv.spec, self.input.shape);
-        let mut pixels = [self.conv.zeros.as_ptr(); PRODUCTS];
-        for i in 0..IN {
+        let mut pixels = [[self.conv.zeros.as_ptr(); IN]; IN];
+        for (i, row) in pixels.iter_mut().enumerate() {
             let y = (y + i * spec.dilation[0]).wrapping_sub(spec.padding.top);
-            for j in 0..IN {
+            for (j, pixel) in row.iter_mut().enumerate() {
                 let x = (x + j * spec.dilation[1]).wrapping_sub(spec.padding.left);
                 if y < h && x < w {
-                    pixels[i * IN + j] = self.arena.get().wrapping_add(self.input.at(n, y, x)).cast_const();
+                    *pixel = self.arena.get().wrapping_add(self.input.at(n, y, x)).cast_const();
                 }
             }
         }
@@ -267,15 +256,21 @@ impl Job<'_> {
     }
 }
 
+/// Work on tiles that see `IN` pixels along a side and make `OUT`.
+struct Sides<W, const IN: usize, const OUT: usize>(W);
+
 /// Transforms a tile's pixels.
-struct IntoTile {
-    pixels: [*const f32; PRODUCTS],
+struct IntoTile<const IN: usize> {
+    pixels: [[*const f32; IN]; IN],
     channels: usize,
     to: *mut f32,
     step: usize,
 }
 
-impl Kernel<f32> for IntoTile {
+impl<const IN: usize> Kernel<f32> for IntoTile<IN>
+where
+    Source: Line<IN, IN>,
+{
     #[inline(always)]
     fn run<S: Lanes<Elem = f32>>(self) {
         let mut channel = 0;
@@ -287,7 +282,7 @@ impl Kernel<f32> for IntoTile {
                 for (i, x) in column.iter_mut().enumerate() {
                     // SAFETY: an address is that of a pixel's channels, or of as many zeros.
                     *x = unsafe {
-                        let from = self.pixels[i * IN + j].add(channel);
+                        let from = self.pixels[i][j].add(channel);
                         if count == S::N { S::load(from) } else { S::load_part(from, count) }
                     };
                 }
@@ -315,10 +310,14 @@ struct FromTile<'a> {
     step: usize,
 }
 
-impl Kernel<f32> for FromTile<'_> {
+impl<const IN: usize, const OUT: usize> Kernel<f32> for Sides<FromTile<'_>, IN, OUT>
+where
+    Pixels: Line<IN, OUT>,
+{
     #[inline(always)]
     fn run<S: Lanes<Elem = f32>>(self) {
-        let (job, [n, y, x]) = (self.job, self.tile);
+        let Self(work) = self;
+        let (job, [n, y, x]) = (work.job, work.tile);
         let [_, _, oh, ow] = job.out.shape;
         let [dy, dx] = job.conv.spec.dilation;
         // How many of the tile's rows and columns are in the picture.
@@ -328,16 +327,16 @@ impl Kernel<f32> for FromTile<'_> {
         let out = job.out.at(n, y, x);
         let (down, across) = (dy * job.out.row, dx * job.out.pixel);
         let residual = job.tail.residual.map(|map| (map.at(n, y, x), dy * map.row, dx * map.pixel));
-        let mut channel = self.channels.start;
-        while channel < self.channels.end {
-            let count = S::N.min(self.channels.end - channel);
-            let from = self.from.wrapping_add(channel - self.channels.start);
+        let mut channel = work.channels.start;
+        while channel < work.channels.end {
+            let count = S::N.min(work.channels.end - channel);
+            let from = work.from.wrapping_add(channel - work.channels.start);
             let mut half = [[S::splat(0.0); IN]; OUT];
             for j in 0..IN {
                 let mut column = [S::splat(0.0); IN];
                 for (i, x) in column.iter_mut().enumerate() {
                     // SAFETY: a tile has whole vectors of each product's sums.
-                    *x = unsafe { S::load(from.add((i * IN + j) * self.step)) };
+                    *x = unsafe { S::load(from.add((i * IN + j) * work.step)) };
                 }
                 for (row, x) in half.iter_mut().zip(Pixels::line(column)) {
                     row[j] = x;
@@ -376,7 +375,9 @@ impl Kernel<f32> for FromTile<'_> {
 /// Transforms the weights from one input channel to a panel.
 struct Transform<'a> {
     spec: &'a Conv2d,
+    /// Those of the output channels from `first` on.
     weight: &'a [f32],
+    first: usize,
     fold: Fold<'a>,
     panel: Panel,
     c: usize,
@@ -384,23 +385,27 @@ struct Transform<'a> {
     product: usize,
 }
 
-impl Kernel<f32> for Transform<'_> {
+impl<const IN: usize, const OUT: usize> Kernel<f32> for Sides<Transform<'_>, IN, OUT>
+where
+    Weight: Line<3, IN>,
+{
     #[inline(always)]
     fn run<S: Lanes<Elem = f32>>(self) {
+        let Self(work) = self;
         const TAPS: usize = 9;
         /// Numbers of the widest vector.
         const MOST: usize = 16;
-        let (panel, channels) = (self.panel, self.spec.in_channels);
+        let (panel, channels) = (work.panel, work.spec.in_channels);
         let width = panel.vectors * S::N;
         for vector in 0..panel.vectors {
             let mut taps = [[0.0; MOST]; TAPS];
             for lane in 0..S::N.min(MOST) {
                 let out = panel.channel + vector * S::N + lane;
-                if out >= self.spec.out_channels {
+                if out >= panel.channel + panel.channels {
                     break;
                 }
-                let scale = self.fold.scale(out);
-                let from = &self.weight[(out * channels + self.c) * TAPS..][..TAPS];
+                let scale = work.fold.scale(out);
+                let from = &work.weight[((out - work.first) * channels + work.c) * TAPS..][..TAPS];
                 for (tap, weight) in taps.iter_mut().zip(from) {
                     tap[lane] = weight * scale;
                 }
@@ -415,13 +420,13 @@ impl Kernel<f32> for Transform<'_> {
                     row[j] = x;
                 }
             }
-            let place = panel.channel * channels + self.c * width + vector * S::N;
+            let place = panel.channel * channels + work.c * width + vector * S::N;
             for (i, row) in half.into_iter().enumerate() {
                 for (j, x) in Weight::line(row).into_iter().enumerate() {
-                    let at = (i * IN + j) * self.product + place;
+                    let at = (i * IN + j) * work.product + place;
                     // SAFETY: of each product the weights have whole vectors of all panels for each input channel;
                     // other tasks write other channels'.
-                    unsafe { x.store(self.to.get().add(at)) };
+                    unsafe { x.store(work.to.get().add(at)) };
                 }
             }
         }

@@ -92,7 +92,7 @@ fn check(spec: &Conv2d, shape: Shape, method: Method, halo: Halo, beside: usize,
         let maps = place.maps.clone();
         let tail = Tail { residual: added.then_some(maps[2]), activation };
         conv.run(&mut place.arena, maps[0], maps[1], tail).unwrap();
-        let tolerance = if method == Method::Winograd { 6e-5 } else { 1e-5 };
+        let tolerance = if method == Method::Winograd4 { 6e-5 } else { 1e-5 };
         assert_close(&format!("{method:?} {spec:?} of {shape:?}"), &place.get(1), &want, tolerance);
         assert_eq!(place.walls() + outputs, walls, "{method:?} {spec:?} of {shape:?} wrote elsewhere");
         if added {
@@ -145,7 +145,10 @@ proptest! {
         };
         let reach = 2 * dilation + 1;
         let shape = [shape[0], shape[1], shape[2].max(reach), shape[3].max(reach)];
-        on_every_isa(|_| check(&spec, shape, Method::Winograd, Halo::default(), 3, seed));
+        on_every_isa(|_| {
+            check(&spec, shape, Method::Winograd4, Halo::default(), 3, seed);
+            check(&spec, shape, Method::Winograd2, Halo::default(), 3, seed);
+        });
     }
 
     #[test]
@@ -241,7 +244,8 @@ fn long_sums_are_as_exact_as_short_ones() {
 #[test]
 fn a_batch_and_other_threads_give_the_same_bits() {
     let layers = [
-        (Conv2d::new(24, 80, 3).with_padding(1), Method::Winograd),
+        (Conv2d::new(24, 80, 3).with_padding(1), Method::Winograd4),
+        (Conv2d::new(24, 80, 3).with_padding(1), Method::Winograd2),
         (Conv2d::new(24, 80, 3).with_padding(1), Method::Direct),
         (Conv2d::new(300, 80, 1), Method::Direct),
         (Conv2d::new(40, 40, 3).with_padding(1).with_groups(40), Method::Depthwise),
@@ -282,6 +286,63 @@ fn a_batch_and_other_threads_give_the_same_bits() {
 }
 
 #[test]
+fn the_choice_knows_neither_threads_nor_batch() {
+    for (channels, side) in [(8, 7), (64, 56), (128, 28), (256, 14), (512, 7), (512, 14)] {
+        let spec = Conv2d::new(channels, channels, 3).with_padding(1);
+        on_every_isa(|isa| {
+            let choose = |threads: usize, pictures: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let shape = [pictures, channels, side, side];
+                pool.install(|| with_isa(isa, || Conv::choose(&spec, shape, false).unwrap()).unwrap())
+            };
+            assert_eq!(choose(1, 1), choose(3, 8), "{channels} at {side}");
+            assert_eq!(Conv::choose(&spec, [1, channels, side, side], true).unwrap(), Method::Direct);
+        });
+    }
+}
+
+#[test]
+fn weights_packed_in_parts_are_the_same() {
+    let grouped = Conv2d::new(24, 48, 3).with_groups(3);
+    let layers = [
+        (Conv2d::new(24, 200, 3), Method::Winograd4),
+        (Conv2d::new(24, 200, 3), Method::Winograd2),
+        (Conv2d::new(24, 200, 3), Method::Direct),
+        (grouped, Method::Direct),
+        (Conv2d::new(40, 40, 3).with_groups(40), Method::Depthwise),
+    ];
+    on_every_isa(|_| {
+        for (spec, method) in layers {
+            let shape = [1, spec.in_channels, 9, 9];
+            let weight = numbers::<f32>(1, spec.weight_shape().iter().product());
+            let scale = numbers::<f32>(2, spec.out_channels);
+            let fold = Fold { scale: Some(&scale), shift: Some(&scale) };
+            let whole = Conv::new(&spec, shape, &weight, fold, method).unwrap();
+            let mut conv = Conv::empty(&spec, shape, fold, method).unwrap();
+            let (parts, each) = (conv.parts(1), weight.len() / spec.out_channels);
+            assert_eq!(parts.iter().map(ExactSizeIterator::len).sum::<usize>(), spec.out_channels);
+            assert!(parts.len() > 1 || method == Method::Depthwise);
+            for channels in parts.into_iter().rev() {
+                let own = &weight[channels.start * each..channels.end * each];
+                conv.pack(channels, own, fold).unwrap();
+            }
+            let run = |conv: &Conv| {
+                let mut place =
+                    Place::new(&[(shape, Halo::default(), 0), (conv.output(), Halo::default(), 0)]);
+                place.put(0, &numbers::<f32>(3, shape.iter().product()));
+                let [from, to] = [place.maps[0], place.maps[1]];
+                let tail = Tail { residual: None, activation: Activation::Identity };
+                conv.run(&mut place.arena, from, to, tail).unwrap();
+                place.get(1)
+            };
+            assert_eq!(run(&whole), run(&conv), "{method:?}");
+            let part = conv.pack(1..2, &weight[..each], fold);
+            assert!(part.is_err() || conv.parts(1).contains(&(1..2)), "{method:?}: a part of a part");
+        }
+    });
+}
+
+#[test]
 fn maps_that_overlap_or_differ_are_refused() {
     let spec = Conv2d::new(3, 4, 3).with_padding(1);
     let weight = vec![0.5; 4 * 3 * 9];
@@ -299,6 +360,6 @@ fn maps_that_overlap_or_differ_are_refused() {
     let late = Tail { activation: Activation::Sigmoid, ..tail };
     assert!(conv.run(&mut arena, input, Map::dense(100, [1, 4, 5, 5]), late).is_err());
     let grouped = Conv2d::new(4, 4, 3).with_groups(2);
-    assert!(Conv::new(&grouped, [1, 4, 5, 5], &[0.0; 72], Fold::default(), Method::Winograd).is_err());
+    assert!(Conv::new(&grouped, [1, 4, 5, 5], &[0.0; 72], Fold::default(), Method::Winograd4).is_err());
     assert!(Conv::new(&spec, [1, 3, 5, 5], &weight[1..], Fold::default(), Method::Direct).is_err());
 }

@@ -57,15 +57,28 @@ impl Carry {
     pub fn tensors(&self, old: &HashMap<String, Tensor>) -> Result<HashMap<String, Tensor>> {
         let mut new = HashMap::with_capacity(old.len());
         for (name, tensor) in old {
-            let carried = match self.changes.get(name) {
-                None => Ok(tensor.clone()),
-                Some(Change::Drop) => continue,
-                Some(Change::Reshape(shape)) => tensor.reshape(shape.as_slice()),
-                Some(Change::InChannels(channels)) => input::with_in_channels(tensor, *channels),
-            };
-            new.insert(name.clone(), carried.map_err(|source| Error::Run { node: name.clone(), source })?);
+            new.extend(self.tensor(name, tensor)?.map(|tensor| (name.clone(), tensor)));
         }
         Ok(new)
+    }
+
+    /// The same of one tensor; none if the new network has no use for it.
+    ///
+    /// # Errors
+    /// As [`Carry::tensors`].
+    pub fn tensor(&self, name: &str, tensor: &Tensor) -> Result<Option<Tensor>> {
+        let carried = match self.changes.get(name) {
+            None => Ok(tensor.clone()),
+            Some(Change::Drop) => return Ok(None),
+            Some(Change::Reshape(shape)) => tensor.reshape(shape.as_slice()),
+            Some(Change::InChannels(channels)) => input::with_in_channels(tensor, *channels),
+        };
+        carried.map(Some).map_err(|source| Error::Run { node: name.into(), source })
+    }
+
+    /// Whether the tensor of this name changes.
+    pub fn changes(&self, name: &str) -> bool {
+        self.changes.contains_key(name)
     }
 
     /// Whether any tensor changes.

@@ -106,8 +106,10 @@ fn weights_that_are_no_numbers_are_refused_by_name_and_count() {
 fn what_stands_before_the_names_is_taken_off_and_said() {
     let bench = Bench::new();
     let plain = fresh(SMALL, &Options::default(), 7);
-    let expected =
-        answer(model(SMALL).weights(&bench.write("plain.safetensors", &plain)).unwrap().net(), [3, 32, 32]);
+    let expected = answer(
+        model(SMALL).weights(&bench.write("plain.safetensors", &plain)).unwrap().net().unwrap(),
+        [3, 32, 32],
+    );
     for prefix in [
         "module.",
         "_orig_mod.",
@@ -123,12 +125,15 @@ fn what_stands_before_the_names_is_taken_off_and_said() {
         tensors.extend([lone("n_averaged", &[]), lone("best_acc1", &[1]), lone("epoch", &[])]);
         let path = bench.write("wrapped.safetensors", &tensors);
         let network = model(SMALL).weights(&path).unwrap();
-        assert_eq!(answer(network.net(), [3, 32, 32]), expected, "{prefix}");
+        assert_eq!(answer(network.net().unwrap(), [3, 32, 32]), expected, "{prefix}");
         let notes = network.report().notes.join("; ");
         assert!(notes.contains(&format!("takes `{prefix}` off")) && notes.contains("best_acc1"), "{notes}");
         let (converted, to) = bench.convert(of(SMALL), &path).unwrap();
         assert_eq!(converted.report.notes, network.report().notes);
-        assert_eq!(answer(model(to.to_str().unwrap()).pretrained().unwrap().net(), [3, 32, 32]), expected);
+        assert_eq!(
+            answer(model(to.to_str().unwrap()).pretrained().unwrap().net().unwrap(), [3, 32, 32]),
+            expected
+        );
 
         // What is no lone number is an error by name, and so is what is missing.
         tensors.push(lone("queue.values", &[3, 4]));
@@ -149,7 +154,10 @@ fn of_two_copies_the_averaged_one_is_taken_and_of_two_equal_ones_none() {
     let bench = Bench::new();
     let (raw, averaged) = (fresh(SMALL, &Options::default(), 7), fresh(SMALL, &Options::default(), 8));
     let one = |tensors: &[Named]| {
-        answer(model(SMALL).weights(&bench.write("one.safetensors", tensors)).unwrap().net(), [3, 32, 32])
+        answer(
+            model(SMALL).weights(&bench.write("one.safetensors", tensors)).unwrap().net().unwrap(),
+            [3, 32, 32],
+        )
     };
     let (raw_answer, averaged_answer) = (one(&raw), one(&averaged));
     let two = |a: &str, b: &str| {
@@ -161,18 +169,18 @@ fn of_two_copies_the_averaged_one_is_taken_and_of_two_equal_ones_none() {
     for (a, b) in [("model.", "ema_model.module."), ("student.", "teacher."), ("", "model_ema.")] {
         let path = two(a, b);
         let network = under(&path, None).unwrap();
-        assert_eq!(answer(network.net(), [3, 32, 32]), averaged_answer, "{a} {b}");
+        assert_eq!(answer(network.net().unwrap(), [3, 32, 32]), averaged_answer, "{a} {b}");
         let notes = network.report().notes.join("; ");
         assert!(notes.contains(&format!("takes `{b}` off")) && notes.contains("leaves out"), "{notes}");
         if !a.is_empty() {
             let network = under(&path, Some(a.trim_end_matches('.'))).unwrap();
-            assert_eq!(answer(network.net(), [3, 32, 32]), raw_answer);
+            assert_eq!(answer(network.net().unwrap(), [3, 32, 32]), raw_answer);
         }
     }
     let path = two("encoder_q.", "encoder_k.");
     let error = under(&path, None).unwrap_err().to_string();
     assert!(error.contains("encoder_k, encoder_q") && error.contains("Model::under"), "{error}");
-    assert_eq!(answer(under(&path, Some("encoder_k")).unwrap().net(), [3, 32, 32]), averaged_answer);
+    assert_eq!(answer(under(&path, Some("encoder_k")).unwrap().net().unwrap(), [3, 32, 32]), averaged_answer);
 }
 
 #[test]
@@ -185,18 +193,18 @@ fn files_without_auxiliary_heads_load_and_nothing_is_drawn_without_a_word() {
     ] {
         let mut tensors = fresh(name, &Options::default(), 7);
         let whole = bench.write("whole.safetensors", &tensors);
-        let expected = answer(model(name).weights(&whole).unwrap().net(), input);
+        let expected = answer(model(name).weights(&whole).unwrap().net().unwrap(), input);
         let all = tensors.len();
         tensors.retain(|(name, ..)| !name.starts_with(head));
         assert!(tensors.len() < all);
         let path = bench.write("bare.safetensors", &tensors);
         let network = model(name).weights(&path).unwrap();
-        assert_eq!(answer(network.net(), input), expected, "{name}");
+        assert_eq!(answer(network.net().unwrap(), input), expected, "{name}");
         let (converted, to) = bench.convert(of(name), &path).unwrap();
         assert!(converted.options.no_auxiliary);
         let notes = &converted.report.notes;
         assert!(notes.join("; ").contains("has no auxiliary heads"), "{notes:?}");
-        assert_eq!(answer(model(to.to_str().unwrap()).pretrained().unwrap().net(), input), expected);
+        assert_eq!(answer(model(to.to_str().unwrap()).pretrained().unwrap().net().unwrap(), input), expected);
     }
     let mut tensors = fresh("googlenet", &Options::default(), 7);
     tensors.retain(|(name, ..)| !name.starts_with("aux"));
@@ -231,13 +239,16 @@ fn options_are_told_from_the_shapes_and_recorded() {
         assert_eq!(told, options);
         let again = model(to.to_str().unwrap());
         assert_eq!(again.graph().unwrap().input().channels(), input[0]);
-        assert_eq!(answer(again.pretrained().unwrap().net(), input), answer(network.net(), input));
+        assert_eq!(
+            answer(again.pretrained().unwrap().net().unwrap(), input),
+            answer(network.net().unwrap(), input)
+        );
     }
     // timm's SE-ResNet-18 of today, whose layers of a squeeze may have lost two axes of one pixel.
     let options = Options { least_squeezed: Some(8), ..Options::default() };
     let mut tensors = fresh("seresnet18", &options, 7);
     let expected = answer(
-        model("seresnet18").weights(&bench.write("se.safetensors", &tensors)).unwrap().net(),
+        model("seresnet18").weights(&bench.write("se.safetensors", &tensors)).unwrap().net().unwrap(),
         [3, 64, 64],
     );
     for (name, shape, _) in &mut tensors {
@@ -247,7 +258,7 @@ fn options_are_told_from_the_shapes_and_recorded() {
     }
     let path = bench.write("se2.safetensors", &tensors);
     let network = model("seresnet18").weights(&path).unwrap();
-    assert_eq!(answer(network.net(), [3, 64, 64]), expected);
+    assert_eq!(answer(network.net().unwrap(), [3, 64, 64]), expected);
     assert!(network.report().notes[0].contains("weights of two axes"), "{:?}", network.report().notes);
     assert_eq!(bench.convert(of("seresnet18"), &path).unwrap().0.options.least_squeezed, Some(8));
 }
@@ -257,7 +268,9 @@ fn a_part_needs_nothing_beyond_itself() {
     let bench = Bench::new();
     let options = Options { num_classes: Some(3), ..Options::default() };
     let tensors = fresh(SMALL, &options, 7);
-    let part = |path: &Path| model(SMALL).at(&["layer2"]).weights(path).map(|n| answer(n.net(), [3, 32, 32]));
+    let part = |path: &Path| {
+        model(SMALL).at(&["layer2"]).weights(path).map(|n| answer(n.net().unwrap(), [3, 32, 32]))
+    };
     let expected = part(&bench.write("three.safetensors", &tensors)).unwrap();
     // Without what lies beyond, with another network's head, with a part of its own missing.
     let mut bare = tensors.clone();
@@ -284,7 +297,7 @@ fn a_part_needs_nothing_beyond_itself() {
     );
     let features = model(to.to_str().unwrap());
     assert!(matches!(features.check_classifies().unwrap_err(), Error::Headless { .. }));
-    assert_eq!(answer(features.pretrained().unwrap().net(), [3, 32, 32]).len(), 64);
+    assert_eq!(answer(features.pretrained().unwrap().net().unwrap(), [3, 32, 32]).len(), 64);
     // With a new head it is one that classifies again.
     let names: Vec<String> = ["a", "b"].map(String::from).into();
     let anew = Conversion { anew: vec!["fc".into()], classes: Some(names), ..Conversion::default() };
@@ -298,7 +311,7 @@ fn conventions_that_no_weight_tells_are_assumed_aloud_and_chosen() {
     let bench = Bench::new();
     let plain = fresh(SMALL, &Options::default(), 7);
     let path = bench.write("plain.safetensors", &plain);
-    let behind = answer(model(SMALL).weights(&path).unwrap().net(), [3, 32, 32]);
+    let behind = answer(model(SMALL).weights(&path).unwrap().net().unwrap(), [3, 32, 32]);
     let (converted, to) = bench.convert(of(SMALL), &path).unwrap();
     assert!(
         converted.assumed.join("; ").contains("behind the old ones (`Options::centred_shortcut`"),
@@ -311,16 +324,16 @@ fn conventions_that_no_weight_tells_are_assumed_aloud_and_chosen() {
     // By its option, or by the name of its classifier, which one program alone uses.
     let options = Options { centred_shortcut: true, ..Options::default() };
     let (_, to) = bench.convert(Conversion { options, ..of(SMALL) }, &path).unwrap();
-    let centred = answer(model(to.to_str().unwrap()).pretrained().unwrap().net(), [3, 32, 32]);
+    let centred = answer(model(to.to_str().unwrap()).pretrained().unwrap().net().unwrap(), [3, 32, 32]);
     assert_ne!(centred, behind);
     let linear = renamed(&plain, |name| name.replace("fc.", "linear."));
     let path = bench.write("linear.safetensors", &renamed(&linear, |name| format!("module.{name}")));
     let network = model(SMALL).weights(&path).unwrap();
-    assert_eq!(answer(network.net(), [3, 32, 32]), centred);
+    assert_eq!(answer(network.net().unwrap(), [3, 32, 32]), centred);
     assert!(network.report().notes.join("; ").contains("takes `linear.weight` for `fc.weight`"));
     assert!(bench.convert(of(SMALL), &path).unwrap().0.assumed[0].contains("on both sides"));
     let last = bench.write("last.safetensors", &renamed(&plain, |name| name.replace("fc.", "last_linear.")));
-    assert_eq!(answer(model(SMALL).weights(&last).unwrap().net(), [3, 32, 32]), behind);
+    assert_eq!(answer(model(SMALL).weights(&last).unwrap().net().unwrap(), [3, 32, 32]), behind);
 
     let path = bench.write("resnet18.safetensors", &fresh("resnet18", &Options::default(), 7));
     let options = Options { output_stride: Some(8), ..Options::default() };
@@ -340,9 +353,9 @@ fn a_vgg_with_one_layer_behind_the_mean_is_told_by_it() {
     let options = Options { mean_classifier: true, num_classes: Some(5), ..Options::default() };
     let path = bench.write("vgg11.safetensors", &fresh("vgg11", &options, 7));
     let network = model("vgg11").weights(&path).unwrap();
-    assert_eq!(answer(network.net(), [3, 32, 32]).len(), 5);
+    assert_eq!(answer(network.net().unwrap(), [3, 32, 32]).len(), 5);
     let (converted, to) = bench.convert(of("vgg11"), &path).unwrap();
     assert_eq!((converted.options, converted.classes), (options, Some(5)));
     let again = model(to.to_str().unwrap()).pretrained().unwrap();
-    assert_eq!(answer(again.net(), [3, 32, 32]), answer(network.net(), [3, 32, 32]));
+    assert_eq!(answer(again.net().unwrap(), [3, 32, 32]), answer(network.net().unwrap(), [3, 32, 32]));
 }

@@ -95,13 +95,14 @@ fn whatever_was_asked_is_in_the_file() {
         // The window of a pool that slides has the nominal size.
         let side = if options.convolutional { 224 } else { 64 };
         let answer = |network: &Network| -> Vec<Vec<f32>> {
-            let outputs = network.net().outputs(&grey(channels, side), zoo::layers::Mode::Eval).unwrap();
+            let outputs =
+                network.net().unwrap().outputs(&grey(channels, side), zoo::layers::Mode::Eval).unwrap();
             outputs.values().map(|output| output.flatten_all().unwrap().to_vec1().unwrap()).collect()
         };
         assert_eq!(answer(&network), answer(&again), "{options:?}");
-        assert_eq!(again.net().graph().input(), network.net().graph().input(), "{options:?}");
+        assert_eq!(again.graph().input(), network.graph().input(), "{options:?}");
         assert!(again.report().newly_initialised.is_empty(), "{options:?}");
-        assert_eq!(model(&saved).graph().unwrap().input(), network.net().graph().input());
+        assert_eq!(model(&saved).graph().unwrap().input(), network.graph().input());
     }
 }
 

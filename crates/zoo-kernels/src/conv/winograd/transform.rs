@@ -90,6 +90,31 @@ impl Line<IN, OUT> for Pixels {
     }
 }
 
+/// F(2x2, 3x3), from the values at the points 0, 1, -1 and infinity.
+impl Line<4, 4> for Source {
+    #[inline(always)]
+    fn line<S: Lanes>([a, b, c, d]: [S; 4]) -> [S; 4] {
+        let minus = number::<S>(-1.0);
+        [a.fma(minus, c), b.add(c), c.fma(minus, b), b.fma(minus, d)]
+    }
+}
+
+impl Line<3, 4> for Weight {
+    #[inline(always)]
+    fn line<S: Lanes>([a, b, c]: [S; 3]) -> [S; 4] {
+        let (half, even) = (number::<S>(0.5), a.add(c).mul(number(0.5)));
+        [a, even.fma(half, b), even.fma(number(-0.5), b), c]
+    }
+}
+
+impl Line<4, 2> for Pixels {
+    #[inline(always)]
+    fn line<S: Lanes>([zero, one, minus_one, infinity]: [S; 4]) -> [S; 2] {
+        let minus = number::<S>(-1.0);
+        [zero.add(one.add(minus_one)), one.fma(minus, minus_one.add(infinity))]
+    }
+}
+
 /// Of the output's gradient, `A`.
 pub(crate) struct Spread;
 impl Line<OUT, IN> for Spread {

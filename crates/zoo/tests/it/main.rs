@@ -4,10 +4,10 @@
 
 mod bad_input;
 mod dilation;
+mod exactness;
 mod explain;
 #[path = "../common/figures.rs"]
 mod figures;
-mod exactness;
 mod files;
 mod generated;
 mod goldens;

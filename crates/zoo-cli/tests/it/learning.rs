@@ -168,4 +168,6 @@ fn the_digits_inside_the_program_are_judged() {
     assert_eq!((&judged["pictures"], &judged["errors"]), (&1000.into(), &Value::Array(Vec::new())));
     assert!(judged["top1"].as_f64().unwrap() > 0.985 && judged["ece"].as_f64().unwrap() < 0.1);
     assert_eq!(judged["classes"][7]["name"], "7");
+    let judged = json(&["eval", "digitnet", "--format", "json"]);
+    assert!(judged["top1"].as_f64().unwrap() >= 0.99, "{}", judged["top1"]);
 }

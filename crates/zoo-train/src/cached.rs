@@ -47,7 +47,7 @@ impl Cached {
             seed: None,
         };
         let mut batches = source.batches(Place::default(), 1)?;
-        while let Some(batch) = batches.next() {
+        for batch in batches.by_ref() {
             let batch = batch?;
             if batch.labels.is_empty() {
                 continue;

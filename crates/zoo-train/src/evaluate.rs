@@ -117,7 +117,7 @@ pub fn evaluate(net: &Net, source: &dyn Source, device: &Device) -> Result<Score
     let classes = net.graph().get(net.graph().main_output().node).output.channels();
     let mut scorer = Scorer::new(classes);
     let mut batches = source.batches(Place::default(), 1)?;
-    while let Some(batch) = batches.next() {
+    for batch in batches.by_ref() {
         let batch = batch?;
         if !batch.labels.is_empty() {
             scorer.add(&net.answer(&input(net, None, &batch, device)?)?, &batch.labels)?;
@@ -158,7 +158,7 @@ pub(crate) fn judge(net: &Net, source: &dyn Source, from: Option<Node>, device: 
     let classes = net.graph().get(main).output.channels();
     let (mut scorer, mut pixels) = (Scorer::new(classes), PixelScore::new(classes));
     let mut batches = source.batches(Place::default(), 1)?;
-    while let Some(batch) = batches.next() {
+    for batch in batches.by_ref() {
         let batch = batch?;
         if batch.labels.is_empty() {
             continue;

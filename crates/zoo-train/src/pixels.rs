@@ -187,7 +187,7 @@ pub fn evaluate_pixels(net: &Net, source: &dyn Source, device: &Device) -> Resul
     let classes = net.graph().get(net.graph().main_output().node).output.channels();
     let mut score = PixelScore::new(classes);
     let mut batches = source.batches(Place::default(), 1)?;
-    while let Some(batch) = batches.next() {
+    for batch in batches.by_ref() {
         let batch = batch?;
         if batch.labels.is_empty() {
             continue;

@@ -243,11 +243,11 @@ fn all_at_once(format: Format, lines: &[Line]) -> Result<String> {
     }
     let json = || Ok(serde_json::to_string_pretty(lines)?);
     let after = || {
-        let written = lines.iter().filter_map(|line| match line {
+        let mut written = lines.iter().filter_map(|line| match line {
             Line::Answer { overlay, .. } => Some(overlay.as_str()),
             Line::Failed { .. } => None,
         });
-        written.last().map_or(String::new(), |last| {
+        written.next_back().map_or(String::new(), |last| {
             format!("\nwritten beside each other: masks, and overlays such as {last}\n")
         })
     };

@@ -5,7 +5,7 @@
 //! so a photograph of paper goes the same way: find the ink, whatever its colour and however the light falls,
 //! cut it out, scale it, thicken a stroke that would vanish, centre it.
 
-use crate::{Error, Filter, Picture, Result, resize::resize};
+use crate::{Error, Filter, Picture, PictureError, Result, resize::resize};
 
 /// The side of MNIST's pictures.
 pub const SIDE: usize = 28;
@@ -39,7 +39,7 @@ const THIN_STROKE: f32 = 1.6;
 pub fn prepare(picture: &Picture, name: &str) -> Result<Vec<u8>> {
     let no_digit = |why| {
         let (width, height) = (picture.width(), picture.height());
-        Error::NoDigit { name: name.into(), width, height, why }
+        Error::from(PictureError::NoDigit { name: name.into(), width, height, why })
     };
     let grey = picture.clone().into_grey();
     if let Some(pixels) = already_prepared(&grey) {

@@ -12,7 +12,7 @@ use image::{DynamicImage, GrayImage, RgbImage};
 use libjpeg_turbo_rs::{ColorSpace, DecodeLimits, Decoder, FrameHeader, JpegError, PixelFormat};
 
 use crate::resize::Region;
-use crate::{Error, Result};
+use crate::{PictureError, Result};
 
 /// No encoder writes more scans; a file made to waste time has thousands over a large picture.
 const MAX_SCANS: usize = 512;
@@ -36,9 +36,8 @@ pub(crate) fn decode_part(
     choose: impl FnOnce((u32, u32)) -> Result<Option<Region>>,
 ) -> Result<(DynamicImage, Orientation, Option<Region>)> {
     let guarded = catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, name, choose)));
-    guarded.unwrap_or_else(|_| {
-        Err(Error::Undecodable { name: name.into(), format: "JPEG", source: "the decoder broke down".into() })
-    })
+    let broken = || PictureError::undecodable(name, "JPEG", "the decoder broke down".into());
+    guarded.unwrap_or_else(|_| Err(broken().into()))
 }
 
 fn decode_unguarded(
@@ -46,8 +45,7 @@ fn decode_unguarded(
     name: &str,
     choose: impl FnOnce((u32, u32)) -> Result<Option<Region>>,
 ) -> Result<(DynamicImage, Orientation, Option<Region>)> {
-    let undecodable =
-        |source: JpegError| Error::Undecodable { name: name.into(), format: "JPEG", source: source.into() };
+    let undecodable = |source: JpegError| PictureError::undecodable(name, "JPEG", source.into());
     let limits = DecodeLimits { max_scans: MAX_SCANS, ..DecodeLimits::default() };
     let short = || undecodable(JpegError::CorruptData("fewer pixels than promised".into()));
     let padded = padded(bytes).ok_or_else(short)?;
@@ -55,7 +53,7 @@ fn decode_unguarded(
     let size = (decoder.header().width, decoder.header().height);
     let part = choose((size.0.into(), size.1.into()))?;
     if !has_usual_planes(decoder.header()) {
-        return Err(undecodable(JpegError::Unsupported("planes of unusual sizes".into())));
+        return Err(undecodable(JpegError::Unsupported("planes of unusual sizes".into())).into());
     }
     let orientation = decoder.exif_orientation().and_then(Orientation::from_exif);
 

@@ -47,7 +47,7 @@ pub use dataset::{
     Dataset, Fingerprint, Part, Stored, Subset, class_weights, counts, match_classes, pixel_counts,
 };
 pub use digits::Digits;
-pub use error::{Error, Result};
+pub use error::{Error, PictureError, Result};
 pub use finding::Finding;
 pub use folder::{Found, ImageFolder, Item, LeftOut, Why};
 pub use loader::{Batch, Batches, Loader, LoaderOptions, Place, Remainder, Sampling, Skipped, unreadable};
@@ -58,7 +58,7 @@ pub use open::open;
 pub use pattern::Pattern;
 pub use picture::{Channels, Picture};
 pub use pipeline::Pipeline;
-pub use preprocess::{Input, Preprocess};
+pub use preprocess::{Input, Preprocess, Views};
 pub use resize::Filter;
 pub use scenes::Scenes;
 pub use split::{Listing, Shares, Split};

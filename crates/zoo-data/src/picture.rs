@@ -17,7 +17,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::resize::Region;
-use crate::{Error, Result, jpeg, shown, tiff};
+use crate::{Error, PictureError, Result, jpeg, shown, tiff};
 
 /// The most pixels of a picture that is read: 2^27, a camera's 134 megapixels.
 pub const MAX_PIXELS: u64 = 1 << 27;
@@ -109,17 +109,18 @@ impl Picture {
     /// As [`decode`](Self::decode).
     pub fn decode_any(bytes: &[u8], name: &str) -> Result<Picture> {
         if bytes.is_empty() {
-            return Err(Error::EmptyPicture { name: name.into() });
+            return Err(PictureError::Empty { name: name.into() }.into());
         }
         if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(Error::FileTooLarge {
+            return Err(PictureError::FileTooLarge {
                 name: name.into(),
                 bytes: bytes.len() as u64,
                 limit: MAX_FILE_BYTES,
-            });
+            }
+            .into());
         }
         let Ok(format) = image::guess_format(bytes) else {
-            return Err(Error::UnknownFormat { name: name.into() });
+            return Err(PictureError::UnknownFormat { name: name.into() }.into());
         };
         let check_size = |size| check_size(size, bytes.len(), name);
         let (mut image, orientation) = match format {
@@ -258,7 +259,7 @@ fn is_cut_webp(bytes: &[u8]) -> bool {
 
 fn cut(name: &str, format: ImageFormat) -> Error {
     let source = "it ends before all of it is there".into();
-    Error::Undecodable { name: name.into(), format: format_name(format), source }
+    PictureError::undecodable(name, format_name(format), source).into()
 }
 
 /// Decodes everything but JPEG.
@@ -268,11 +269,8 @@ fn decode(
     format: ImageFormat,
     check_size: impl FnOnce((u32, u32)) -> Result<()>,
 ) -> Result<(DynamicImage, Orientation)> {
-    let undecodable = |source: ImageError| Error::Undecodable {
-        name: name.into(),
-        format: format_name(format),
-        source: source.into(),
-    };
+    let undecodable =
+        |source: ImageError| PictureError::undecodable(name, format_name(format), source.into());
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(8 * MAX_PIXELS + DECODER_BYTES);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
@@ -287,14 +285,16 @@ fn decode(
 pub(crate) fn check_size((width, height): (u32, u32), bytes: usize, name: &str) -> Result<()> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels > MAX_PIXELS {
-        return Err(Error::TooManyPixels { name: name.into(), width, height, limit: MAX_PIXELS });
+        return Err(
+            PictureError::TooManyPixels { name: name.into(), width, height, limit: MAX_PIXELS }.into()
+        );
     }
     if pixels > ALWAYS_BELIEVED.max(PIXELS_PER_BYTE * bytes as u64) {
-        return Err(Error::Implausible { name: name.into(), width, height, bytes });
+        return Err(PictureError::Implausible { name: name.into(), width, height, bytes }.into());
     }
     if pixels == 0 {
         let (width, height) = (width as usize, height as usize);
-        return Err(Error::TooFewPixels { name: name.into(), width, height });
+        return Err(PictureError::TooFewPixels { name: name.into(), width, height }.into());
     }
     Ok(())
 }
@@ -302,7 +302,7 @@ pub(crate) fn check_size((width, height): (u32, u32), bytes: usize, name: &str) 
 /// That a picture has more than a single pixel.
 fn check_shows(width: usize, height: usize, name: &str) -> Result<()> {
     match width * height {
-        0 | 1 => Err(Error::TooFewPixels { name: name.into(), width, height }),
+        0 | 1 => Err(PictureError::TooFewPixels { name: name.into(), width, height }.into()),
         _ => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use zoo_base::random::Stream;
 
 use crate::augment::Augment;
-use crate::{Channels, Error, Input, Picture, Preprocess, Result, Stored, mask, resize};
+use crate::{Channels, Error, Input, Picture, Preprocess, Result, Stored, Views, mask, resize};
 
 /// How a network's inputs are made of pictures.
 ///
@@ -33,12 +33,14 @@ pub struct Pipeline {
     pub prepare: Preprocess,
     /// What changes them at random, when learning.
     pub augment: Vec<Augment>,
+    /// Which pieces of a picture are inputs, each on its own; only the centre where a random piece is taken.
+    pub views: Views,
 }
 
 impl Pipeline {
     /// As for an answer: nothing is changed at random.
     pub const fn plain(channels: Channels, size: (usize, usize), prepare: Preprocess) -> Pipeline {
-        Pipeline { channels, size, prepare, augment: Vec::new() }
+        Pipeline { channels, size, prepare, augment: Vec::new(), views: Views::Centre }
     }
 
     /// Whether it can be followed.
@@ -55,11 +57,21 @@ impl Pipeline {
     /// # Errors
     /// A picture that doesn't come out in the size of the inputs.
     pub fn apply(&self, picture: &Picture, stream: &Stream) -> Result<Input> {
-        let mut picture = picture.clone().into_channels(self.channels);
-        if !self.has_crop() {
-            picture = self.prepare.seen(&picture)?;
+        let picture = picture.clone().into_channels(self.channels);
+        if self.has_crop() {
+            return self.finish(picture, 0, stream);
         }
-        self.finish(picture, 0, stream)
+        let mut values = Vec::new();
+        for place in self.views.places() {
+            let seen = self.prepare.seen_at(&picture, *place)?;
+            values.extend(self.finish(seen, 0, stream)?.values);
+        }
+        Ok(Input { values, height: self.size.0, width: self.size.1 })
+    }
+
+    /// How many inputs a picture gives.
+    pub fn count(&self) -> usize {
+        if self.has_crop() { 1 } else { self.views.count() }
     }
 
     /// Makes an input of a stored picture; `name` is what errors call it.

@@ -79,10 +79,45 @@ pub struct Preprocess {
     pub order: Order,
 }
 
+/// Which pieces of a picture a network sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Views {
+    /// The centre.
+    #[default]
+    Centre,
+    /// The corners and the centre, as torchvision's `FiveCrop`: top left, top right, bottom left, bottom right, centre
+    /// (Krizhevsky et al. 2012, section 4.1, who take their mirror images too: ten crops).
+    Five,
+}
+
+impl Views {
+    /// Where each piece lies, along the height and the width.
+    pub(crate) const fn places(self) -> &'static [[Side; 2]] {
+        use Side::{End, Middle, Start};
+        match self {
+            Views::Centre => &[[Middle, Middle]],
+            Views::Five => &[[Start, Start], [Start, End], [End, Start], [End, End], [Middle, Middle]],
+        }
+    }
+
+    /// How many pieces.
+    pub const fn count(self) -> usize {
+        self.places().len()
+    }
+}
+
+/// Where a piece lies along a side of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Start,
+    Middle,
+    End,
+}
+
 /// A picture as a network takes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Input {
-    /// `3 * height * width` values: channel by channel, row by row.
+    /// `3 * height * width` values: channel by channel, row by row. Of several views, one after the other.
     pub values: Vec<f32>,
     /// Rows.
     pub height: usize,
@@ -116,18 +151,30 @@ impl Preprocess {
 
     /// The same in the picture's own colours, grey or RGB.
     pub(crate) fn seen(&self, picture: &Picture) -> Result<Picture> {
-        self.laid(picture, self.filter, 0)
+        self.seen_at(picture, [Side::Middle; 2])
+    }
+
+    /// The same, cut out elsewhere: where along the height and the width.
+    pub(crate) fn seen_at(&self, picture: &Picture, place: [Side; 2]) -> Result<Picture> {
+        self.laid(picture, place, self.filter, 0)
     }
 
     /// A picture's mask as it lies over what the network sees; the border doesn't count.
     pub(crate) fn mask(&self, mask: &Picture) -> Result<Picture> {
-        self.laid(mask, Filter::Nearest, IGNORED)
+        self.laid(mask, [Side::Middle; 2], Filter::Nearest, IGNORED)
     }
 
-    fn laid(&self, picture: &Picture, filter: Filter, border: u8) -> Result<Picture> {
+    fn laid(
+        &self,
+        picture: &Picture,
+        [vertical, horizontal]: [Side; 2],
+        filter: Filter,
+        border: u8,
+    ) -> Result<Picture> {
         let size = self.resize.size(picture.width(), picture.height());
         let (crop_height, crop_width) = self.crop.unwrap_or((size.1, size.0));
-        let (across, down) = (Cut::centred(size.0, crop_width), Cut::centred(size.1, crop_height));
+        let (across, down) =
+            (Cut::at(horizontal, size.0, crop_width), Cut::at(vertical, size.1, crop_height));
         let columns = across.start..across.start + across.length;
         let rows = down.start..down.start + down.length;
         let seen = resize::window(picture, size, (columns, rows), filter)?;
@@ -189,6 +236,14 @@ struct Cut {
 }
 
 impl Cut {
+    fn at(side: Side, size: usize, crop: usize) -> Cut {
+        match side {
+            Side::Start if crop <= size => Cut { start: 0, length: crop, border: 0 },
+            Side::End if crop <= size => Cut { start: size - crop, length: crop, border: 0 },
+            _ => Cut::centred(size, crop),
+        }
+    }
+
     fn centred(size: usize, crop: usize) -> Cut {
         if crop > size {
             return Cut { start: 0, length: size, border: (crop - size) / 2 };

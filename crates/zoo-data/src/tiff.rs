@@ -14,7 +14,7 @@ use tiff::tags::{ByteOrder, PhotometricInterpretation as Kind, Tag};
 
 use crate::jpeg::{Planes, cmyk_to_rgb};
 use crate::picture::{DECODER_BYTES, MAX_PIXELS};
-use crate::{Error, Result, tiff_pieces};
+use crate::{PictureError, Result, tiff_pieces};
 
 /// Why a file isn't read, before it has a name.
 pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -26,7 +26,7 @@ pub(crate) fn decode(
     name: &str,
     check_size: impl FnOnce((u32, u32)) -> Result<()>,
 ) -> Result<Option<(DynamicImage, Orientation)>> {
-    let undecodable = |source: Fault| Error::Undecodable { name: name.into(), format: "TIFF", source };
+    let undecodable = |source: Fault| PictureError::undecodable(name, "TIFF", source);
     let head = Head::read(bytes).map_err(undecodable)?;
     check_size(head.size)?;
     match head.colours {

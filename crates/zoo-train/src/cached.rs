@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device};
 use zoo_base::random::Stream;
-use zoo_data::{Batch, Place};
+use zoo_data::{Batch, Place, Skipped};
 use zoo_layers::{Mode, Net, Node};
 
 use crate::{Batches, Result, Source};
@@ -15,6 +15,8 @@ pub struct Cached {
     shape: [usize; 3],
     labels: Vec<usize>,
     batch_size: usize,
+    /// Pictures that could not be read.
+    unread: Vec<Skipped>,
     /// What each epoch is shuffled by; without it, the order stays.
     seed: Option<u64>,
 }
@@ -36,9 +38,20 @@ impl Cached {
         let mut shape = net.graph().get(node).output.with_batch(1);
         shape.resize(4, 1);
         let shape = [shape[1], shape[2], shape[3]];
-        let mut cached = Self { values: Vec::new(), shape, labels: Vec::new(), batch_size, seed: None };
-        for batch in source.batches(Place::default(), 1)? {
+        let mut cached = Self {
+            values: Vec::new(),
+            shape,
+            labels: Vec::new(),
+            batch_size,
+            unread: Vec::new(),
+            seed: None,
+        };
+        let mut batches = source.batches(Place::default(), 1)?;
+        for batch in batches.by_ref() {
             let batch = batch?;
+            if batch.labels.is_empty() {
+                continue;
+            }
             let pictures = crate::evaluate::pictures(&batch, device)?;
             for value in net.run(&[(zoo_layers::Graph::PICTURE, &pictures)], &[node], Mode::Eval)? {
                 cached.values.extend(value.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?);
@@ -46,6 +59,8 @@ impl Cached {
             cached.labels.extend(batch.labels);
             progress(cached.labels.len());
         }
+        cached.unread = batches.skipped();
+        drop(batches);
         Ok(cached)
     }
 
@@ -54,6 +69,11 @@ impl Cached {
     pub fn shuffled(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
+    }
+
+    /// The pictures that could not be read, and of which there are no features.
+    pub fn unread(&self) -> &[Skipped] {
+        &self.unread
     }
 
     /// How many pictures.

@@ -20,8 +20,10 @@ pub fn curves(history: &[Epoch]) -> String {
         ("loss", "#1f77b4", of(|epoch| Some(epoch.loss))),
         ("validation loss", "#d62728", of(|epoch| epoch.validation_loss)),
     ];
-    let accuracy =
-        [("validation accuracy, %", "#2ca02c", of(|epoch| epoch.validation_top1.map(|share| share * 100.0)))];
+    let accuracy = [
+        ("accuracy, %", "#1f77b4", of(|epoch| epoch.top1.map(|share| share * 100.0))),
+        ("validation accuracy, %", "#d62728", of(|epoch| epoch.validation_top1.map(|share| share * 100.0))),
+    ];
     let mut svg = open(WIDTH, 2.0 * HEIGHT);
     panel(&mut svg, 0.0, &losses);
     panel(&mut svg, HEIGHT, &accuracy);
@@ -153,6 +155,7 @@ mod tests {
             stage: "all".into(),
             epoch,
             loss,
+            top1: None,
             rate: 0.1,
             validation_loss: None,
             validation_top1: top1,

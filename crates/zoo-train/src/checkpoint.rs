@@ -30,6 +30,9 @@ pub struct Standing {
     pub all_steps: u64,
     /// The sum of this epoch's losses so far, and of how many.
     pub losses: (f64, usize),
+    /// Of this epoch's pictures so far, how many were told right, and of how many.
+    #[serde(default)]
+    pub right: (usize, usize),
     /// Epochs that are done.
     pub history: Vec<Epoch>,
     /// Which of them was the best by the validation part.
@@ -45,6 +48,8 @@ pub struct Epoch {
     pub epoch: usize,
     /// The mean loss of its batches.
     pub loss: f64,
+    /// The share of its pictures that were told right while they were learned from; none if all were mixed.
+    pub top1: Option<f64>,
     /// The rate of its last step.
     pub rate: f64,
     /// The mean loss on the validation part, if there is one.

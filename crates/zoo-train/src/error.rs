@@ -33,6 +33,16 @@ pub enum Error {
     #[error("there are no pictures to learn from; at least a batch is needed")]
     NoPictures,
 
+    /// Batches of one picture, of which a norm would make nothing but zeros and noise.
+    #[error(
+        "a batch of one picture has no statistics for the norm `{norm}`: take a batch of at least 2, or keep the norms as \
+         they are with `frozen_norms = true` in the recipe"
+    )]
+    BatchOfOne {
+        /// The first norm that would take them.
+        norm: String,
+    },
+
     /// A label that is none of the network's classes.
     #[error("label {label} is none of the network's {classes} classes")]
     Label {
@@ -111,6 +121,13 @@ pub enum Error {
     /// A folder in which another run is.
     #[error("{} holds a run; take it up again, or name another folder", folder.display())]
     Taken {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// A folder in which a run is that didn't come to its end.
+    #[error("{} holds a run that isn't finished; take it up again, or name another place", folder.display())]
+    Unfinished {
         /// The folder.
         folder: PathBuf,
     },

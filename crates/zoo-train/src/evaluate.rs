@@ -2,8 +2,8 @@
 
 use candle_core::{D, DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
-use zoo_data::{Batch, Place};
-use zoo_layers::{Mode, Net, Node, Shape};
+use zoo_data::{Batch, Place, Skipped};
+use zoo_layers::{Graph, Mode, Net, Node, Shape};
 
 use crate::{Error, PixelScore, Result, Source};
 
@@ -25,6 +25,9 @@ pub struct Score {
     pub ece: f64,
     /// For each true class, how often each class was the likeliest.
     pub confusion: Vec<Vec<usize>>,
+    /// Pictures that could not be read, and aren't counted.
+    #[serde(skip)]
+    pub unread: Vec<Skipped>,
 }
 
 impl Score {
@@ -113,12 +116,14 @@ impl Scorer {
 pub fn evaluate(net: &Net, source: &dyn Source, device: &Device) -> Result<Score> {
     let classes = net.graph().get(net.graph().main_output().node).output.channels();
     let mut scorer = Scorer::new(classes);
-    for batch in source.batches(Place::default(), 1)? {
+    let mut batches = source.batches(Place::default(), 1)?;
+    for batch in batches.by_ref() {
         let batch = batch?;
-        let answer = net.answer(&pictures(&batch, device)?)?;
-        scorer.add(&answer, &batch.labels)?;
+        if !batch.labels.is_empty() {
+            scorer.add(&net.answer(&input(net, None, &batch, device)?)?, &batch.labels)?;
+        }
     }
-    Ok(scorer.score())
+    Ok(Score { unread: batches.skipped(), ..scorer.score() })
 }
 
 /// A batch as a tensor.
@@ -129,20 +134,22 @@ pub(crate) fn pictures(batch: &Batch, device: &Device) -> Result<Tensor> {
 /// A batch as what a network takes at `from`, a picture or a node's value.
 pub(crate) fn input(net: &Net, from: Option<Node>, batch: &Batch, device: &Device) -> Result<Tensor> {
     let pictures = pictures(batch, device)?;
-    match from.map(|node| net.graph().get(node).output) {
-        Some(Shape::Vector { .. }) => Ok(pictures.flatten_from(1)?),
+    match net.graph().get(from.unwrap_or(Graph::PICTURE)).output {
+        Shape::Vector { .. } => Ok(pictures.flatten_from(1)?),
         _ => Ok(pictures),
     }
 }
 
 /// What an epoch is judged by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Verdict {
     pub(crate) loss: f64,
     /// The share of the pictures, or of the pixels, that was right.
     pub(crate) top1: f64,
     /// Of pixels, the mean intersection over union.
     pub(crate) iou: Option<f64>,
+    /// Pictures that could not be read, and aren't counted.
+    pub(crate) unread: Vec<Skipped>,
 }
 
 /// How a network does on a source's first epoch, be it pictures or their pixels that have classes.
@@ -150,8 +157,12 @@ pub(crate) fn judge(net: &Net, source: &dyn Source, from: Option<Node>, device: 
     let main = net.graph().main_output().node;
     let classes = net.graph().get(main).output.channels();
     let (mut scorer, mut pixels) = (Scorer::new(classes), PixelScore::new(classes));
-    for batch in source.batches(Place::default(), 1)? {
+    let mut batches = source.batches(Place::default(), 1)?;
+    for batch in batches.by_ref() {
         let batch = batch?;
+        if batch.labels.is_empty() {
+            continue;
+        }
         let input = input(net, from, &batch, device)?;
         let answer = match from {
             None => net.answer(&input)?,
@@ -165,12 +176,13 @@ pub(crate) fn judge(net: &Net, source: &dyn Source, from: Option<Node>, device: 
             None => scorer.add(&answer, &batch.labels)?,
         }
     }
+    let unread = batches.skipped();
     let (score, pixels) = (scorer.score(), pixels.finish());
     Ok(match pixels.pictures {
-        0 => Verdict { loss: score.loss, top1: score.accuracy(), iou: None },
+        0 => Verdict { loss: score.loss, top1: score.accuracy(), iou: None, unread },
         _ => {
             let top1 = pixels.confusion.pixel_accuracy().unwrap_or(0.0);
-            Verdict { loss: pixels.loss, top1, iou: pixels.confusion.mean_iou() }
+            Verdict { loss: pixels.loss, top1, iou: pixels.confusion.mean_iou(), unread }
         }
     })
 }

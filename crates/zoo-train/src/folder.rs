@@ -14,6 +14,13 @@ use crate::{Error, Result, values::numbers_of};
 /// What a run does, written when it begins: from it a run is taken up again.
 const RUN: &str = "run.json";
 
+const BEST: &str = "best.safetensors";
+const CHECKPOINT: &str = "last.checkpoint";
+const LOG: &str = "log.jsonl";
+
+/// What a run came to, written when all else is.
+const REPORT: &str = "report.json";
+
 /// A run's folder, which no other run writes to as long as this is held.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -40,6 +47,30 @@ impl RunFolder {
         Self::held(path)
     }
 
+    /// Makes the folder of a new run in the place of one that is finished, whose files are deleted.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin); [`Error::Unfinished`] where a run is that could be gone on with.
+    pub fn begin_again(path: &Path, run: &Value) -> Result<Self> {
+        if !path.join(RUN).exists() {
+            return Self::begin(path, run);
+        }
+        let old = Self::held(path)?;
+        if !path.join(REPORT).exists() {
+            return Err(Error::Unfinished { folder: path.to_path_buf() });
+        }
+        let fault = |source| Error::Folder { folder: path.to_path_buf(), source };
+        // As long as the report is there, the run counts as finished: whoever is killed here can begin again.
+        for name in [CHECKPOINT, BEST, LOG, "split.json", "curves.svg", "confusion.svg", REPORT, RUN] {
+            match fs::remove_file(path.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fault(error)),
+                _ => {}
+            }
+        }
+        drop(old);
+        Self::begin(path, run)
+    }
+
     /// Takes up the folder of a run that began before, with what that does.
     ///
     /// # Errors
@@ -61,7 +92,15 @@ impl RunFolder {
         let fault = |source| Error::Folder { folder: path.to_path_buf(), source };
         let run = File::open(path.join(RUN)).map_err(fault)?;
         match run.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_path_buf(), _run: run }),
+            Ok(()) => {
+                // What a run that was killed was writing.
+                for entry in fs::read_dir(path).map_err(fault)?.flatten() {
+                    if Destination::is_part(&entry.file_name()) {
+                        fs::remove_file(entry.path()).map_err(fault)?;
+                    }
+                }
+                Ok(Self { path: path.to_path_buf(), _run: run })
+            }
             Err(TryLockError::WouldBlock) => Err(Error::Busy { folder: path.to_path_buf() }),
             Err(TryLockError::Error(error)) => Err(fault(error)),
         }
@@ -74,12 +113,12 @@ impl RunFolder {
 
     /// The best network so far, by the validation part.
     pub fn best(&self) -> PathBuf {
-        self.path.join("best.safetensors")
+        self.path.join(BEST)
     }
 
     /// Everything that a run needs to go on.
     pub fn checkpoint(&self) -> PathBuf {
-        self.path.join("last.checkpoint")
+        self.path.join(CHECKPOINT)
     }
 
     /// Puts the weights of the best network into `net`.
@@ -95,6 +134,14 @@ impl RunFolder {
         crate::checkpoint::set(net, &tensors.collect::<Result<_>>()?)
     }
 
+    /// Writes what the run came to, after all else: then it is finished.
+    ///
+    /// # Errors
+    /// [`Error::Folder`].
+    pub fn write_report(&self, text: &str) -> Result<()> {
+        self.write(REPORT, text)
+    }
+
     /// Writes a text file of the run: whole, or not at all.
     ///
     /// # Errors
@@ -108,7 +155,7 @@ impl RunFolder {
     /// The log from which all lines but the first `lines` are taken away: those after the last checkpoint will be written
     /// again.
     pub(crate) fn log(&self, lines: usize) -> Result<Log> {
-        let path = self.path.join("log.jsonl");
+        let path = self.path.join(LOG);
         let fault = |source| Error::Folder { folder: self.path.clone(), source };
         let file = File::options().create(true).append(true).read(true).open(&path).map_err(fault)?;
         let mut reader = BufReader::new(&file);

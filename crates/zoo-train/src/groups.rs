@@ -79,14 +79,22 @@ impl Groups {
 /// recipe says so.
 pub fn frozen(graph: &Graph, frozen: &[String], norms: bool) -> Result<Frozen> {
     let all = graph.layers().iter().filter(|layer| matches!(layer.op, Op::BatchNorm2d(_)));
-    let is_in = |layer: &str| {
-        frozen.iter().any(|scope| {
-            layer == scope || layer.strip_prefix(scope.as_str()).is_some_and(|rest| rest.starts_with('.'))
-        })
-    };
     let still: Vec<&str> =
-        all.map(|layer| layer.name.as_str()).filter(|layer| norms || is_in(layer)).collect();
+        all.map(|layer| layer.name.as_str()).filter(|layer| norms || is_in(layer, frozen)).collect();
     Ok(Frozen::nothing().params(graph, frozen)?.statistics(graph, &still)?)
+}
+
+/// The first norm that goes by its batch's statistics while the rest learns.
+pub(crate) fn live_norm<'g>(graph: &'g Graph, frozen: &[String], norms: bool) -> Option<&'g str> {
+    let mut all = graph.layers().iter().filter(|layer| matches!(layer.op, Op::BatchNorm2d(_)));
+    all.find(|layer| !norms && !is_in(&layer.name, frozen)).map(|layer| layer.name.as_str())
+}
+
+/// Whether a layer is one of these scopes, or in one.
+fn is_in(layer: &str, scopes: &[String]) -> bool {
+    scopes.iter().any(|scope| {
+        layer == scope || layer.strip_prefix(scope.as_str()).is_some_and(|rest| rest.starts_with('.'))
+    })
 }
 
 #[cfg(test)]

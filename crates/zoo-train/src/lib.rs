@@ -25,6 +25,7 @@ mod average;
 mod cached;
 pub mod chart;
 mod checkpoint;
+mod clock;
 mod error;
 mod evaluate;
 mod folder;

@@ -94,6 +94,15 @@ fn of_batch(
     }
 }
 
+/// Of rows of logits, how many are largest at their label.
+pub(crate) fn right(logits: &Tensor, labels: &[usize]) -> Result<usize> {
+    let rows: Vec<Vec<f32>> = logits.detach().to_dtype(DType::F32)?.to_vec2()?;
+    let is_right = |(row, label): &(&Vec<f32>, &usize)| {
+        row.get(**label).is_some_and(|own| row.iter().all(|other| other <= own))
+    };
+    Ok(rows.iter().zip(labels).filter(is_right).count())
+}
+
 /// A scalar tensor as a number.
 pub(crate) fn value(loss: &Tensor) -> Result<f64> {
     loss.to_dtype(DType::F64)?.to_scalar()

@@ -1,7 +1,7 @@
 //! How well a network tells the pixels of pictures apart: an exact confusion matrix, and what is read from it.
 
 use candle_core::{DType, Device, Tensor};
-use zoo_data::{Place, mask::IGNORED};
+use zoo_data::{Place, Skipped, mask::IGNORED};
 use zoo_layers::{CrossEntropy, Net};
 
 use crate::{Error, Result, Source, evaluate::pictures};
@@ -125,11 +125,13 @@ pub struct PixelScore {
     pub loss: f64,
     /// What each pixel was given.
     pub confusion: Confusion,
+    /// Pictures that could not be read, and aren't counted.
+    pub unread: Vec<Skipped>,
 }
 
 impl PixelScore {
     pub(crate) fn new(classes: usize) -> Self {
-        Self { pictures: 0, loss: 0.0, confusion: Confusion::new(classes) }
+        Self { pictures: 0, loss: 0.0, confusion: Confusion::new(classes), unread: Vec::new() }
     }
 
     /// Counts the answers `(n, classes, h, w)`, logits, to pictures with these masks. (The loss is a sum until `finish`.)
@@ -184,11 +186,16 @@ pub fn likeliest(logits: &Tensor) -> Result<Vec<u8>> {
 pub fn evaluate_pixels(net: &Net, source: &dyn Source, device: &Device) -> Result<PixelScore> {
     let classes = net.graph().get(net.graph().main_output().node).output.channels();
     let mut score = PixelScore::new(classes);
-    for batch in source.batches(Place::default(), 1)? {
+    let mut batches = source.batches(Place::default(), 1)?;
+    for batch in batches.by_ref() {
         let batch = batch?;
+        if batch.labels.is_empty() {
+            continue;
+        }
         let masks = batch.masks.as_deref().ok_or(Error::NoMasks)?;
         score.add(&net.answer(&pictures(&batch, device)?)?, masks)?;
     }
+    score.unread = batches.skipped();
     Ok(score.finish())
 }
 

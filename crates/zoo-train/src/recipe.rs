@@ -20,7 +20,7 @@
 
 use serde::{Deserialize, Serialize};
 use zoo_data::{Augment, Mix};
-use zoo_layers::Recompute;
+use zoo_layers::{Graph, Recompute};
 
 use crate::optim::{AdamW, Method};
 use crate::{Curve, Error, PixelLoss, Result};
@@ -137,6 +137,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("lenet5", include_str!("../recipes/lenet5.toml")),
     ("lenet5_paper", include_str!("../recipes/lenet5_paper.toml")),
     ("mnist_convnet", include_str!("../recipes/mnist_convnet.toml")),
+    ("digitnet", include_str!("../recipes/digitnet.toml")),
     ("fcn_digits", include_str!("../recipes/fcn_digits.toml")),
     ("fcn32s_small", include_str!("../recipes/fcn_small.toml")),
     ("fcn16s_small", include_str!("../recipes/fcn_small.toml")),
@@ -248,6 +249,18 @@ impl Recipe {
             .map_err(|source| Error::Toml { name: name.into(), source: Box::new(source) })?;
         recipe.check()?;
         Ok(recipe)
+    }
+
+    /// Whether a network of which these layers and scopes don't learn can be trained by it, from pictures.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check); [`Error::BatchOfOne`].
+    pub fn check_for(&self, graph: &Graph, frozen: &[String]) -> Result<()> {
+        self.check()?;
+        match crate::groups::live_norm(graph, frozen, self.frozen_norms) {
+            Some(norm) if self.batch_size == 1 => Err(Error::BatchOfOne { norm: norm.into() }),
+            _ => Ok(()),
+        }
     }
 
     /// Whether it can be followed.

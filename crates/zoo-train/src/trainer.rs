@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor, backprop::GradStore};
 use serde_json::{Value, json};
-use zoo_data::{Batch, Place};
+use zoo_data::{Batch, Place, Skipped};
 use zoo_layers::{Mode, Net, Node, Pass, Route};
 
 use crate::{
     Epoch, Error, Recipe, Result, RunFolder, Schedule, Source, Standing,
     average::Average,
     checkpoint::{self, Tensors},
+    clock::Clock,
     evaluate,
     folder::Log,
     groups::{self, Groups},
@@ -71,14 +72,20 @@ pub struct Progress<'a> {
     pub step: (usize, usize),
     /// The mean loss of this epoch so far.
     pub loss: f64,
+    /// The share of this epoch's pictures so far that were told right; none where pictures are mixed or have masks.
+    pub top1: Option<f64>,
     /// The learning rate of the last step.
     pub rate: f64,
     /// Pictures learned from in a second.
     pub speed: f64,
     /// The share of the time that was spent waiting for pictures.
     pub waiting: f64,
+    /// The time that the rest of the stage will take at this speed, validation left out.
+    pub left: Duration,
     /// After an epoch's last step: what it came to.
     pub done: Option<&'a Epoch>,
+    /// Then too: the pictures of the stage that could not be read so far.
+    pub unread: &'a [Skipped],
 }
 
 /// How a run ended.
@@ -110,7 +117,10 @@ impl Trainer<'_> {
     /// written to; pictures that don't fit.
     pub fn run(&mut self, watch: &mut dyn FnMut(&Progress<'_>) -> ControlFlow<()>) -> Result<Ending> {
         for stage in self.stages {
-            stage.recipe.check()?;
+            match stage.from {
+                Some(_) => stage.recipe.check()?,
+                None => stage.recipe.check_for(self.net.graph(), &stage.frozen)?,
+            }
             if stage.train.steps() == 0 {
                 return Err(Error::NoPictures);
             }
@@ -148,18 +158,24 @@ impl Trainer<'_> {
             let is_last = standing.place.step + 1 == steps;
             if batch.counts() {
                 clock.pictures += batch.labels.len();
-                let loss = self.pass(&mut work, &batch, standing, rate)?;
+                let (loss, right) = self.pass(&mut work, &batch, standing, rate)?;
                 standing.losses = (standing.losses.0 + loss, standing.losses.1 + 1);
+                if let Some(right) = right {
+                    standing.right = (standing.right.0 + right, standing.right.1 + batch.labels.len());
+                }
             }
             let is_step = is_last || (standing.place.step + 1).is_multiple_of(recipe.accumulate);
             if is_step {
                 self.step(&mut work, standing, rate)?;
             }
+            clock.steps += 1;
             standing.place.step += 1;
             standing.all_steps += 1;
             let place = standing.place;
+            let mut unread = Vec::new();
             if is_last {
-                let epoch = self.close_epoch(&work, standing, rate)?;
+                unread = batches.skipped();
+                let epoch = self.close_epoch(&work, standing, rate, &mut unread)?;
                 log.add(&clock.line(&epoch, batches.waited()))?;
                 let bettered = standing.best == Some(standing.history.len());
                 standing.history.push(epoch);
@@ -167,7 +183,7 @@ impl Trainer<'_> {
                     self.write_best(&work, standing)?;
                 }
                 standing.place = Place { epoch: place.epoch + 1, step: 0 };
-                standing.losses = (0.0, 0);
+                (standing.losses, standing.right) = ((0.0, 0), (0, 0));
                 if standing.place.epoch == recipe.epochs || is_stale(standing, recipe, &stage.name) {
                     (standing.stage, standing.place, standing.steps) =
                         (standing.stage + 1, Place::default(), 0);
@@ -183,10 +199,16 @@ impl Trainer<'_> {
                 } else {
                     standing.losses.0 / standing.losses.1.max(1) as f64
                 },
+                top1: match is_last {
+                    true => standing.history.last().and_then(|epoch| epoch.top1),
+                    false => share(standing.right),
+                },
                 rate,
+                left: clock.left((recipe.epochs - place.epoch) * steps - place.step),
                 speed: clock.speed(),
                 waiting: clock.waiting(batches.waited()),
                 done: if is_last { standing.history.last() } else { None },
+                unread: &unread,
             });
             if ended {
                 // Whoever stops here has nothing left to stop in this stage.
@@ -249,8 +271,14 @@ impl Trainer<'_> {
         Ok(Work { optimizer, average, schedule, route, sum: None, summed: 0, stage })
     }
 
-    /// One batch forward and back; gives its loss.
-    fn pass(&mut self, work: &mut Work<'_>, batch: &Batch, standing: &Standing, rate: f64) -> Result<f64> {
+    /// One batch forward and back; gives its loss, and how many of its pictures were told right.
+    fn pass(
+        &mut self,
+        work: &mut Work<'_>,
+        batch: &Batch,
+        standing: &Standing,
+        rate: f64,
+    ) -> Result<(f64, Option<usize>)> {
         self.net.draw_from(self.seed, standing.all_steps);
         let input = evaluate::input(self.net, work.stage.from, batch, self.device)?;
         let pass: Pass<'_> = self.net.pass(&work.route, &[&input])?;
@@ -265,6 +293,11 @@ impl Trainer<'_> {
             let (epoch, step) = (standing.place.epoch + 1, standing.place.step + 1);
             return Err(Error::Diverged { loss: number, epoch, step, rate, cause, kept });
         }
+        let right = match batch.mixed.is_none() && batch.masks.is_none() {
+            true => pass.outputs().iter().find(|(name, _)| *name == main).map(|(_, logits)| logits),
+            false => None,
+        };
+        let right = right.map(|logits| loss::right(logits, &batch.labels)).transpose()?;
         let gradients = pass.backward(&loss.backward()?)?;
         work.summed += 1;
         match &mut work.sum {
@@ -282,7 +315,7 @@ impl Trainer<'_> {
                 self.net.recycle(gradients)?;
             }
         }
-        Ok(number)
+        Ok((number, right))
     }
 
     /// Moves the weights by the gradients of the passes since the last step.
@@ -341,7 +374,13 @@ impl Trainer<'_> {
     }
 
     /// Judges the network after an epoch, and says whether it is the best so far.
-    fn close_epoch(&self, work: &Work<'_>, standing: &mut Standing, rate: f64) -> Result<Epoch> {
+    fn close_epoch(
+        &self,
+        work: &Work<'_>,
+        standing: &mut Standing,
+        rate: f64,
+        unread: &mut Vec<Skipped>,
+    ) -> Result<Epoch> {
         let net = work.average.as_ref().map_or(&*self.net, Average::net);
         let score = match work.stage.validation {
             Some(source) => {
@@ -353,10 +392,12 @@ impl Trainer<'_> {
             }
             None => None,
         };
+        unread.extend(score.iter().flat_map(|score| &score.unread).cloned());
         let epoch = Epoch {
             stage: work.stage.name.clone(),
             epoch: standing.place.epoch + 1,
             loss: standing.losses.0 / standing.losses.1.max(1) as f64,
+            top1: share(standing.right),
             rate,
             validation_loss: score.as_ref().map(|score| score.loss),
             validation_top1: score.as_ref().map(|score| score.top1),
@@ -399,42 +440,14 @@ impl Trainer<'_> {
     }
 }
 
+/// A share of so many; none of none.
+fn share((part, all): (usize, usize)) -> Option<f64> {
+    (all > 0).then(|| part as f64 / all as f64)
+}
+
 /// Whether a stage has not become better for as many epochs as the recipe waits.
 fn is_stale(standing: &Standing, recipe: &Recipe, stage: &str) -> bool {
     let here = standing.history.iter().rev().take_while(|epoch| epoch.stage == stage).count();
     let since = standing.history.len() - 1 - standing.best.unwrap_or(0);
     recipe.patience > 0 && since.min(here) >= recipe.patience
-}
-
-/// Measures an epoch.
-struct Clock {
-    start: Instant,
-    waited: Duration,
-    pictures: usize,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Self::start_after(Duration::ZERO)
-    }
-
-    fn start_after(waited: Duration) -> Self {
-        Self { start: Instant::now(), waited, pictures: 0 }
-    }
-
-    fn speed(&self) -> f64 {
-        self.pictures as f64 / self.start.elapsed().as_secs_f64().max(1e-9)
-    }
-
-    fn waiting(&self, waited: Duration) -> f64 {
-        waited.saturating_sub(self.waited).as_secs_f64() / self.start.elapsed().as_secs_f64().max(1e-9)
-    }
-
-    fn line(&self, epoch: &Epoch, waited: Duration) -> Value {
-        let mut line = json!(epoch);
-        line["seconds"] = json!(self.start.elapsed().as_secs_f64());
-        line["pictures_per_s"] = json!(self.speed());
-        line["waiting"] = json!(self.waiting(waited));
-        line
-    }
 }

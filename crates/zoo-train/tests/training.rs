@@ -182,6 +182,12 @@ fn it_learns_tells_how_it_goes_and_the_file_gives_the_same_answers() {
     let card: Value = serde_json::from_str(&file.metadata()["zoo"]).unwrap();
     assert_eq!(card["architecture"], "small");
     assert_eq!(card["training"]["epoch"]["validation_top1"], score.accuracy());
+    let log = std::fs::read_to_string(path.join("log.jsonl")).unwrap();
+    let right: Vec<f64> = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["top1"].as_f64().unwrap())
+        .collect();
+    assert!(right.len() == 6 && right[5] > right[0] && right[5] <= 1.0, "{right:?}");
 }
 
 #[test]
@@ -231,6 +237,10 @@ fn what_cannot_work_is_said_and_what_was_good_is_kept() {
         "{error}"
     );
     assert!(TensorFile::open(path.join("last.checkpoint")).is_ok());
+    let single = Recipe { batch_size: 1, ..wild.clone() };
+    let alone = loader(Part::Train, 4, Some(&single));
+    let error = run(&folder.path().join("single"), &[stage("one", &single, &alone, &validation)], 1, &[]);
+    assert!(matches!(&error, Err(Error::BatchOfOne { norm }) if norm == "bn"), "{error:?}");
     // Two runs in one folder, a folder without one, a checkpoint of another run.
     assert!(matches!(RunFolder::begin(&path, &Value::Null).unwrap_err(), Error::Taken { .. }));
     assert!(matches!(RunFolder::resume(folder.path()).unwrap_err(), Error::NoRun { .. }));

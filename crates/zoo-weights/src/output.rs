@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// More symbolic links than this lead nowhere, as the operating system has it.
 const MOST_LINKS: usize = 40;
 
+/// How the name of a file begins and ends that is still being written.
+const PART: (&str, &str) = (".zoo-", ".part");
+
 /// What a path leads to, once its symbolic links are followed.
 ///
 /// ```
@@ -67,6 +70,12 @@ impl Destination {
         }
     }
 
+    /// Whether a file of this name is one that somebody was still writing beside its place: if nobody is any more, it
+    /// is of no use.
+    pub fn is_part(name: &std::ffi::OsStr) -> bool {
+        name.to_str().is_some_and(|name| name.starts_with(PART.0) && name.ends_with(PART.1))
+    }
+
     /// Writes what `write` gives.
     ///
     /// # Errors
@@ -83,7 +92,7 @@ impl Destination {
         };
         let folder = folder_of(path);
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".zoo-").suffix(".part");
+        builder.prefix(PART.0).suffix(PART.1);
         // A temporary file is its owner's alone; one that is to stay gets what the umask allows.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

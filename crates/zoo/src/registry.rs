@@ -258,6 +258,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
     line("lenet5", &LENET, zoo_lenet::lenet5, None),
     line("lenet5_paper", &LENET, zoo_lenet::lenet5_paper, top1(99.05, "MNIST, LeCun et al. 1998, section III.B")),
     line("mnist_convnet", &LENET, zoo_lenet::mnist_convnet, None),
+    line("digitnet", &LENET, zoo_lenet::digitnet, None),
     line("alexnet", &ALEXNET, zoo_alexnet::alexnet, top1(56.522, TORCHVISION)),
     line("alexnet_paper", &ALEXNET, zoo_alexnet::alexnet_paper, top1(59.3, "ImageNet, Krizhevsky et al. 2012, table 2")),
     vgg(Vgg::VGG11, top1(69.020, TORCHVISION)),

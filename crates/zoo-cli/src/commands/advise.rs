@@ -11,11 +11,10 @@ use zoo_layers::{Frozen, Graph, Param};
 use zoo_report::{Advice, Advised, Align, Lesson, Other, Question, Remedy, Table, Training, bytes};
 use zoo_train::Recipe;
 
-use super::train::OptimizerName;
 use crate::{
     arguments::FormatArgument,
     failure::OrWrongCall,
-    learning::{PROGRAM, lesson},
+    learning::{OptimizerName, PROGRAM, lesson},
     options::OptionArguments,
     output, running,
     size::parse_size,

@@ -4,18 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use candle_core::Tensor;
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use zoo::{Model, Network};
-use zoo_data::{Dataset, Listing, Loader, Part, Place, Skipped, Split, Subset, mask, match_classes, shown};
+use zoo::Model;
+use zoo_data::{Dataset, Listing, Part, Split, Subset, Views, mask, match_classes, shown};
 use zoo_report::{Align, Table};
-use zoo_train::Scorer;
 
 use crate::{
-    arguments::FormatArgument,
+    arguments::StreamFormatArgument,
     failure::OrWrongCall,
-    learning::{judge, open, pixels, score, testing},
+    learning::{Looks, judge, judge_pixels, open, pixels, score},
     options::OptionArguments,
     output,
     running::RunArguments,
@@ -25,7 +23,8 @@ use crate::{
 ///
 /// On pictures in folders, a table, IDX or CIFAR files: the share whose class was the likeliest, and among the five
 /// likeliest, for each class too, the confusion and the calibration error. Classes are matched by name; ImageNet's synset
-/// names are known. Pictures that can't be read are listed and don't count.
+/// names are known. Pictures that can't be read are listed and don't count. With --format jsonl there is a line for each
+/// picture as soon as it is known, {"path", "model", "label", "rank", "top"} or {"path", "error"}, in the data's order.
 ///
 /// Of a network for segmentation and pictures with masks: the share of pixels that were given their class, its mean over
 /// the classes, and the intersection over union of each class, their mean, and weighted by the classes' pixels (Long et al.
@@ -34,6 +33,8 @@ use crate::{
 #[command(after_help = "Examples:\n  zoo eval resnet50 --data imagenet/val\n  \
                         zoo eval run/best.safetensors --data photos/ --split run/split.json\n  \
                         zoo eval lenet5 --data mnist/ --format json\n  \
+                        zoo eval alexnet --data imagenet/val --crops 10\n  \
+                        zoo eval resnet50 --data photos/ --format jsonl\n  \
                         zoo eval fcn_resnet50 --data VOCdevkit/VOC2012 --part validation\n  \
                         zoo eval digits")]
 pub(crate) struct Arguments {
@@ -53,6 +54,10 @@ pub(crate) struct Arguments {
     /// Answer with the mean over each picture and its mirror image
     #[arg(long)]
     flip: bool,
+    /// Answer with the mean over so many pieces of each picture: 1 the centre, 5 the corners and the centre, 10 those and
+    /// their mirror images
+    #[arg(long, default_value = "1", value_name = "1|5|10", value_parser = parse_crops)]
+    crops: u8,
     /// Pictures at once
     #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,
@@ -64,7 +69,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     run: RunArguments,
     #[command(flatten)]
-    format: FormatArgument,
+    format: StreamFormatArgument,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -87,10 +92,20 @@ impl Arguments {
         let network = self.run.load(&model)?;
         let classes = network.prepare().classes().to_vec();
         let meant = match_classes(data.classes(), &classes)?;
-        let pipeline = network.prepare().pipeline()?;
-        let count = data.len();
-        let loader = testing(data, pipeline, self.batch as usize, self.strict)?;
-        let (scorer, skipped) = self.answers(&network, &loader, &meant, count)?;
+        let Some(format) = self.format.at_the_end() else {
+            let mut say = |line| output::say(&(serde_json::to_string(&line)? + "\n"));
+            let (scorer, skipped) = judge(&network, &self.model, data, &meant, self.looks(), Some(&mut say))?;
+            let result = scorer.score();
+            output::note(&format!(
+                "{} pictures, {} not read; top-1 {:.2} %, top-5 {:.2} %",
+                result.pictures,
+                skipped.len(),
+                result.accuracy() * 100.0,
+                result.accuracy5() * 100.0
+            ));
+            return Ok(String::new());
+        };
+        let (scorer, skipped) = judge(&network, &self.model, data, &meant, self.looks(), None)?;
         let result = scorer.score();
         let name = self.data.as_deref().map_or_else(|| "digits".into(), shown);
         let json = || {
@@ -133,19 +148,26 @@ impl Arguments {
         for skipped in &skipped {
             output::note(&skipped.why);
         }
-        output::table(self.format.into(), &table, json, after)
+        output::table(format, &table, json, after)
     }
 
     /// The same of pictures whose pixels have classes.
     fn pixels(&self, model: &Model, data: &dyn Dataset) -> Result<String> {
-        if self.flip {
-            return Err(anyhow!("`--flip` is for networks that give a picture one class; leave it out"))
+        let (flip, crops) = (self.flip.then_some("--flip"), (self.crops > 1).then_some("--crops"));
+        if let Some(flag) = flip.or(crops) {
+            return Err(anyhow!("`{flag}` is for networks that give a picture one class; leave it out"))
                 .or_wrong_call();
         }
+        let Some(format) = self.format.at_the_end() else {
+            return Err(anyhow!(
+                "a line for each picture is for networks that give a picture one class; take `--format json`"
+            ))
+            .or_wrong_call();
+        };
         let network = self.run.load(model)?;
         let classes = network.prepare().classes().to_vec();
         let meant = match_classes(data.classes(), &classes)?;
-        let (confusion, skipped) = judge(&network, data, &meant, self.strict)?;
+        let (confusion, skipped) = judge_pixels(&network, data, &meant, self.strict)?;
         let pictures = data.len() - skipped.len();
         let things = || match classes.first().is_some_and(|first| mask::is_background(first)) {
             true => confusion.mean_iou_of(1..classes.len()),
@@ -191,39 +213,25 @@ impl Arguments {
         for skipped in &skipped {
             output::note(&skipped.why);
         }
-        output::table(self.format.into(), &table, json, after)
+        output::table(format, &table, json, after)
     }
 
-    /// Counts the answers to all pictures; `meant` is the network's class for each of the data's.
-    fn answers(
-        &self,
-        network: &Network,
-        loader: &Loader,
-        meant: &[usize],
-        count: usize,
-    ) -> Result<(Scorer, Vec<Skipped>)> {
-        let mut scorer = Scorer::new(network.prepare().classes().len());
-        let bar = output::bar(count as u64, "pictures");
-        let mut batches = loader.batches(Place::default(), 1)?;
-        for batch in batches.by_ref() {
-            let batch = batch?;
-            bar.inc(batch.labels.len() as u64);
-            if batch.labels.is_empty() {
-                continue;
-            }
-            let pictures = Tensor::from_vec(batch.values, batch.shape.as_slice(), &candle_core::Device::Cpu)?;
-            let mut logits = network.logits(&pictures)?;
-            if self.flip {
-                let mirrored = network.logits(&pictures.flip(&[3])?)?;
-                let softmax = |logits: &Tensor| zoo::softmax(logits);
-                logits = ((softmax(&logits)? + softmax(&mirrored)?)? * 0.5)?.log()?;
-            }
-            let labels: Option<Vec<usize>> =
-                batch.labels.iter().map(|&label| meant.get(label).copied()).collect();
-            scorer.add(&logits, &labels.context("a label is none of the data's classes")?)?;
-        }
-        bar.finish_and_clear();
-        Ok((scorer, batches.skipped()))
+    fn looks(&self) -> Looks {
+        let (views, mirrored) = match self.crops {
+            10 => (Views::Five, true),
+            5 => (Views::Five, false),
+            _ => (Views::Centre, false),
+        };
+        Looks { views, flip: self.flip || mirrored, batch: self.batch as usize, strict: self.strict }
+    }
+}
+
+fn parse_crops(text: &str) -> Result<u8, String> {
+    match text {
+        "1" => Ok(1),
+        "5" => Ok(5),
+        "10" => Ok(10),
+        _ => Err("there are 1, 5 or 10 crops".into()),
     }
 }
 

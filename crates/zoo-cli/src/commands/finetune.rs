@@ -4,11 +4,9 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use zoo_train::Recipe;
 
-use super::train::{PlaceArguments, RecipeArguments, begun};
 use crate::{
     failure::OrWrongCall,
-    learning::{DataArguments, Kind, Parts, Plan, Session, StagePlan, Thawed, check_masks, open, place},
-    options::OptionArguments,
+    learning::{Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, open},
     running::{self, RunArguments},
 };
 
@@ -33,11 +31,7 @@ pub(crate) struct Arguments {
     #[arg(required_unless_present = "resume")]
     model: Option<String>,
     #[command(flatten)]
-    data: DataArguments,
-    #[command(flatten)]
-    options: OptionArguments,
-    #[command(flatten)]
-    recipe: RecipeArguments,
+    learn: LearnArguments,
     /// End when the new last layer has learned
     #[arg(long, conflicts_with = "unfreeze")]
     linear_probe: bool,
@@ -45,18 +39,13 @@ pub(crate) struct Arguments {
     /// then all]
     #[arg(long, value_name = "SCOPE|auto|all")]
     unfreeze: Vec<String>,
-    /// What everything random is drawn from
-    #[arg(long, default_value_t = 42, value_name = "N")]
-    seed: u64,
-    #[command(flatten)]
-    place: PlaceArguments,
     #[command(flatten)]
     run: RunArguments,
 }
 
 impl Arguments {
     pub(crate) fn run(mut self) -> Result<String> {
-        let resumed = self.place.resumed(Kind::Finetune)?;
+        let resumed = self.learn.place.resumed(Kind::Finetune)?;
         let (folder, mut plan) = match resumed {
             Some((folder, plan)) => (Some(folder), plan),
             None => (None, self.plan()?),
@@ -70,7 +59,7 @@ impl Arguments {
             model.check_classifies().or_wrong_call()?;
         }
         check_masks(&*data, plan.strict)?;
-        if let Some(limit) = self.recipe.memory() {
+        if let Some(limit) = self.learn.recipe.memory() {
             plan.keep_within(&graph, limit)?;
         }
         let parts = Parts::new(data, &plan.shares, folder.as_ref())?;
@@ -82,23 +71,27 @@ impl Arguments {
             None => self.run.load(&model)?,
         };
         for stage in &plan.stages {
-            stage.thawed.frozen(network.graph()).or_wrong_call()?;
+            let frozen = stage.thawed.frozen(network.graph()).or_wrong_call()?;
+            if stage.thawed != Thawed::Head {
+                stage.recipe.check_for(network.graph(), &frozen).or_wrong_call()?;
+            }
         }
-        let folder = begun(folder, &plan, self.place.output.as_deref(), &parts, network.architecture().name)?;
-        let every = self.place.checkpoint_every;
+        let folder =
+            begun(folder, &plan, self.learn.place.output.as_deref(), &parts, network.architecture().name)?;
+        let every = self.learn.place.checkpoint_every;
         Session { plan, folder, network, parts, device, every }.run()
     }
 
     fn plan(&self) -> Result<Plan> {
         let name = self.model.clone().unwrap_or_default();
-        let model = self.options.asked(running::model(&name)?).or_wrong_call()?;
-        let Some(data) = &self.data.data else {
+        let model = self.learn.options.asked(running::model(&name)?).or_wrong_call()?;
+        if self.learn.data.data.is_none() {
             return Err(anyhow!("there is nothing to fine-tune on; give pictures with `--data`"))
                 .or_wrong_call();
-        };
+        }
         let segments = model.check_segments().is_ok();
         let usual = || if segments { Recipe::finetune_segmenter() } else { Recipe::finetune() };
-        let recipe = self.recipe.of(usual).or_wrong_call()?;
+        let recipe = self.learn.recipe.of(usual).or_wrong_call()?;
         let &Recipe { weigh_classes, balanced, .. } = &recipe;
         let head = Recipe { weigh_classes, balanced, ..Recipe::head()? };
         let head = match segments {
@@ -118,26 +111,11 @@ impl Arguments {
             ["all"] => stages.push(stage("all", Thawed::All)),
             _ => stages.push(stage("thawed", Thawed::Scopes(self.unfreeze.clone()))),
         }
-        let (_, file) = place(self.place.output.as_deref(), model.architecture().name)?;
         let (weights, key) = self.run.weights();
-        let plan = Plan {
-            kind: Kind::Finetune,
-            model: name,
-            options: model.options(),
-            // A tag is no path, and stays as it is.
-            weights: weights
-                .map(|path| if path.exists() { std::path::absolute(path) } else { Ok(path) })
-                .transpose()?,
-            key,
-            init_from: self.recipe.init_from()?,
-            data: Some(std::path::absolute(data)?),
-            shares: self.data.shares(self.seed),
-            stages,
-            seed: self.seed,
-            strict: self.data.strict,
-            file: file.as_deref().map(std::path::absolute).transpose()?,
-        };
-        plan.check()?;
-        Ok(plan)
+        // A tag is no path, and stays as it is.
+        let weights = weights
+            .map(|path| if path.exists() { std::path::absolute(path) } else { Ok(path) })
+            .transpose()?;
+        Ok(Plan { weights, key, ..self.learn.plan(Kind::Finetune, name, &model, stages)? })
     }
 }

@@ -1,15 +1,19 @@
 //! What `train` and `finetune` have in common: a plan that is written down, data in its parts, a run that goes on.
 
+mod arguments;
 mod data;
+mod judging;
 mod memory;
 mod plan;
 mod report;
 mod session;
 mod whole;
 
+pub(crate) use arguments::{LearnArguments, OptimizerName, begun};
 pub(crate) use data::{DataArguments, Parts, check_masks, open, testing};
+pub(crate) use judging::{Looks, judge};
 pub(crate) use memory::{PROGRAM, lesson};
 pub(crate) use plan::{Kind, Plan, StagePlan, Thawed};
 pub(crate) use report::{Tested, pixels, score};
 pub(crate) use session::{Session, place};
-pub(crate) use whole::judge;
+pub(crate) use whole::judge_pixels;

@@ -1,6 +1,7 @@
 //! What a run came to, for programs to read.
 
 use serde_json::{Value, json};
+use zoo_data::Skipped;
 use zoo_train::{Confusion, PixelScore, Score, Standing};
 
 use super::{Parts, Plan};
@@ -61,6 +62,14 @@ impl Tested {
         }
     }
 
+    /// The pictures that could not be read.
+    pub(crate) fn unread(&self) -> &[Skipped] {
+        match self {
+            Self::Pictures(score) => &score.unread,
+            Self::Pixels(score) => &score.unread,
+        }
+    }
+
     /// For each true class, how often each class was given.
     pub(crate) fn confusion(&self) -> Vec<Vec<usize>> {
         match self {
@@ -72,7 +81,7 @@ impl Tested {
     fn whole(&self, classes: &[String]) -> Value {
         match self {
             Self::Pictures(score) => self::score(score, classes),
-            Self::Pixels(PixelScore { pictures, loss, confusion }) => {
+            Self::Pixels(PixelScore { pictures, loss, confusion, .. }) => {
                 let mut value = pixels(confusion, classes);
                 value["pictures"] = json!(pictures);
                 value["top1"] = json!(confusion.pixel_accuracy());

@@ -1,5 +1,6 @@
 //! A run from its plan to its report.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,10 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use candle_core::Device;
-use indicatif::ProgressBar;
+use indicatif::{HumanDuration, ProgressBar};
 use serde_json::{Value, json};
 use zoo::{Model, Network};
-use zoo_data::{Dataset, Loader, LoaderOptions, Part, Pipeline, Sampling, shown};
+use zoo_data::{Dataset, Loader, LoaderOptions, Part, Pipeline, Sampling, Skipped, shown};
 use zoo_layers::Node;
 use zoo_train::{Cached, Ending, Progress, RunFolder, Source, Stage, Standing, Trainer};
 use zoo_weights::Destination;
@@ -111,9 +112,10 @@ impl Session {
         let standing = zoo_train::standing(&self.folder)?;
         let begun = standing.as_ref().map_or(0, |standing| standing.stage);
         let pipeline = self.network.prepare().pipeline()?;
+        let mut bar = Bar::new();
         let mut ready = Vec::new();
         for (number, stage) in self.plan.stages.iter().enumerate() {
-            ready.push(self.ready(stage, &pipeline, number < begun)?);
+            ready.push(self.ready(stage, &pipeline, number < begun, &mut bar)?);
         }
         let plans = self.plan.stages.clone();
         let stages: Vec<Stage<'_>> = plans
@@ -129,7 +131,6 @@ impl Session {
                 class_weights: ready.class_weights.clone(),
             })
             .collect();
-        let bar = Bar::new();
         let mut trainer = Trainer {
             net: self.network.net_mut()?,
             stages: &stages,
@@ -147,14 +148,20 @@ impl Session {
                 false => ControlFlow::Continue(()),
             }
         });
-        bar.clear();
-        match ending? {
-            Ending::Stopped(_) => Err(anyhow!(
-                "stopped, and written down; go on with `zoo {} --resume {}`",
-                self.command(),
-                shown(self.folder.path())
-            )),
-            Ending::Finished(standing) => self.finish(&standing, &identity, card, &pipeline),
+        match ending {
+            Ok(Ending::Finished(standing)) => self.finish(&standing, &identity, card, &pipeline, bar),
+            Ok(Ending::Stopped(_)) => {
+                bar.clear();
+                Err(anyhow!(
+                    "stopped, and written down; go on with `zoo {} --resume {}`",
+                    self.command(),
+                    shown(self.folder.path())
+                ))
+            }
+            Err(error) => {
+                bar.clear();
+                Err(error.into())
+            }
         }
     }
 
@@ -166,7 +173,7 @@ impl Session {
     }
 
     /// Makes a stage's sources; of one that is over, they are only named.
-    fn ready(&self, stage: &StagePlan, pipeline: &Pipeline, is_over: bool) -> Result<Ready> {
+    fn ready(&self, stage: &StagePlan, pipeline: &Pipeline, is_over: bool, bar: &mut Bar) -> Result<Ready> {
         let recipe = &stage.recipe;
         let graph = self.network.graph();
         let train = self.parts.part(Part::Train)?.context("there are no pictures to learn from")?;
@@ -181,10 +188,10 @@ impl Session {
             |data: Arc<dyn Dataset>| testing(data, pipeline.clone(), recipe.batch_size, self.plan.strict);
         if stage.thawed == Thawed::Head && !is_over {
             let from = graph.features();
-            let train = self.features(plain(train)?, from, recipe.batch_size)?.shuffled(self.plan.seed);
+            let train = self.features(plain(train)?, from, recipe.batch_size, bar)?.shuffled(self.plan.seed);
             let validation = validation
                 .map(|data| -> Result<Box<dyn Source>> {
-                    Ok(Box::new(self.features(plain(data)?, from, recipe.batch_size)?))
+                    Ok(Box::new(self.features(plain(data)?, from, recipe.batch_size, bar)?))
                 })
                 .transpose()?;
             return Ok(Ready { frozen, train: Box::new(train), validation, from: Some(from), class_weights });
@@ -204,14 +211,16 @@ impl Session {
     }
 
     /// What the network makes of all pictures at a node.
-    fn features(&self, loader: Loader, node: Node, batch: usize) -> Result<Cached> {
+    fn features(&self, loader: Loader, node: Node, batch: usize, told: &mut Bar) -> Result<Cached> {
         let count = loader.steps() * batch;
         let bar = output::bar(count as u64, "pictures seen once");
         let done = Cached::compute(self.network.net()?, node, &loader, &self.device, batch, &mut |done| {
             bar.set_position(done as u64);
         });
         bar.finish_and_clear();
-        Ok(done?)
+        let done = done?;
+        told.name(done.unread());
+        Ok(done)
     }
 
     /// Tests the best network, once, and writes the report.
@@ -221,6 +230,7 @@ impl Session {
         identity: &Value,
         mut card: Value,
         pipeline: &Pipeline,
+        mut bar: Bar,
     ) -> Result<String> {
         let net = self.network.net()?;
         self.folder.load_best(net)?;
@@ -236,9 +246,9 @@ impl Session {
             }
             None => None,
         };
+        bar.name(test.as_ref().map_or(&[], Tested::unread));
+        bar.clear();
         let model = self.network.architecture().name;
-        let report = report(&self.plan, model, &self.parts, standing, test.as_ref());
-        self.folder.write("report.json", &(serde_json::to_string_pretty(&report)? + "\n"))?;
         self.folder.write("curves.svg", &zoo_train::chart::curves(&standing.history))?;
         if let Some(test) = &test {
             let classes = self.parts.data.classes();
@@ -255,6 +265,8 @@ impl Session {
             zoo_train::save(file, net, (Network::KEY, &card))?;
             written.clone_from(file);
         }
+        let report = report(&self.plan, model, &self.parts, standing, test.as_ref());
+        self.folder.write_report(&(serde_json::to_string_pretty(&report)? + "\n"))?;
         let best = standing.best.and_then(|best| standing.history.get(best));
         let judged = match (&test, best.and_then(|best| best.validation_top1)) {
             (Some(test), _) => test.told(),
@@ -289,34 +301,77 @@ impl Plan {
     }
 }
 
+/// How many of the pictures that are learned from are told right.
+fn told_right(top1: Option<f64>) -> String {
+    top1.map_or(String::new(), |top1| format!(", {:.2} % right", top1 * 100.0))
+}
+
 /// How a run goes, for whoever waits for it: a bar where there is a terminal, and a line for each epoch.
-struct Bar(ProgressBar);
+struct Bar {
+    bar: ProgressBar,
+    /// The names of pictures that could not be read.
+    unread: BTreeSet<String>,
+}
 
 impl Bar {
     fn new() -> Self {
-        Self(output::bar(0, ""))
+        Self { bar: output::bar(0, ""), unread: BTreeSet::new() }
     }
 
-    fn show(&self, progress: &Progress<'_>) {
-        let Progress { stage, epoch: (epoch, epochs), step: (step, steps), loss, rate, speed, waiting, done } =
-            progress;
-        self.0.set_length(*steps as u64);
-        self.0.set_position(*step as u64);
-        self.0.set_message(format!(
-            "{stage}, epoch {epoch} of {epochs}, loss {loss:.4}, rate {rate:.2e}, {speed:.0} pictures/s, {:.0} % waiting",
-            waiting * 100.0
+    /// Names pictures that can't be read, each once.
+    fn name(&mut self, unread: &[Skipped]) {
+        for skipped in unread {
+            if self.unread.insert(skipped.name.clone()) {
+                self.bar.suspend(|| output::note(&skipped.why));
+            }
+        }
+    }
+
+    fn show(&mut self, progress: &Progress<'_>) {
+        let Progress {
+            stage,
+            epoch: (epoch, epochs),
+            step: (step, steps),
+            loss,
+            top1,
+            rate,
+            left,
+            speed,
+            waiting,
+            done,
+            unread,
+        } = progress;
+        self.bar.set_length(*steps as u64);
+        self.bar.set_position(*step as u64);
+        self.bar.set_message(format!(
+            "{stage}, epoch {epoch} of {epochs}, loss {loss:.4}{}, rate {rate:.2e}, {speed:.0} pictures/s, {:.0} % waiting, \
+             {} left",
+            told_right(*top1),
+            waiting * 100.0,
+            HumanDuration(*left)
         ));
+        self.name(unread);
         let Some(done) = done else { return };
         let judged = match (done.validation_iou, done.validation_top1) {
             (Some(iou), _) => format!(", validation IoU {:.2} %", iou * 100.0),
             (None, Some(top1)) => format!(", validation {:.2} %", top1 * 100.0),
             (None, None) => String::new(),
         };
-        let line = format!("{stage} {epoch}/{epochs}: loss {loss:.4}{judged}, {speed:.0} pictures/s");
-        self.0.suspend(|| output::note(&line));
+        let right = told_right(*top1);
+        let line = format!(
+            "{stage} {epoch}/{epochs}: loss {loss:.4}{right}{judged}, {speed:.0} pictures/s, {} left",
+            HumanDuration(*left)
+        );
+        self.bar.suspend(|| output::note(&line));
     }
 
-    fn clear(&self) {
-        self.0.finish_and_clear();
+    /// Takes the bar away, and says how many pictures were left out.
+    fn clear(self) {
+        self.bar.finish_and_clear();
+        match self.unread.len() {
+            0 => {}
+            1 => output::note("1 picture could not be read and was left out"),
+            many => output::note(&format!("{many} pictures could not be read and were left out")),
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::output;
 
 /// Answers whole pictures in their own size, and compares the answers with their masks; `meant` is the network's class for
 /// each of the data's. Pictures that can't be read are left out by name, unless that is an error.
-pub(crate) fn judge(
+pub(crate) fn judge_pixels(
     network: &Network,
     data: &dyn Dataset,
     meant: &[usize],

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{json, printed, refused, zoo};
 
 /// Pictures of two classes, light and dark, as PGM files of 32x32.
-fn pictures(folder: &Path, each: usize) -> PathBuf {
+pub(crate) fn pictures(folder: &Path, each: usize) -> PathBuf {
     let data = folder.join("data");
     for (class, base) in [("dark", 40), ("light", 170)] {
         fs::create_dir_all(data.join(class)).unwrap();
@@ -141,6 +141,8 @@ fn what_can_not_be_learned_is_said() {
         &["learning rate is 0"],
     );
     refused(&["train", "resnet20_cifar", "--data", data, "--validation", "1", "-o", run], 1, &["1"]);
+    let single = ["train", "resnet20_cifar", "--data", data, "--batch", "1", "-o", run];
+    refused(&single, 2, &["a batch of one picture", "`bn1`", "frozen_norms"]);
     refused(&["finetune", "resnet20_cifar", "-o", run], 2, &["--data"]);
     let thaw =
         ["finetune", "resnet20_cifar", "--data", data, "--unfreeze", "layer9", "--weights", data, "-o", run];
@@ -166,4 +168,6 @@ fn the_digits_inside_the_program_are_judged() {
     assert_eq!((&judged["pictures"], &judged["errors"]), (&1000.into(), &Value::Array(Vec::new())));
     assert!(judged["top1"].as_f64().unwrap() > 0.985 && judged["ece"].as_f64().unwrap() < 0.1);
     assert_eq!(judged["classes"][7]["name"], "7");
+    let judged = json(&["eval", "digitnet", "--format", "json"]);
+    assert!(judged["top1"].as_f64().unwrap() >= 0.99, "{}", judged["top1"]);
 }

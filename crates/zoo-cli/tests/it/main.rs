@@ -13,6 +13,7 @@ mod files;
 mod learning;
 mod look;
 mod memory;
+mod runs;
 mod segmenting;
 #[path = "../../../zoo-weights/tests/it/server.rs"]
 #[expect(dead_code, reason = "most of what a server can do wrong is tested where the server is from")]

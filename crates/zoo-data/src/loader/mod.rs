@@ -113,7 +113,7 @@ pub struct Place {
 pub struct Batch {
     /// Which batch it is.
     pub place: Place,
-    /// `n * c * h * w` values.
+    /// `n * c * h * w` values; where several pieces of each picture are seen, n counts them all.
     pub values: Vec<f32>,
     /// (n, c, h, w).
     pub shape: [usize; 4],
@@ -199,6 +199,14 @@ impl Loader {
         for (what, count) in counts {
             crate::augment::check(count > 0, &format!("the {what}"), count, "at least 1")?;
         }
+        let views = pipeline.count();
+        let only = "the centre, since mixing and masks are of whole pictures";
+        crate::augment::check(
+            views == 1 || (options.mix.is_none() && !data.has_masks()),
+            "the pipeline's views",
+            pipeline.views,
+            only,
+        )?;
         if data.is_empty() {
             return Err(Error::NoPictures);
         }
@@ -206,6 +214,11 @@ impl Loader {
             return Err(MaskError::Mixed.into());
         }
         Ok(Loader { source: Arc::new(Source { data, pipeline, options }) })
+    }
+
+    /// What a picture is called.
+    pub fn name(&self, index: usize) -> String {
+        self.source.data.name(index)
     }
 
     /// Batches of an epoch.

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use zoo_base::random::Stream;
 
-use super::{Batch, Draw, Place, Skipped, Source};
+use super::{Batch, Draw, Place, Remainder, Skipped, Source};
 use crate::mask::IGNORED;
 use crate::{Error, Input, Result};
 
@@ -232,7 +232,8 @@ impl Shared {
             let skipped = Skipped { index, name: data.name(index), why: error.to_string() };
             lock(&self.skipped).entry(index).or_insert(skipped);
         }
-        if let (true, Some(first)) = (kept.is_empty(), why) {
+        // Whoever learns must have something to learn from; a judgement goes on with the next batch.
+        if let (true, Remainder::Drop, Some(first)) = (kept.is_empty(), options.remainder, why) {
             return Err(Error::EmptyBatch { pictures: slot.draws.len(), first });
         }
         let size = self.source.size();
@@ -244,7 +245,8 @@ impl Shared {
         let indices: Vec<usize> = kept.iter().map(|&place| slot.draws[place].index).collect();
         let labels: Vec<usize> = indices.iter().map(|&index| data.label(index)).collect();
         let (height, width) = self.source.pipeline.size;
-        let shape = [kept.len(), self.source.pipeline.channels.count(), height, width];
+        let shape =
+            [kept.len() * self.source.pipeline.count(), self.source.pipeline.channels.count(), height, width];
         let mut stream = at(options.seed, "mix", slot.place.epoch).fork(slot.place.step as u64);
         let mixed = options.mix.apply(&mut values, shape, &labels, &mut stream);
         Ok(Batch { place: slot.place, values, shape, indices, labels, masks, mixed })
@@ -268,10 +270,10 @@ impl Source {
         self.pipeline.size.0 * self.pipeline.size.1
     }
 
-    /// Values of an input.
+    /// Values of a picture's inputs.
     fn size(&self) -> usize {
         let (height, width) = self.pipeline.size;
-        self.pipeline.channels.count() * height * width
+        self.pipeline.count() * self.pipeline.channels.count() * height * width
     }
 
     /// The input of a picture, which depends on the seed, the epoch and the picture alone.

@@ -22,7 +22,7 @@ pub(crate) use palette::class_of;
 pub use palette::{Colour, voc_palette};
 
 use crate::picture::{self, check_size};
-use crate::{Channels, Error, Picture, Result, shown};
+use crate::{Channels, Picture, PictureError, Result, shown};
 
 /// The label of pixels that don't count, neither for the loss nor for what is measured.
 pub const IGNORED: u8 = 255;
@@ -40,11 +40,7 @@ pub fn open(path: &Path) -> Result<Picture> {
 /// # Errors
 /// Bytes that are no PNG, a broken one, a colour that stands for no class, 16 bits for a value.
 pub fn decode(bytes: &[u8], name: &str) -> Result<Picture> {
-    let broken = |source: png::DecodingError| Error::Undecodable {
-        name: name.into(),
-        format: "a mask (PNG)",
-        source: source.into(),
-    };
+    let broken = |source: png::DecodingError| PictureError::undecodable(name, "a mask (PNG)", source.into());
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::IDENTITY);
     let mut reader = decoder.read_info().map_err(broken)?;

@@ -4,10 +4,12 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use zoo_base::random::Stream;
 use zoo_data::augment::{Augment, Flip, PadAndCrop, RandomResizedCrop};
 use zoo_data::{
     Batch, Channels, Dataset, Error, Fingerprint, ImageFolder, InMemory, Loader, LoaderOptions, Mix, Part,
-    Pipeline, Place, Preprocess, Remainder, Result, Sampling, Stored, Subset, bundled_digits, unreadable,
+    Picture, Pipeline, Place, Preprocess, Remainder, Result, Sampling, Stored, Subset, Views, bundled_digits,
+    preprocess::Resize, unreadable,
 };
 
 fn digits(count: usize) -> Arc<dyn Dataset> {
@@ -250,4 +252,43 @@ fn targets_are_soft_where_pictures_are_mixed() {
         assert!(row.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{row:?}");
     }
     assert!(matches!(batch.targets(2, 0.0), Err(Error::LabelBeyond { .. })));
+}
+
+#[test]
+fn five_crops_are_the_corners_and_the_centre() {
+    let pixels = (0..5).flat_map(|y| (0..6).map(move |x| 10 * y + x)).collect();
+    let picture = Picture::new(6, 5, Channels::Grey, pixels).unwrap();
+    let prepare = Preprocess {
+        resize: Resize::Keep,
+        crop: Some((3, 4)),
+        divisor: 1.0,
+        mean: [0.0; 3],
+        std: [1.0; 3],
+        ..Preprocess::imagenet(8, 8)
+    };
+    let pipeline = Pipeline { views: Views::Five, ..Pipeline::plain(Channels::Grey, (3, 4), prepare) };
+    let values = pipeline.apply(&picture, &Stream::new(1, "views")).unwrap().values;
+    // torchvision.transforms.FiveCrop((3, 4)) begins at these rows and columns.
+    let starts = [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)];
+    let expected = starts.iter().flat_map(|&(top, left)| {
+        (0..3).flat_map(move |y| (0..4).map(move |x| (10 * (top + y) + left + x) as f32))
+    });
+    assert_eq!(values, expected.collect::<Vec<f32>>());
+    let loader = |mix| {
+        let options = LoaderOptions { mix, ..LoaderOptions::testing(4) };
+        let pipeline =
+            Pipeline { views: Views::Five, ..Pipeline::plain(Channels::Grey, (16, 16), prepare_16()) };
+        Loader::new(digits(6), pipeline, options)
+    };
+    let shapes: Vec<_> = all(&loader(Mix::NONE).unwrap(), Place::default(), 1)
+        .iter()
+        .map(|batch| (batch.shape, batch.labels.len()))
+        .collect();
+    assert_eq!(shapes, [([20, 1, 16, 16], 4), ([10, 1, 16, 16], 2)]);
+    let error = loader(Mix { mixup: 0.2, ..Mix::NONE }).unwrap_err().to_string();
+    assert!(error.contains("views") && error.contains("Five"), "{error}");
+}
+
+fn prepare_16() -> Preprocess {
+    Preprocess { resize: Resize::Keep, ..Preprocess::imagenet(16, 16) }
 }

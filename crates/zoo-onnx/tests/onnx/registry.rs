@@ -115,7 +115,10 @@ fn every_architecture_that_takes_any_size_is_written_for_any() {
             check(&file, graph, 1);
         }
     }
-    assert_eq!(fixed, ["lenet5", "lenet5_paper", "mnist_convnet", "alexnet_paper", "googlenet_paper"]);
+    assert_eq!(
+        fixed,
+        ["lenet5", "lenet5_paper", "mnist_convnet", "digitnet", "alexnet_paper", "googlenet_paper"]
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ fn every_family_has_weights() {
     let manifest = published();
     for model in [
         "lenet5",
+        "digitnet",
         "alexnet",
         "vgg16",
         "vgg19_bn",

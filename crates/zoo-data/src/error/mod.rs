@@ -1,5 +1,10 @@
 //! What can go wrong with data, each in a sentence that names the thing, both values and the way out.
+
+mod picture;
+
 use std::path::PathBuf;
+
+pub use picture::PictureError;
 
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -8,6 +13,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A picture that can't be read as one.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+
     /// A file or folder could not be read at all.
     #[error("{name}: {source}; check the path and that it may be read")]
     Io {
@@ -128,84 +137,6 @@ pub enum Error {
         label: u8,
     },
 
-    /// A picture's file without a byte in it.
-    #[error("{name}: is empty; save or download the picture again")]
-    EmptyPicture {
-        /// The file.
-        name: String,
-    },
-
-    /// A file that is no picture of a known kind.
-    #[error("{name}: is no picture of a known kind; PNG, JPEG, WebP, GIF, BMP, TIFF and PNM are read")]
-    UnknownFormat {
-        /// The file.
-        name: String,
-    },
-
-    /// A file larger than any picture that is read.
-    #[error(
-        "{name}: holds {bytes} bytes or more, but at most {limit} are read of a picture; make it smaller"
-    )]
-    FileTooLarge {
-        /// The file.
-        name: String,
-        /// Its size, at least.
-        bytes: u64,
-        /// The limit.
-        limit: u64,
-    },
-
-    /// A picture that begins as one and can't be decoded.
-    #[error("{name}: can't be decoded as {format} ({source}); open it in a viewer and save it anew")]
-    Undecodable {
-        /// The file.
-        name: String,
-        /// Its kind, by its first bytes.
-        format: &'static str,
-        /// What the decoder said.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-
-    /// A picture with more pixels than are read.
-    #[error("{name}: {width}x{height} pixels, but at most {limit} pixels are read; scale it down first")]
-    TooManyPixels {
-        /// The file.
-        name: String,
-        /// Its width, as its header says.
-        width: u32,
-        /// Its height, as its header says.
-        height: u32,
-        /// The limit.
-        limit: u64,
-    },
-
-    /// A header that promises far more pixels than so few bytes can hold.
-    #[error(
-        "{name}: its header promises {width}x{height} pixels, which {bytes} bytes can't hold; \
-         download or save the picture again"
-    )]
-    Implausible {
-        /// The file.
-        name: String,
-        /// Its width, as its header says.
-        width: u32,
-        /// Its height, as its header says.
-        height: u32,
-        /// The file's size.
-        bytes: usize,
-    },
-
-    /// A picture of a single pixel, or none.
-    #[error("{name}: {width}x{height} pixels show nothing; give a picture of at least two pixels")]
-    TooFewPixels {
-        /// The file.
-        name: String,
-        /// Its width.
-        width: usize,
-        /// Its height.
-        height: usize,
-    },
-
     /// Pixels whose number doesn't fit the size that they are said to have.
     #[error(
         "{found} values, but {width}x{height} pixels of {channels} channels have {expected}; check the size"
@@ -236,21 +167,6 @@ pub enum Error {
         limit: u64,
     },
 
-    /// A picture in which no digit stands out.
-    #[error(
-        "{name}: no digit found in {width}x{height} pixels ({why}); give a single dark digit on light paper, or light on dark"
-    )]
-    NoDigit {
-        /// The file.
-        name: String,
-        /// Its width.
-        width: usize,
-        /// Its height.
-        height: usize,
-        /// What it is instead.
-        why: &'static str,
-    },
-
     /// A file of names of classes that can't be meant.
     #[error(
         "{name}: the names of classes can't be read from it: {why}; give a text file with one on each line"
@@ -264,9 +180,9 @@ pub enum Error {
 
     /// A folder that is no data set of classes.
     #[error(
-        "{}: pictures of {found} classes, but at least 2 are needed{why}; \
+        "{}: pictures of {}, but at least 2 classes are needed{why}; \
          give a folder that holds a sub-folder of pictures for each class",
-        crate::shown(folder)
+        crate::shown(folder), if *found == 1 { "1 class".into() } else { format!("{found} classes") }
     )]
     TooFewClasses {
         /// The folder.

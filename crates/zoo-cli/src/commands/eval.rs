@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 use serde_json::json;
 use zoo::Network;
-use zoo_data::{Dataset, Listing, Loader, Part, Place, Skipped, Split, Subset, match_classes, shown};
+use zoo_data::{Batch, Dataset, Listing, Loader, Part, Place, Skipped, Split, Subset, match_classes, shown};
 use zoo_report::{Align, Table};
 use zoo_train::Scorer;
 
+use super::predict::Class;
 use crate::{
-    arguments::FormatArgument,
+    arguments::StreamFormatArgument,
     failure::OrWrongCall,
     learning::{open, score, testing},
     options::OptionArguments,
@@ -21,15 +23,21 @@ use crate::{
     running::RunArguments,
 };
 
+/// Classes that a picture's line shows.
+const TOP: usize = 5;
+
 /// Say how well a network tells pictures apart
 ///
 /// On pictures in folders, a table, IDX or CIFAR files: the share whose class was the likeliest, and among the five
 /// likeliest, for each class too, the confusion and the calibration error. Classes are matched by name; ImageNet's synset
-/// names are known. Pictures that can't be read are listed and don't count.
+/// names are known. Pictures that can't be read are listed and don't count. With --format jsonl there is a line for each
+/// picture as soon as it is known, {"path", "class", "right", "top"} or {"path", "error"}, and the totals go beside
+/// them, to standard error.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  zoo eval resnet50 --data imagenet/val\n  \
                         zoo eval run/best.safetensors --data photos/ --split run/split.json\n  \
-                        zoo eval lenet5 --data mnist/ --format json")]
+                        zoo eval lenet5 --data mnist/ --format json\n  \
+                        zoo eval resnet50 --data val/ --format jsonl | grep '\"right\":false'")]
 pub(crate) struct Arguments {
     /// Name of an architecture, or a .safetensors file that names its own
     model: String,
@@ -57,8 +65,19 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     run: RunArguments,
     #[command(flatten)]
-    format: FormatArgument,
+    format: StreamFormatArgument,
 }
+
+/// What came of one picture.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Line<'a> {
+    Answer { path: String, class: String, right: bool, top: Vec<Class> },
+    Failed { path: &'a str, error: &'a str },
+}
+
+/// Is given the lines, in the data's order.
+type Sink<'s> = &'s mut dyn FnMut(&Line<'_>) -> Result<()>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum PartName {
@@ -76,11 +95,23 @@ impl Arguments {
         let data = part(whole, self.part, self.split.as_deref())?;
         let network = self.run.load(&model)?;
         let classes = network.prepare().classes().to_vec();
+        if network.net().graph().get(network.net().graph().main_output().node).output.channels() == 1
+            && classes.len() != 2
+        {
+            return Err(anyhow!(
+                "`{}` gives one score and tells no classes apart; if it decides between two, name them with `zoo convert \
+                 --classes`",
+                self.model
+            ))
+            .or_wrong_call();
+        }
         let meant = match_classes(data.classes(), &classes)?;
         let pipeline = network.prepare().pipeline()?;
-        let count = data.len();
-        let loader = testing(data, pipeline, self.batch as usize, self.strict)?;
-        let (scorer, skipped) = self.answers(&network, &loader, &meant, count)?;
+        let loader = testing(data.clone(), pipeline, self.batch as usize, self.strict)?;
+        let mut print = |line: &Line<'_>| output::say(&(serde_json::to_string(line)? + "\n"));
+        let format = self.format.at_the_end();
+        let sink: Option<Sink<'_>> = if format.is_none() { Some(&mut print) } else { None };
+        let (scorer, skipped) = self.answers(&network, &loader, (&*data, &meant), sink)?;
         let result = scorer.score();
         let name = self.data.as_deref().map_or_else(|| "digits".into(), shown);
         let json = || {
@@ -120,43 +151,99 @@ impl Arguments {
             }
             lines
         };
+        let Some(format) = format else {
+            output::note(after().trim());
+            return Ok(String::new());
+        };
         for skipped in &skipped {
             output::note(&skipped.why);
         }
-        output::table(self.format.into(), &table, json, after)
+        output::table(format, &table, json, after)
     }
 
-    /// Counts the answers to all pictures; `meant` is the network's class for each of the data's.
+    /// Counts the answers to all pictures of `data`, of whose classes each means one of the network's; `sink` is told of
+    /// each picture.
     fn answers(
         &self,
         network: &Network,
         loader: &Loader,
-        meant: &[usize],
-        count: usize,
+        (data, meant): (&dyn Dataset, &[usize]),
+        mut sink: Option<Sink<'_>>,
     ) -> Result<(Scorer, Vec<Skipped>)> {
         let mut scorer = Scorer::new(network.prepare().classes().len());
-        let bar = output::bar(count as u64, "pictures");
+        let bar = output::bar(data.len() as u64, "pictures");
         let mut batches = loader.batches(Place::default(), 1)?;
-        for batch in batches.by_ref() {
-            let batch = batch?;
-            bar.inc(batch.labels.len() as u64);
-            if batch.labels.is_empty() {
-                continue;
+        let mut told = 0;
+        while let Some(batch) = batches.next() {
+            let Batch { values, shape, indices, labels, .. } = batch?;
+            bar.inc(labels.len() as u64);
+            let labels: Option<Vec<usize>> = labels.iter().map(|&label| meant.get(label).copied()).collect();
+            let labels = labels.context("a label is none of the data's classes")?;
+            let logits = match labels.is_empty() {
+                true => None,
+                false => {
+                    Some(self.logits(network, &Tensor::from_vec(values, shape.as_slice(), &Device::Cpu)?)?)
+                }
+            };
+            if let Some(logits) = &logits {
+                scorer.add(logits, &labels)?;
             }
-            let pictures = Tensor::from_vec(batch.values, batch.shape.as_slice(), &candle_core::Device::Cpu)?;
-            let mut logits = network.logits(&pictures)?;
-            if self.flip {
-                let mirrored = network.logits(&pictures.flip(&[3])?)?;
-                let softmax = |logits: &Tensor| zoo::softmax(logits);
-                logits = ((softmax(&logits)? + softmax(&mirrored)?)? * 0.5)?.log()?;
+            let Some(sink) = &mut sink else { continue };
+            let tops = logits.map(|logits| tops(&logits, network)).transpose()?.unwrap_or_default();
+            let until = data.len().min(told + self.batch as usize);
+            let skipped = if tops.len() < until - told { batches.skipped() } else { Vec::new() };
+            let mut answers = indices.iter().zip(labels).zip(tops).peekable();
+            for index in told..until {
+                if let Some(((_, label), top)) = answers.next_if(|((answered, _), _)| **answered == index) {
+                    let right = top.first().is_some_and(|first| first.index == label);
+                    sink(&Line::Answer {
+                        path: data.name(index),
+                        class: network.prepare().class(label),
+                        right,
+                        top,
+                    })?;
+                } else if let Some(Skipped { name, why, .. }) =
+                    skipped.iter().find(|lost| lost.index == index)
+                {
+                    sink(&Line::Failed { path: name, error: why })?;
+                }
             }
-            let labels: Option<Vec<usize>> =
-                batch.labels.iter().map(|&label| meant.get(label).copied()).collect();
-            scorer.add(&logits, &labels.context("a label is none of the data's classes")?)?;
+            told = until;
         }
         bar.finish_and_clear();
         Ok((scorer, batches.skipped()))
     }
+
+    /// A number for each class of each picture; where one output decides between two classes, one for each of those.
+    fn logits(&self, network: &Network, pictures: &Tensor) -> Result<Tensor> {
+        let of = |pictures: &Tensor| -> Result<Tensor> {
+            let logits = network.logits(pictures)?;
+            match logits.dims() {
+                // The sigmoid of a score is the softmax of nothing and the score.
+                [_, 1] => Ok(Tensor::cat(&[&logits.zeros_like()?, &logits], 1)?),
+                _ => Ok(logits),
+            }
+        };
+        let logits = of(pictures)?;
+        if !self.flip {
+            return Ok(logits);
+        }
+        let mirrored = of(&pictures.flip(&[3])?)?;
+        Ok(((zoo::softmax(&logits)? + zoo::softmax(&mirrored)?)? * 0.5)?.log()?)
+    }
+}
+
+/// The likeliest classes of each picture, the first first.
+fn tops(logits: &Tensor, network: &Network) -> Result<Vec<Vec<Class>>> {
+    let rows: Vec<Vec<f32>> = zoo::softmax(logits)?.to_vec2()?;
+    let top = |row: &Vec<f32>| {
+        let mut order: Vec<usize> = (0..row.len()).collect();
+        // Of equal ones the first class comes first.
+        order.sort_by(|a, b| row[*b].total_cmp(&row[*a]));
+        let class = |index| Class { index, label: network.prepare().class(index), probability: row[index] };
+        order.into_iter().take(TOP).map(class).collect()
+    };
+    Ok(rows.iter().map(top).collect())
 }
 
 /// The part of the data that is asked for.

@@ -82,7 +82,7 @@ impl Arguments {
             return Err(anyhow!("there is nothing to fine-tune on; give pictures with `--data`"))
                 .or_wrong_call();
         };
-        let recipe = self.recipe.of(Recipe::finetune).or_wrong_call()?;
+        let recipe = self.recipe.of(Recipe::finetune)?;
         let &Recipe { weigh_classes, balanced, .. } = &recipe;
         let head = Recipe { weigh_classes, balanced, ..Recipe::head()? };
         let mut stages = vec![StagePlan { name: "head".into(), thawed: Thawed::Head, recipe: head }];

@@ -65,11 +65,12 @@ enum Line {
     },
 }
 
+/// A class as answers name it.
 #[derive(Serialize)]
-struct Class {
-    index: usize,
-    label: String,
-    probability: f32,
+pub(crate) struct Class {
+    pub(crate) index: usize,
+    pub(crate) label: String,
+    pub(crate) probability: f32,
 }
 
 impl From<Guess> for Class {

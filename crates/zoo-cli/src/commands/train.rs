@@ -158,7 +158,7 @@ impl Arguments {
         let name = self.model.clone().unwrap_or_default();
         let model = self.options.asked(running::model(&name)?).or_wrong_call()?;
         let architecture = model.architecture().name;
-        let recipe = self.recipe.of(|| Recipe::for_model(architecture)).or_wrong_call()?;
+        let recipe = self.recipe.of(|| Recipe::for_model(architecture))?;
         let (_, file) = place(self.place.output.as_deref(), architecture)?;
         let plan = Plan {
             kind: Kind::Train,

@@ -6,6 +6,7 @@ mod bad_input;
 mod classes;
 mod compare;
 mod contracts;
+mod eval;
 mod export;
 mod files;
 mod learning;

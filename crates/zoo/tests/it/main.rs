@@ -12,6 +12,7 @@ mod goldens;
 mod options;
 mod pages;
 mod published;
+mod publishing;
 mod steps;
 mod tidy;
 mod transforms;

@@ -25,8 +25,8 @@
 //! * **Memory** is for f32 and a whole batch; see [`Memory`].
 
 mod advice;
-mod fit;
 mod diagram;
+mod fit;
 mod memory;
 mod plot;
 mod summary;
@@ -35,11 +35,11 @@ mod training;
 mod tree;
 
 pub use advice::{Advice, Advised, Other, Plain, Question, Remedy, options};
-pub use fit::{Fit, Fitted, fit, has_batch_norms};
 pub use diagram::{Drawing, Theme};
+pub use fit::{Fit, Fitted, fit, has_batch_norms};
 pub use memory::{Memory, Optimizer};
 pub use plot::{Bubble, Plot};
 pub use summary::{LayerRow, Options, Params, Summary};
-pub use training::{Lesson, Training};
 pub use table::{Align, Format, Table, bytes, count, short, thousands};
+pub use training::{Lesson, Training};
 pub use tree::layer_table;

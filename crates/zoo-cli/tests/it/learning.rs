@@ -140,7 +140,7 @@ fn what_can_not_be_learned_is_said() {
         2,
         &["learning rate is 0"],
     );
-    refused(&["train", "resnet20_cifar", "--data", data, "--validation", "1", "-o", run], 1, &["1"]);
+    refused(&["train", "resnet20_cifar", "--data", data, "--validation", "1", "-o", run], 2, &["1"]);
     refused(&["finetune", "resnet20_cifar", "-o", run], 2, &["--data"]);
     let thaw =
         ["finetune", "resnet20_cifar", "--data", data, "--unfreeze", "layer9", "--weights", data, "-o", run];

@@ -4,10 +4,10 @@
 
 mod bad_input;
 mod dilation;
+mod exactness;
 mod explain;
 #[path = "../common/figures.rs"]
 mod figures;
-mod exactness;
 mod files;
 mod generated;
 mod goldens;
@@ -15,6 +15,7 @@ mod keeping;
 mod options;
 mod pages;
 mod published;
+mod publishing;
 mod segmenting;
 mod steps;
 mod tidy;

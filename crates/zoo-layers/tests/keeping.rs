@@ -17,9 +17,9 @@ fn tower() -> Graph {
         let x = net.conv_norm_act(picture, Conv2d::k3(8), "stem.conv", "stem.bn")?;
         let mut x = net.max_pool(x, MaxPool2d::new(3, 2), "pool")?;
         for unit in 0..6 {
-            let y = net.conv_norm_act(x, Conv2d::k3(8), &format!("{unit}.conv1"), &format!("{unit}.bn1"))?;
+            let y = net.conv_norm_act(x, Conv2d::k3(8), format!("{unit}.conv1"), format!("{unit}.bn1"))?;
             let y = net.dropout(y, 0.2)?;
-            let y = net.conv_norm(y, Conv2d::k3(8), &format!("{unit}.conv2"), &format!("{unit}.bn2"))?;
+            let y = net.conv_norm(y, Conv2d::k3(8), format!("{unit}.conv2"), format!("{unit}.bn2"))?;
             let sum = net.add(y, x)?;
             x = net.relu(sum)?;
             if unit == 2 {
@@ -195,8 +195,8 @@ impl Operation for Square {
 fn layers_of_ones_own_are_taped_when_they_are_run_again() {
     let graph = Graph::build("squares", Shape::map(2, 16, 16), |net, mut x| {
         for unit in 0..8 {
-            let y = net.conv_norm_act(x, Conv2d::k3(6), &format!("conv{unit}"), &format!("bn{unit}"))?;
-            x = net.add_op(Op::Custom(Arc::new(Square)), &[y], &format!("square{unit}"))?;
+            let y = net.conv_norm_act(x, Conv2d::k3(6), format!("conv{unit}"), format!("bn{unit}"))?;
+            x = net.add_op(Op::Custom(Arc::new(Square)), &[y], format!("square{unit}"))?;
         }
         let x = net.global_avg_pool(x)?;
         let logits = net.linear(x, Linear::new(3), "fc")?;

@@ -98,7 +98,7 @@ impl Training {
         let weights = held(Role::Trainable, false).saturating_add(held(Role::Buffer, false));
         let learned = held(Role::Trainable, true);
         let largest =
-            graph.params().filter(|param| param.role == Role::Trainable).map(|param| param.elements());
+            graph.params().filter(|param| param.role == Role::Trainable).map(zoo_layers::Param::elements);
         let largest = largest.max().unwrap_or(0) as u64 * F32;
         // Sums and scaled gradients are made one at a time, beside those that they take the place of.
         let beside = if lesson.scaled || lesson.accumulate > 1 { largest } else { 0 };

@@ -14,7 +14,7 @@ fn equal(ours: Option<f64>, theirs: &Value, what: &str) {
     match (ours, theirs.as_f64()) {
         (None, None) => {}
         (Some(ours), Some(theirs)) => {
-            assert!((ours - theirs).abs() <= 4.0 * f64::EPSILON, "{what}: {ours} {theirs}")
+            assert!((ours - theirs).abs() <= 4.0 * f64::EPSILON, "{what}: {ours} {theirs}");
         }
         (ours, theirs) => panic!("{what}: {ours:?} {theirs:?}"),
     }

@@ -185,7 +185,10 @@ impl Layout {
         let [height, width] = self.padded;
         let whole = needed(graph, self.padded).unwrap_or(u64::MAX);
         if whole <= memory {
-            return Ok(Tiles { pieces: [vec![0..height], vec![0..width]], window: self.padded });
+            return Ok(Tiles {
+                pieces: [0..height, 0..width].map(|side| std::iter::once(side).collect()),
+                window: self.padded,
+            });
         }
         let mut core = height.max(width).next_power_of_two().next_multiple_of(self.stride);
         let mut least = whole;

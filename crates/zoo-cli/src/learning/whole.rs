@@ -45,10 +45,7 @@ pub(crate) fn judge(
 
 /// A picture and its mask, if they belong together.
 fn read(data: &dyn Dataset, index: usize) -> zoo_data::Result<(Picture, Picture)> {
-    let (picture, of) = match data.masked(index)? {
-        Some(read) => read,
-        None => return Err(zoo_data::Error::NoPictures),
-    };
+    let Some((picture, of)) = data.masked(index)? else { return Err(zoo_data::Error::NoPictures) };
     mask::check(&of, (picture.width(), picture.height()), data.classes().len(), &data.mask_name(index))?;
     Ok((picture, of))
 }

@@ -165,7 +165,7 @@ impl Conv {
         let panels: Vec<Range<usize>> = match &self.packed {
             Packed::Direct(direct) => direct.panels().collect(),
             Packed::Winograd(winograd) => winograd.panels().collect(),
-            Packed::Depthwise(_) => vec![0..self.spec.out_channels],
+            Packed::Depthwise(_) => std::iter::once(0..self.spec.out_channels).collect(),
         };
         let mut parts: Vec<Range<usize>> = Vec::new();
         for panel in panels {

@@ -116,9 +116,7 @@ fn contents<'a>(
 
 /// Whether a tensor's elements are more than its storage's: a view that repeats some, and never a weight.
 fn repeats(tensor: &Strided<'_>) -> bool {
-    let steps_nowhere =
-        tensor.shape.iter().zip(&tensor.strides).any(|(&length, &stride)| length > 1 && stride == 0);
-    steps_nowhere
+    tensor.shape.iter().zip(&tensor.strides).any(|(&length, &stride)| length > 1 && stride == 0)
 }
 
 /// Where a tensor's elements lie, given the bytes of its storage; `None` if they don't lie in it.

@@ -53,5 +53,5 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stderr)]
 fn print_error(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", screen::in_our_words(&format!("{error:#}")));
 }

@@ -4,6 +4,18 @@ use std::io::{self, IsTerminal, Write};
 
 use zoo_weights::Event;
 
+/// What the library calls by its functions, and this program by a flag or a command.
+const WORDS: [(&str, &str); 3] = [
+    ("`Settings::mirror`", "--mirror"),
+    ("`Manifest::published`", "`cargo xtask fetch-weights --list`"),
+    ("`Fetcher::fetch`", "`cargo xtask fetch-weights`"),
+];
+
+/// The library's sentence in those words.
+pub(crate) fn in_our_words(text: &str) -> String {
+    WORDS.iter().fold(text.to_string(), |text, (theirs, ours)| text.replace(theirs, ours))
+}
+
 /// Results go to standard output; what happens meanwhile and errors to standard error, with one line that is
 /// written over where that is a terminal.
 pub(crate) struct Screen {
@@ -52,7 +64,7 @@ impl Screen {
 
     pub(crate) fn error(&mut self, text: &(impl ToString + ?Sized)) -> io::Result<()> {
         self.clear()?;
-        writeln!(io::stderr(), "error: {}", text.to_string())
+        writeln!(io::stderr(), "error: {}", in_our_words(&text.to_string()))
     }
 
     pub(crate) fn table<const N: usize>(&mut self, rows: &[[String; N]]) -> io::Result<()> {

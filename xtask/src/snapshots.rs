@@ -17,7 +17,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["test", "--quiet", "--package", "zoo", "--test", "it", "published::"])
+        .args(["test", "--quiet", "--package", "architecture-zoo", "--test", "it", "published::"])
         .env("INSTA_UPDATE", if args.bless { "always" } else { "no" })
         .status()
         .context("cargo can't be started; run this as `cargo xtask snapshots`")?;

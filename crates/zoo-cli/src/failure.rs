@@ -18,6 +18,56 @@ impl fmt::Display for WrongCall {
 
 impl std::error::Error for WrongCall {}
 
+/// Whether the call was wrong: an error marked so, or one of a library's that is so wherever it comes up, since the
+/// same files, data and network with other words would have done.
+pub(crate) fn is_wrong_call(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<WrongCall>()
+            || cause.downcast_ref().is_some_and(of_models)
+            || cause.downcast_ref().is_some_and(of_weights)
+            || cause.downcast_ref().is_some_and(of_data)
+            || cause.downcast_ref().is_some_and(of_training)
+    })
+}
+
+fn of_models(error: &zoo::Error) -> bool {
+    use zoo::Error as E;
+    match error {
+        E::Weights(error) => of_weights(error),
+        E::Data(error) => of_data(error),
+        error => matches!(
+            error,
+            E::ClassNames { .. }
+                | E::Ending { .. }
+                | E::Manifest(_)
+                | E::Nameless { .. }
+                | E::NoAuxiliary { .. }
+                | E::NoChoice { .. }
+                | E::NoSuchLayer { .. }
+                | E::NotAModel { .. }
+                | E::SameFile { .. }
+                | E::Several { .. }
+                | E::UnknownModel { .. }
+        ),
+    }
+}
+
+fn of_weights(error: &zoo_weights::Error) -> bool {
+    matches!(error, zoo_weights::Error::NoKey { .. } | zoo_weights::Error::Several { .. })
+}
+
+fn of_data(error: &zoo_data::Error) -> bool {
+    use zoo_data::Error as E;
+    matches!(error, E::Setting { .. } | E::Shares { .. } | E::PatternUnmatched { .. })
+}
+
+fn of_training(error: &zoo_train::Error) -> bool {
+    match error {
+        zoo_train::Error::Data(error) => of_data(error),
+        error => matches!(error, zoo_train::Error::Recipe { .. } | zoo_train::Error::Toml { .. }),
+    }
+}
+
 /// Marks an error as the caller's.
 pub(crate) trait OrWrongCall<T> {
     fn or_wrong_call(self) -> anyhow::Result<T>;
@@ -60,6 +110,7 @@ impl std::error::Error for ReaderGone {}
 pub(crate) fn sentence(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |told, cause| {
         let cause = cause.downcast_ref().and_then(hints::told).unwrap_or_else(|| cause.to_string());
+        let cause = hints::flags(&cause);
         match (told.is_empty(), told.contains(&cause)) {
             (true, _) => cause,
             (_, true) => told,

@@ -47,10 +47,21 @@ fn changed(error: &Error, of_the_library: &str, of_the_program: &str) -> String 
     error.to_string().replace(of_the_library, of_the_program)
 }
 
-/// Options by their flags.
+/// What libraries call by their functions, and this program by a flag or a command.
+const WORDS: [(&str, &str); 6] = [
+    ("`Options::output_stride`", "--output-stride N"),
+    ("`Options::centred_shortcut`", "--centred-shortcut"),
+    ("`TensorFile::open_key`", "--key"),
+    ("`Settings::mirror`", "--mirror"),
+    ("`Manifest::published`", "`zoo fetch --list`"),
+    ("`Fetcher::fetch`", "`zoo fetch`"),
+];
+
+/// A library's sentence in those words.
 pub(crate) fn flags(text: &str) -> String {
-    text.replace("`Options::output_stride`", "--output-stride N")
-        .replace("`Options::centred_shortcut`", "--centred-shortcut")
+    WORDS.iter().fold(text.to_string(), |text, (of_the_library, of_the_program)| {
+        text.replace(of_the_library, of_the_program)
+    })
 }
 
 #[cfg(test)]

@@ -73,10 +73,18 @@ pub(crate) fn known(graph: &Graph, name: &str) -> Result<()> {
     Err(anyhow!("{error}; {are} {}", outputs.join(", ")))
 }
 
-/// The same, but only the part that a layer, scope or output needs.
+/// The same of a model, whose file may be without what only training needs.
+pub(crate) fn reached(model: &Model, name: &str) -> Result<()> {
+    match model.clone().at(&[name]).graph() {
+        Err(error @ zoo::Error::NoAuxiliary { .. }) => Err(error.into()),
+        _ => known(&model.graph()?, name),
+    }
+}
+
+/// The same model, but only the part that a layer, scope or output needs.
 pub(crate) fn cut(model: Model, at: Option<&String>) -> Result<Model> {
     let Some(node) = at else { return Ok(model) };
-    known(&model.graph()?, node)?;
+    reached(&model, node)?;
     Ok(model.at(&[node]))
 }
 

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use zoo_data::shown;
 use zoo_report::{Format, Table};
 
-use crate::failure::{InPart, ReaderGone, WrongCall, sentence};
+use crate::failure::{InPart, ReaderGone, is_wrong_call, sentence};
 
 /// Characters in a line of the terminal, or `None` where there is none and nothing need be cut.
 pub(crate) fn width() -> Option<usize> {
@@ -56,7 +56,7 @@ pub(crate) fn finish(outcome: Result<String>) -> ExitCode {
     }
     match failures.first() {
         None => ExitCode::SUCCESS,
-        Some(error) if error.is::<WrongCall>() => ExitCode::from(2),
+        Some(error) if is_wrong_call(error) => ExitCode::from(2),
         Some(_) => ExitCode::FAILURE,
     }
 }

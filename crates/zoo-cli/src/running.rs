@@ -99,10 +99,7 @@ pub(crate) fn threads() -> usize {
 
 /// The model a caller named.
 pub(crate) fn model(name: &str) -> Result<Model> {
-    zoo::model(name).map_err(|error| match error {
-        zoo::Error::UnknownModel { .. } | zoo::Error::NotAModel { .. } => WrongCall(error.into()).into(),
-        other => other.into(),
-    })
+    Ok(zoo::model(name)?)
 }
 
 /// An error of loading; of a file that does not fit, with the report by name below the sentence.
@@ -219,10 +216,7 @@ fn fetch(published: &Published, tag: &str) -> Result<()> {
     let screen = Screen::by_the_way();
     let outcome = published.fetch(tag, &mut |event| screen.event(tag, &event));
     screen.clear();
-    outcome.map_err(|error| match error {
-        zoo::Error::Manifest(_) => WrongCall(error.into()).into(),
-        other => other.into(),
-    })
+    Ok(outcome?)
 }
 
 /// Whether something can be written to `path`, before minutes are spent on what it is to be; and where it goes.

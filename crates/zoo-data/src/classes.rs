@@ -11,6 +11,8 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use serde_json::Value;
+
 use crate::{Error, Result};
 
 /// The digits, for the networks of MNIST.
@@ -74,7 +76,8 @@ fn lines(text: &'static str) -> Vec<&'static str> {
 ///
 /// Numbers count from 0 or 1 and end with a colon, comma, tab or blank; around the names may be quotes, and around it
 /// all the braces of a Python dictionary. A byte-order mark (of UTF-16 too) and the line ends of other systems are no
-/// part of names.
+/// part of names. A JSON list of names is read too, and a JSON dictionary of names by number (ImageNet's with a synset
+/// before each) or of numbers by name; and a list below a heading, as YAML has it.
 ///
 /// ```
 /// use zoo_data::classes::parse;
@@ -90,7 +93,17 @@ fn lines(text: &'static str) -> Vec<&'static str> {
 pub fn parse(bytes: &[u8], name: &str) -> Result<Vec<String>> {
     let odd = |why: String| Error::ClassNames { name: name.into(), why };
     let text = decoded(bytes).ok_or_else(|| odd("it is no UTF-8 text".into()))?;
-    let lines: Vec<&str> = text.trim_end().lines().map(str::trim).collect();
+    if let Some(entries) = json(&text) {
+        return in_order(entries.ok_or_else(|| odd("it is JSON, and no list of names".into()))?, odd);
+    }
+    let mut lines: Vec<&str> = text.trim_end().lines().map(str::trim).collect();
+    // `names:` above numbers, which no name is.
+    if let [heading, rest @ ..] = lines.as_slice()
+        && heading.ends_with(':')
+        && numbered(rest).is_some()
+    {
+        lines.remove(0);
+    }
     if let Some(empty) = lines.iter().position(|line| line.is_empty()) {
         return Err(odd(match lines.len() {
             0 | 1 => "there is none in it".into(),
@@ -100,9 +113,17 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Vec<String>> {
     if lines.is_empty() {
         return Err(odd("there is none in it".into()));
     }
-    let Some(mut numbered) = numbered(&lines) else {
-        return Ok(lines.into_iter().map(String::from).collect());
-    };
+    match numbered(&lines) {
+        Some(numbered) => in_order(numbered, odd),
+        None => Ok(lines.into_iter().map(String::from).collect()),
+    }
+}
+
+/// The names in the order of their numbers, which must be all from 0 or 1 on.
+fn in_order(mut numbered: Vec<(usize, String)>, odd: impl Fn(String) -> Error) -> Result<Vec<String>> {
+    if numbered.is_empty() {
+        return Err(odd("there is none in it".into()));
+    }
     numbered.sort_by_key(|(number, _)| *number);
     let first = numbered[0].0;
     let gap = numbered.iter().enumerate().find(|(index, (number, _))| *number != first + index);
@@ -113,6 +134,34 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Vec<String>> {
         }
         Some((index, _)) => Err(odd(format!("the number {} is left out", first + index))),
         None => Ok(numbered.into_iter().map(|(_, name)| name).collect()),
+    }
+}
+
+/// What a JSON text says of names and their numbers; nothing if it is no JSON, nothing inside if it is of something else.
+fn json(text: &str) -> Option<Option<Vec<(usize, String)>>> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let number = |text: &str| text.parse::<usize>().ok();
+    // Of ImageNet's `["n01440764", "tench"]` the name is the last.
+    let name = |value: &Value| {
+        let text = value.as_array().and_then(|parts| parts.last()).unwrap_or(value).as_str()?;
+        Some(text.to_string())
+    };
+    let entry = |key: &String, value: &Value| match value.as_u64() {
+        Some(class) => Some((usize::try_from(class).ok()?, key.clone())),
+        None => Some((number(key)?, name(value)?)),
+    };
+    match &value {
+        Value::Array(names) => Some(
+            names
+                .iter()
+                .map(Value::as_str)
+                .enumerate()
+                .map(|(at, name)| Some((at, name?.to_string())))
+                .collect(),
+        ),
+        Value::Object(entries) => Some(entries.iter().map(|(key, value)| entry(key, value)).collect()),
+        // A lone word or number is a name as any other.
+        _ => None,
     }
 }
 
@@ -198,6 +247,11 @@ mod tests {
             "0 cat\n1 dog",
             "{0: 'cat',\n 1: 'dog'}",
             "{\n0: \"cat\",\n1: \"dog\",\n}\n",
+            "names:\n  0: cat\n  1: dog\n",
+            "[\"cat\", \"dog\"]",
+            "{\"1\": \"dog\", \"0\": \"cat\"}",
+            "{\"0\": [\"n01\", \"cat\"], \"1\": [\"n02\", \"dog\"]}",
+            "{\"dog\": 1, \"cat\": 0}",
         ] {
             assert_eq!(names(text), ["cat", "dog"], "{text:?}");
         }
@@ -217,6 +271,9 @@ mod tests {
             (b"\n \n", "none in it"),
             (b"cat\n\ndog", "line 2 is empty"),
             (b"caf\xe9\n", "UTF-8"),
+            (b"[]", "none in it"),
+            (b"{\"cat\": \"dog\"}", "no list of names"),
+            (b"[1, 2]", "no list of names"),
             (b"\xff\xfec", "UTF-8"),
             (b"0: cat\n2: dog", "1 is left out"),
             (b"0: cat\n0: dog", "0 is given twice"),

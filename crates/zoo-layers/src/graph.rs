@@ -315,7 +315,7 @@ impl Builder {
         let output = operation.output(&shapes).map_err(misfit)?;
         if output.elements() > MOST_VALUES {
             return Err(misfit(format!(
-                "its output of {output} is larger than any memory; give a smaller picture"
+                "its output of {output} is larger than any memory; give a smaller picture or fewer classes"
             )));
         }
         let full = |spec: ParamSpec| Param {

@@ -22,7 +22,7 @@ pub enum Error {
     /// The file is none of the formats that are read.
     #[error(
         "{} is no file of weights that can be read: it is neither safetensors, nor a PyTorch .pth, nor Keras HDF5; \
-         `zoo fetch --list` names weights that are",
+         `Manifest::published` names weights that are",
         path.display()
     )]
     UnknownFormat {
@@ -46,6 +46,27 @@ pub enum Error {
         path: PathBuf,
         /// What it holds and why that is not read.
         why: String,
+    },
+    /// The file has nothing under the key that was asked for.
+    #[error("{} has nothing under the key `{key}`; its names begin with {}", path.display(), names.join(", "))]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What names begin with.
+        names: Vec<String>,
+    },
+    /// The file keeps several networks, or one in several states, and none is the usual one.
+    #[error(
+        "{} holds several dicts of tensors ({}); say by its key which is meant (`TensorFile::open_key`)",
+        path.display(), keys.join(", ")
+    )]
+    Several {
+        /// The file.
+        path: PathBuf,
+        /// The key of each.
+        keys: Vec<String>,
     },
     /// A tensor has a type that does not convert to f32.
     #[error("a tensor of type {dtype} has no f32 values: weights are f32, f16, bf16 or f64")]
@@ -88,7 +109,7 @@ pub enum Error {
 }
 
 /// The crate's result.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a reader gave up; the file's name and format are known outside.
 #[derive(Debug)]
@@ -97,6 +118,8 @@ pub(crate) enum Fault {
     Malformed(String),
     /// See [`Error::Refused`].
     Refused(String),
+    /// See [`Error::Several`].
+    Several(Vec<String>),
 }
 
 impl Fault {
@@ -109,6 +132,7 @@ impl Fault {
         match self {
             Self::Malformed(why) => Error::Malformed { path, format, why },
             Self::Refused(why) => Error::Refused { path, why },
+            Self::Several(keys) => Error::Several { path, keys },
         }
     }
 }

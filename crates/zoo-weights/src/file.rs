@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use crate::error::{Fault, IoContext, Result};
+use crate::reading::bytes_of;
 use crate::{Dtype, Error, KeyMap, Tensor, foreign, hdf5, pth, safetensors, zip};
-
-mod values;
 
 /// A format of weights that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +116,7 @@ impl TensorFile {
     /// `key`, the key of a dict (`state_dict_ema`) or what their names begin with (`teacher.backbone`).
     ///
     /// # Errors
-    /// As [`TensorFile::open`]; [`Error::Refused`] for a key that the file has not.
+    /// As [`TensorFile::open`]; [`Error::NoKey`] for a key that the file has not.
     pub fn open_key(path: impl AsRef<Path>, key: Option<&str>) -> Result<Self> {
         let path = path.as_ref();
         let file = File::open(path).at("open", path)?;
@@ -131,7 +130,7 @@ impl TensorFile {
         }
         // An empty map is an error on some systems, and an empty file no weights on any.
         let bytes = if about.len() == 0 { Bytes::Borrowed(&[]) } else { Bytes::Mapped(map(&file, path)?) };
-        let opened = Self::read(path.to_path_buf(), bytes, key)?;
+        let opened = Self::parsed(path.to_path_buf(), bytes, key)?;
         Ok(Self { file: Some(file), ..opened })
     }
 
@@ -140,7 +139,7 @@ impl TensorFile {
     /// # Errors
     /// As [`TensorFile::open`].
     pub fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self> {
-        Self::read(PathBuf::from(name), Bytes::Borrowed(bytes), None)
+        Self::parsed(PathBuf::from(name), Bytes::Borrowed(bytes), None)
     }
 
     /// Reads weights from memory; `name` stands for the path in errors.
@@ -148,10 +147,10 @@ impl TensorFile {
     /// # Errors
     /// As [`TensorFile::open`].
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self> {
-        Self::read(PathBuf::from(name), Bytes::Owned(bytes), None)
+        Self::parsed(PathBuf::from(name), Bytes::Owned(bytes), None)
     }
 
-    fn read(path: PathBuf, bytes: Bytes, key: Option<&str>) -> Result<Self> {
+    fn parsed(path: PathBuf, bytes: Bytes, key: Option<&str>) -> Result<Self> {
         if let Some(why) = foreign::named(&bytes) {
             return Err(Error::Refused { path, why });
         }
@@ -172,14 +171,12 @@ impl TensorFile {
         if self.entries.iter().any(|entry| entry.name.starts_with(&prefix)) {
             return Ok(self.under(&prefix, |_| false));
         }
-        let mut scopes: Vec<&str> =
-            self.entries.iter().filter_map(|entry| Some(entry.name.split_once('.')?.0)).collect();
-        scopes.dedup();
-        scopes.truncate(8);
-        Err(Error::Refused {
-            path: self.path.clone(),
-            why: format!("it has nothing under the key `{key}`; its names begin with {}", scopes.join(", ")),
-        })
+        // Keras' names have slashes.
+        let scope = |entry: &Entry| entry.name.split(['.', '/']).next().map(str::to_string);
+        let mut names: Vec<String> = self.entries.iter().filter_map(scope).collect();
+        names.dedup();
+        names.truncate(8);
+        Err(Error::NoKey { path: self.path.clone(), key: key.into(), names })
     }
 
     /// The tensors whose names begin with `prefix`, without it, and of the others those that `keep` names as they
@@ -331,7 +328,16 @@ impl TensorFile {
         self.index.get(name).map(|&i| self.view(&self.entries[i]))
     }
 
-    fn view<'a>(&'a self, entry: &'a Entry) -> Tensor<'a> {
+    pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
+        self.index.get(name).map(|&i| &self.entries[i])
+    }
+
+    /// The file itself, where it was opened as one.
+    pub(crate) fn disk(&self) -> Option<&File> {
+        self.file.as_ref()
+    }
+
+    pub(crate) fn view<'a>(&'a self, entry: &'a Entry) -> Tensor<'a> {
         let bytes = bytes_of(&self.bytes, entry);
         Tensor { dtype: entry.dtype, shape: Cow::Borrowed(&entry.shape), bytes }
     }
@@ -377,6 +383,10 @@ fn parse(bytes: &[u8], key: Option<&str>) -> Option<(Format, std::result::Result
     if pth::is_legacy(bytes) {
         return Some((Format::Pth, pth::read_legacy(bytes, key)));
     }
+    if let [0x80, 2..=5, ..] = bytes {
+        let why = "it is a pickle that torch.save did not write; save the state dict with torch.save or safetensors";
+        return Some((Format::Pth, Err(Fault::Refused(why.into()))));
+    }
     None
 }
 
@@ -389,37 +399,6 @@ fn index(entries: &[Entry]) -> std::result::Result<HashMap<String, usize>, Fault
         }
     }
     Ok(index)
-}
-
-/// The bytes of a tensor, row by row: those in the file where they lie so, else a copy.
-pub(crate) fn bytes_of<'a>(file: &'a [u8], entry: &Entry) -> Cow<'a, [u8]> {
-    match &entry.data {
-        Data::InFile(range) => Cow::Borrowed(&file[range.clone()]),
-        Data::Strided { first, shape, strides } => {
-            Cow::Owned(gather(&file[*first..], shape, strides, entry.dtype.size()))
-        }
-    }
-}
-
-/// Copies elements of `size` bytes that lie `strides` apart into rows. The shape has no zero.
-fn gather(bytes: &[u8], shape: &[usize], strides: &[usize], size: usize) -> Vec<u8> {
-    let count: usize = shape.iter().product();
-    let mut rows = Vec::with_capacity(count * size);
-    let mut index = vec![0; shape.len()];
-    let mut at = 0;
-    for _ in 0..count {
-        rows.extend_from_slice(&bytes[at * size..(at + 1) * size]);
-        for axis in (0..shape.len()).rev() {
-            index[axis] += 1;
-            at += strides[axis];
-            if index[axis] < shape[axis] {
-                break;
-            }
-            at -= strides[axis] * shape[axis];
-            index[axis] = 0;
-        }
-    }
-    rows
 }
 
 #[expect(unsafe_code)]

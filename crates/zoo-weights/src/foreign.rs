@@ -18,6 +18,8 @@ pub(crate) fn named(bytes: &[u8]) -> Option<String> {
     } else if begins(b"version https://git-lfs") {
         "it is a Git LFS pointer, which only names the file; run `git lfs pull` in its repository, or fetch the file \
          itself"
+    } else if text.starts_with(b"{") && contains(head, b"\"weight_map\"") {
+        "it is the index of a network that lies in several files; load those it names, and save their tensors in one file"
     } else if text.starts_with(b"{") && !is_binary(head) {
         "it is a JSON text, as servers send for an error; read it, and fetch the file itself"
     } else if head.starts_with(b"\x93NUMPY") {
@@ -25,6 +27,10 @@ pub(crate) fn named(bytes: &[u8]) -> Option<String> {
     } else if is_npz(head) {
         "it is a NumPy archive (.npz), whose names no architecture here has; save a state dict with torch.save or \
          safetensors"
+    } else if matches!(head, [8, version, 0x12, length, ..] if (3..32).contains(version) && *length < 64) {
+        "it is an ONNX file, a program with its weights inside; give the weights that it was made from"
+    } else if head.get(4..8) == Some(b"TFL3") {
+        "it is a TensorFlow Lite file, a program with its weights inside; give the weights that it was made from"
     } else if head.starts_with(b"\x1f\x8b") {
         "it is packed with gzip; unpack it first: gunzip"
     } else if head.get(257..262) == Some(b"ustar") {
@@ -35,6 +41,10 @@ pub(crate) fn named(bytes: &[u8]) -> Option<String> {
         return None;
     };
     Some(what.into())
+}
+
+fn contains(head: &[u8], word: &[u8]) -> bool {
+    head.windows(word.len()).any(|part| part == word)
 }
 
 /// A header of safetensors stands behind its length, so that eight bytes in a row are no text.
@@ -58,6 +68,12 @@ mod tests {
         for (bytes, what) in [
             (&b"<!DOCTYPE html><html>"[..], "HTML"),
             (b"\xef\xbb\xbf\n <HTML lang=en>", "HTML"),
+            (
+                b"{\"metadata\": {\"total_size\": 1}, \"weight_map\": {\"a\": \"1-of-2.safetensors\"}}",
+                "several files",
+            ),
+            (b"\x08\x08\x12\x07pytorch\x1a\x032.1", "ONNX"),
+            (b"\x1c\0\0\0TFL3\0\0", "TensorFlow Lite"),
             (b"<?xml version='1.0'?><Error>", "XML"),
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "git lfs pull"),
             (b"{\"error\": \"Invalid username or password.\"}", "JSON"),

@@ -40,6 +40,7 @@ mod listing;
 mod manifest;
 mod output;
 mod pth;
+mod reading;
 mod report;
 mod safetensors;
 mod tensor;
@@ -47,7 +48,7 @@ mod zip;
 
 pub use data::{DataFile, DataSet, DataSets};
 pub use error::{Error, Result};
-pub use fetch::{Checked, Event, FetchError, Fetcher, Here, Progress, Settings, Verified};
+pub use fetch::{Checked, Event, FetchError, Fetcher, Here, Progress, Proxy, Settings, Verified};
 pub use file::{Format, TensorFile};
 pub use keys::KeyMap;
 pub use listing::{Listed, ListedSource};
@@ -57,5 +58,5 @@ pub use manifest::{
 };
 pub use output::Destination;
 pub use report::{LoadReport, Misshapen};
-pub use safetensors::save;
+pub use safetensors::{save, save_each};
 pub use tensor::{Dtype, Tensor};

@@ -192,7 +192,7 @@ pub enum ManifestError {
         why: String,
     },
     /// No entry has the name.
-    #[error("no weights are published as `{name}`{}; `zoo fetch --list` shows all tags", did_you_mean(.near))]
+    #[error("no weights are published as `{name}`{}; `Manifest::published` has all tags", did_you_mean(.near))]
     Unknown {
         /// What was asked for.
         name: String,

@@ -38,6 +38,10 @@ impl Destination {
     /// # Errors
     /// A folder; links that go round; a place that can't be looked at.
     pub fn of(path: &Path) -> io::Result<Self> {
+        // `new/` can be nothing but a folder, whether there is one or not.
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         let mut place = path.to_path_buf();
         let mut links = 0;
         while !is_descriptor(&place)
@@ -145,6 +149,7 @@ mod tests {
         }
         assert_eq!(Destination::of(&link)?, Destination::Stream("/dev/null".into()));
         assert!(Destination::of(folder.path()).is_err());
+        assert!(Destination::of(Path::new("nothing-is-here/")).is_err());
         Ok(())
     }
 }

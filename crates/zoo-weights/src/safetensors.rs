@@ -1,5 +1,6 @@
 //! Reading and writing safetensors.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -52,53 +53,93 @@ pub fn save<N: AsRef<str>>(
     tensors: &[(N, Tensor<'_>)],
     metadata: Option<(&str, &Value)>,
 ) -> Result<()> {
-    let path = path.as_ref();
-    let header = header(path, tensors, metadata)?;
-    let destination = Destination::of(path).at("write", path)?;
-    destination.write(|out| write(out, &header, tensors)).at("write", path)
+    for (name, tensor) in tensors {
+        check(name.as_ref(), tensor)?;
+    }
+    let described: Vec<_> =
+        tensors.iter().map(|(name, tensor)| (name.as_ref(), tensor.dtype, tensor.shape.to_vec())).collect();
+    let borrowed = |at: usize| {
+        let (_, Tensor { dtype, shape, bytes }) = &tensors[at];
+        Ok(Tensor { dtype: *dtype, shape: Cow::Borrowed(shape), bytes: Cow::Borrowed(bytes) })
+    };
+    save_each(path, &described, metadata, borrowed)
 }
 
-fn write<N: AsRef<str>>(file: &mut impl Write, header: &[u8], tensors: &[(N, Tensor<'_>)]) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 20, file);
-    out.write_all(&(header.len() as u64).to_le_bytes())?;
-    out.write_all(header)?;
-    for (_, tensor) in tensors {
-        out.write_all(&tensor.bytes)?;
+/// The same for tensors of these names, types and shapes, whose bytes `tensor` gives, each by its place, when it is to be
+/// written: one is in memory at a time.
+///
+/// # Errors
+/// As [`save`]; those of `tensor`, and a tensor that isn't as described.
+pub fn save_each<'t, N: AsRef<str>, E: From<Error>>(
+    path: impl AsRef<Path>,
+    described: &[(N, Dtype, Vec<usize>)],
+    metadata: Option<(&str, &Value)>,
+    mut tensor: impl FnMut(usize) -> Result<Tensor<'t>, E>,
+) -> Result<(), E> {
+    let path = path.as_ref();
+    let header = header(path, described, metadata)?;
+    let destination = Destination::of(path).at("write", path)?;
+    // The destination knows the system's errors only.
+    let mut fault = None;
+    let written = destination.write(|file| {
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        out.write_all(&(header.len() as u64).to_le_bytes())?;
+        out.write_all(&header)?;
+        for (at, (name, dtype, shape)) in described.iter().enumerate() {
+            let given = tensor(at).and_then(|tensor| {
+                let as_described = Tensor {
+                    dtype: *dtype,
+                    shape: Cow::Borrowed(shape),
+                    bytes: Cow::Borrowed(&tensor.bytes),
+                };
+                check(name.as_ref(), &as_described)?;
+                Ok(tensor)
+            });
+            match given {
+                Ok(tensor) => out.write_all(&tensor.bytes)?,
+                Err(error) => {
+                    fault = Some(error);
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+            }
+        }
+        out.flush()
+    });
+    match fault {
+        Some(error) => Err(error),
+        None => Ok(written.at("write", path)?),
     }
-    out.flush()
+}
+
+/// That a tensor has the bytes that its type and shape ask for.
+fn check(name: &str, tensor: &Tensor<'_>) -> Result<()> {
+    let expected = Tensor::byte_len(tensor.dtype, &tensor.shape).unwrap_or(usize::MAX);
+    match tensor.bytes.len() {
+        found if found == expected => Ok(()),
+        found => Err(Error::WrongLength { name: name.into(), shape: tensor.shape.to_vec(), expected, found }),
+    }
 }
 
 fn header<N: AsRef<str>>(
     path: &Path,
-    tensors: &[(N, Tensor<'_>)],
+    described: &[(N, Dtype, Vec<usize>)],
     metadata: Option<(&str, &Value)>,
 ) -> Result<Vec<u8>> {
     let malformed =
         |why: String| Error::Malformed { path: path.to_path_buf(), format: Format::Safetensors, why };
-    let mut offset = 0;
-    let mut infos = Vec::with_capacity(tensors.len());
-    let mut seen = HashMap::with_capacity(tensors.len());
-    for (name, tensor) in tensors {
+    let mut offset = 0_usize;
+    let mut infos = Vec::with_capacity(described.len());
+    let mut seen = HashMap::with_capacity(described.len());
+    for (name, dtype, shape) in described {
         let name = name.as_ref();
         if seen.insert(name, ()).is_some() {
             return Err(malformed(format!("two tensors are called `{name}`")));
         }
-        let expected = Tensor::byte_len(tensor.dtype, &tensor.shape).unwrap_or(usize::MAX);
-        let found = tensor.bytes.len();
-        if expected != found {
-            return Err(Error::WrongLength {
-                name: name.into(),
-                shape: tensor.shape.to_vec(),
-                expected,
-                found,
-            });
-        }
-        let info = TensorInfo {
-            dtype: stored(tensor.dtype),
-            shape: tensor.shape.to_vec(),
-            data_offsets: (offset, offset + found),
-        };
-        offset += found;
+        let end = Tensor::byte_len(*dtype, shape).and_then(|length| offset.checked_add(length));
+        let end =
+            end.ok_or_else(|| malformed(format!("`{name}` of shape {shape:?} has more bytes than can be")))?;
+        let info = TensorInfo { dtype: stored(*dtype), shape: shape.clone(), data_offsets: (offset, end) };
+        offset = end;
         infos.push((name.to_string(), info));
     }
     let metadata = metadata.map(|(key, value)| HashMap::from([(key.to_string(), sorted(value).to_string())]));

@@ -7,6 +7,9 @@ use half::{bf16, f16};
 
 use crate::{Error, Result};
 
+/// Bytes that are cast at once; a multiple of every element's size.
+const PIECE: usize = 1 << 16;
+
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dtype {
@@ -128,25 +131,47 @@ impl<'a> Tensor<'a> {
                 bytes: Cow::Borrowed(&self.bytes),
             });
         }
-        let values = self.to_f32()?;
         let limit = match dtype {
             Dtype::F16 => f16::MAX.to_f32(),
             Dtype::Bf16 => bf16::MAX.to_f32(),
             Dtype::F32 => f32::MAX,
             dtype => return Err(Error::NotFloat { dtype }),
         };
-        let bytes: Vec<u8> = match dtype {
-            Dtype::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
-            Dtype::Bf16 => values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect(),
-            _ => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        };
-        let cast = Tensor { dtype, shape: Cow::Borrowed(&self.shape), bytes: Cow::Owned(bytes) };
-        // What is infinite already is the file's own affair.
-        let grown = cast.to_f32()?.iter().zip(&values).any(|(new, old)| new.is_infinite() && old.is_finite());
-        match grown {
-            true => Err(Error::TooLarge { dtype, limit }),
-            false => Ok(cast),
+        let mut bytes = Vec::with_capacity(self.bytes.len() / self.dtype.size() * dtype.size());
+        let mut some = Vec::new();
+        // That the type has values at all is told of an empty tensor too.
+        self.dtype.decode_into(&[], &mut some)?;
+        for piece in self.bytes.chunks(PIECE) {
+            some.clear();
+            self.dtype.decode_into(piece, &mut some)?;
+            let fits = match dtype {
+                Dtype::F16 => encode(&some, &mut bytes, |value| {
+                    let near = f16::from_f32(value);
+                    (near.to_le_bytes(), near.is_infinite())
+                }),
+                Dtype::Bf16 => encode(&some, &mut bytes, |value| {
+                    let near = bf16::from_f32(value);
+                    (near.to_le_bytes(), near.is_infinite())
+                }),
+                _ => encode(&some, &mut bytes, |value| (value.to_le_bytes(), value.is_infinite())),
+            };
+            if !fits {
+                return Err(Error::TooLarge { dtype, limit });
+            }
         }
+        Ok(Tensor { dtype, shape: Cow::Borrowed(&self.shape), bytes: Cow::Owned(bytes) })
+    }
+
+    /// The same with bytes of its own where another type asks for others: as [`Tensor::cast`].
+    ///
+    /// # Errors
+    /// As [`Tensor::cast`].
+    pub fn into_dtype(self, dtype: Dtype) -> Result<Self> {
+        if dtype == self.dtype {
+            return Ok(self);
+        }
+        let bytes = self.cast(dtype)?.bytes.into_owned();
+        Ok(Self { dtype, shape: self.shape, bytes: Cow::Owned(bytes) })
     }
 
     /// The bytes that a shape of this type asks for, if they can be counted.
@@ -172,6 +197,20 @@ impl Dtype {
 fn decode<const N: usize>(bytes: &[u8], values: &mut Vec<f32>, value: impl Fn([u8; N]) -> f32) {
     let (elements, _) = bytes.as_chunks::<N>();
     values.extend(elements.iter().map(|&raw| value(raw)));
+}
+
+/// Appends values as another type has them; false as soon as one becomes infinite that wasn't, which is the file's own
+/// affair.
+fn encode<const N: usize>(
+    values: &[f32],
+    bytes: &mut Vec<u8>,
+    near: impl Fn(f32) -> ([u8; N], bool),
+) -> bool {
+    values.iter().all(|&value| {
+        let (raw, is_infinite) = near(value);
+        bytes.extend_from_slice(&raw);
+        !is_infinite || value.is_infinite()
+    })
 }
 
 fn count<const N: usize>(bytes: &[u8], is_finite: impl Fn([u8; N]) -> bool) -> usize {

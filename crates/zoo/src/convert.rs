@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use zoo_layers::Graph;
+use zoo_layers::{Graph, Param};
 use zoo_weights::{Dtype, LoadReport, Manifest, Tensor, TensorFile};
 
 use crate::{
@@ -42,7 +42,7 @@ pub struct Conversion {
     pub seed: u64,
     /// Which of several networks in the file is meant, or which state of one: a dict's key, or what names begin with.
     pub key: Option<String>,
-    /// In what the network differs from its architecture, where the file can't tell.
+    /// In what the network differs from its architecture, where the file can't tell; it goes over what a file says.
     pub options: Options,
 }
 
@@ -76,10 +76,11 @@ impl Conversion {
         let file = TensorFile::open_key(from, self.key.as_deref())?;
         let card = Card::read(&file)?;
         let (architecture, tag) = self.chosen(card.as_ref(), from)?;
+        architecture.graph_for(&self.options)?;
         let Source { file, mut options, prepare, tag, foreign } = match card {
             Some(card) => {
                 card.graph(architecture, from)?;
-                let options = card.options.clone();
+                let options = self.options.over(&card.options);
                 Source { file, options, prepare: Prepare::card(card), tag: None, foreign: false }
             }
             None => self.source(architecture, tag, file)?,
@@ -227,30 +228,33 @@ impl Conversion {
             let (file, name) = (file.path().to_path_buf(), name.to_string());
             Error::Tensor { file, name, source }
         };
-        let mut drawn = Vec::new();
-        for param in graph.params().filter(|param| anew.draws(&param.name)) {
-            let values = anew.sample(param)?.flatten_all().and_then(|tensor| tensor.to_vec1::<f32>());
-            drawn.push((param, values.map_err(zoo_layers::Error::from)?));
+        let params: Vec<&Param> = graph.params().collect();
+        let tensor = |at: usize| -> Result<Tensor<'_>> {
+            let Param { name, shape, .. } = params[at];
+            let read = match anew.draws(name) {
+                true => {
+                    let values =
+                        anew.sample(params[at])?.flatten_all().and_then(|tensor| tensor.to_vec1::<f32>());
+                    let values = values.map_err(zoo_layers::Error::from)?;
+                    let bytes = Tensor::from_f32(shape, &values).bytes.into_owned();
+                    Some(Tensor { dtype: Dtype::F32, shape: shape.into(), bytes: bytes.into() })
+                }
+                false => file.read(name).map_err(|source| unusable(name, source))?,
+            };
+            // That it is there, and of this shape, the report has told; else its bytes are too few, and that is told.
+            let read =
+                read.unwrap_or(Tensor { dtype: Dtype::F32, shape: shape.into(), bytes: Vec::new().into() });
+            loading::check_finite(file, name, read.not_finite(), shape.iter().product())?;
+            let float = matches!(read.dtype, Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64);
+            let dtype = self.dtype.unwrap_or(if float { read.dtype } else { Dtype::F32 });
+            read.into_dtype(dtype).map_err(|source| unusable(name, source))
+        };
+        // Once before anything is written, so that a pipe gets the whole or nothing; one tensor is in memory at a time.
+        let mut described = Vec::with_capacity(params.len());
+        for (at, param) in params.iter().enumerate() {
+            described.push((param.name.as_str(), tensor(at)?.dtype, param.shape.clone()));
         }
-        let drawn: Vec<(&str, Tensor<'_>)> = drawn
-            .iter()
-            .map(|(param, values)| (param.name.as_str(), Tensor::from_f32(&param.shape, values)))
-            .collect();
-        let mut sources = Vec::new();
-        for param in graph.params() {
-            let new = drawn.iter().find(|(name, _)| *name == param.name).map(|(_, tensor)| tensor.clone());
-            // That it is there, and of this shape, the report has told.
-            let Some(tensor) = new.or_else(|| file.get(&param.name)) else { continue };
-            sources.push((param.name.as_str(), tensor));
-        }
-        let mut tensors = Vec::with_capacity(sources.len());
-        for (name, tensor) in &sources {
-            loading::check_finite(file, name, tensor.not_finite(), tensor.shape.iter().product())?;
-            let float = matches!(tensor.dtype, Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64);
-            let dtype = self.dtype.unwrap_or(if float { tensor.dtype } else { Dtype::F32 });
-            tensors.push((*name, tensor.cast(dtype).map_err(|source| unusable(name, source))?));
-        }
-        Ok(zoo_weights::save(to, &tensors, Some((KEY, metadata)))?)
+        zoo_weights::save_each(to, &described, Some((KEY, metadata)), tensor)
     }
 }
 

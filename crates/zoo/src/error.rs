@@ -256,6 +256,22 @@ pub enum Error {
         /// How many classes.
         classes: usize,
     },
+    /// A node of an auxiliary head, asked of weights without one.
+    #[error(
+        "`{node}` is of an auxiliary head of `{model}`, and {} was saved without it, since only training needs one: name \
+         another node, or give a file that holds `{head}`",
+        file.display()
+    )]
+    NoAuxiliary {
+        /// The file.
+        file: PathBuf,
+        /// The network.
+        model: String,
+        /// What was asked for.
+        node: String,
+        /// What the names of the head's parameters begin with.
+        head: String,
+    },
     /// A layer to be drawn anew that the network has not.
     #[error("`{model}` has no parameters under `{name}`{hint}")]
     NoSuchLayer {

@@ -118,6 +118,8 @@ fn without_prefix(file: TensorFile, graph: &Graph) -> Result<TensorFile> {
     let averaged: Vec<&Group> = best.iter().copied().filter(|group| is_averaged(group)).collect();
     let chosen = match (best.as_slice(), averaged.as_slice()) {
         ([only], _) | (_, [only]) => only.prefix.clone(),
+        // Names without a beginning are nobody's copy; the others are left out, and that is said.
+        (best, _) if best.iter().any(|group| group.prefix.is_empty()) => String::new(),
         _ => {
             let several = best.iter().map(|group| group.prefix.trim_end_matches('.').to_string()).collect();
             return Err(Error::Several {
@@ -129,13 +131,11 @@ fn without_prefix(file: TensorFile, graph: &Graph) -> Result<TensorFile> {
     };
     let others: Vec<&str> =
         best.iter().map(|g| g.prefix.as_str()).filter(|prefix| *prefix != chosen).collect();
-    // Its own copy, averaged or not, and single numbers are no part of the network.
+    // Its own copy, averaged or not, and lone numbers and tensors, which are no layer's, are no part of the network.
+    let is_beside = |name: &str| name.rsplit('.').next() == Some("n_averaged") || !name.contains('.');
     let single: HashSet<String> = file
         .shapes()
-        .filter(|(name, shape)| {
-            let beside = name.rsplit('.').next() == Some("n_averaged") || !name.contains('.');
-            beside && shape.iter().product::<usize>() <= 1 && !params.contains(name)
-        })
+        .filter(|(name, _)| is_beside(name) && !params.contains(name))
         .map(|(name, _)| name.to_string())
         .collect();
     let copy = |name: &str| others.iter().any(|prefix| !prefix.is_empty() && name.starts_with(prefix));

@@ -92,7 +92,31 @@ impl Model {
     /// # Errors
     /// An option that the architecture does not have, or a value that it can't have.
     pub fn graph(&self) -> Result<Graph> {
+        if let Some((path, theirs)) = &self.file {
+            self.check_auxiliary(theirs, path)?;
+        }
         self.architecture.graph_for(&self.options())
+    }
+
+    /// That a file without auxiliary heads is not asked for what is in one.
+    fn check_auxiliary(&self, theirs: &Options, path: &Path) -> Result<()> {
+        if !theirs.no_auxiliary || self.asked.at.is_empty() {
+            return Ok(());
+        }
+        let without = self.architecture.graph_for(&Options { at: Vec::new(), ..theirs.clone() })?;
+        let with = Options { at: Vec::new(), no_auxiliary: false, ..theirs.clone() };
+        let with = self.architecture.graph_for(&with)?;
+        let is_of_a_head = |name: &&String| without.find(name).is_err() && with.find(name).is_ok();
+        let Some(node) = self.asked.at.iter().find(is_of_a_head) else { return Ok(()) };
+        let part = with.cut(&[node])?;
+        let own = part.params().find(|param| !without.params().any(|other| other.name == param.name));
+        let head = own.and_then(|param| param.name.split('.').next()).unwrap_or(node);
+        Err(Error::NoAuxiliary {
+            file: path.to_path_buf(),
+            model: self.architecture.name.into(),
+            node: node.clone(),
+            head: head.into(),
+        })
     }
 
     /// In what it differs from its architecture: what is asked for, and what the file says that it was named by.
@@ -339,6 +363,7 @@ impl Model {
 
     /// Loads a file, whose network has these options, into the network that is asked for.
     fn load(&self, file: TensorFile, theirs: &Options, prepare: Prepare) -> Result<Network> {
+        self.check_auxiliary(theirs, file.path())?;
         let Adapted { source: learned, graph, options, mut drawn, carries } =
             Adapted::new(self.architecture, theirs, &self.asked)?;
         self.anew.check(&graph)?;

@@ -101,20 +101,15 @@ impl Arguments {
         bar.finish_and_clear();
         let converted = match outcome {
             Ok(converted) => converted,
-            Err(
-                error @ (zoo::Error::UnknownModel { .. }
-                | zoo::Error::Manifest(_)
-                | zoo::Error::Nameless { .. }
-                | zoo::Error::SameFile { .. }
-                | zoo::Error::Ending { .. }
-                | zoo::Error::NoSuchLayer { .. }
-                | zoo::Error::NoChoice { .. }
-                | zoo::Error::ClassNames { .. }),
-            ) => return Err(error).or_wrong_call(),
-            Err(error) => {
+            // What a graph refuses was asked for by a flag: what a file asks for is told from what it has.
+            Err(error @ zoo::Error::Layers(zoo_layers::Error::Misfit { .. })) => {
+                return Err(error).or_wrong_call();
+            }
+            Err(error @ zoo::Error::Unfit { .. }) => {
                 let way_out = drawn_instead(&error);
                 return Err(anyhow!("{}{way_out}", unfit(error)));
             }
+            Err(error) => return Err(error.into()),
         };
         let of = converted.tag.map_or(String::new(), |tag| format!(" ({tag})"));
         let shown_report = match self.verbose {

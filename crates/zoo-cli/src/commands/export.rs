@@ -144,7 +144,7 @@ impl Arguments {
             if self.at[..i].contains(name) {
                 return Err(anyhow!("`--at {name}` is given twice"));
             }
-            options::known(&model.graph()?, name)?;
+            options::reached(model, name)?;
         }
         Ok(())
     }

@@ -10,14 +10,14 @@ use anyhow::{Context, Result, anyhow, bail};
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
 use serde_json::json;
-use zoo::{Network, Next, Ordered, Prepare};
+use zoo::{Model, Network, Next, Ordered, Prepare};
 use zoo_data::shown;
-use zoo_layers::{Graph, Mode, Shape};
+use zoo_layers::{Mode, Shape};
 use zoo_weights::TensorFile;
 
 use crate::{
     failure::{InPart, OrWrongCall, sentence},
-    options::{OptionArguments, known},
+    options::{OptionArguments, reached},
     output,
     pictures::{self, Place},
     running::{self, RunArguments, writable, written},
@@ -65,7 +65,7 @@ impl Arguments {
         let graph = model.graph().or_wrong_call()?;
         let names = match self.at.is_empty() {
             true => vec![graph.get(graph.features()).name.clone()],
-            false => self.names(&graph)?,
+            false => self.names(&model)?,
         };
         let model = model.at(&names);
         model.graph().or_wrong_call()?;
@@ -104,12 +104,12 @@ impl Arguments {
     }
 
     /// The places asked for, each once.
-    fn names(&self, graph: &Graph) -> Result<Vec<String>> {
+    fn names(&self, model: &Model) -> Result<Vec<String>> {
         for (i, name) in self.at.iter().enumerate() {
             if self.at[..i].contains(name) {
                 return Err(anyhow!("`--at {name}` is given twice")).or_wrong_call();
             }
-            known(graph, name).or_wrong_call()?;
+            reached(model, name).or_wrong_call()?;
         }
         Ok(self.at.clone())
     }

@@ -26,6 +26,95 @@ fn wrong_calls_exit_with_2() {
     refused(&["train", "lenet5", "--epochs", "0"], 2, &["--epochs"]);
 }
 
+/// Whatever the command, and wherever on the way it comes up.
+#[test]
+fn wrong_values_are_the_callers_and_no_failure_of_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let (out, pth, lenet) = (
+        at("out.safetensors"),
+        "crates/zoo-cli/tests/fixtures/lenet5.pth",
+        "crates/zoo/assets/lenet5.safetensors",
+    );
+    let pictures = at("pictures");
+    for class in ["0", "1"] {
+        let place = folder.path().join("pictures").join(class);
+        fs::create_dir_all(&place).unwrap();
+        for digit in 0..8 {
+            fs::copy(
+                crate::root().join(format!("assets/digits/{digit}.png")),
+                place.join(format!("{digit}.png")),
+            )
+            .unwrap();
+        }
+    }
+    let digit = "assets/digits/1.png";
+    let calls: [(&[&str], &[&str]); 16] = [
+        (&["convert", pth, &out, "--model", "resnet18", "--output-stride", "7"], &["7"]),
+        (&["convert", lenet, &out, "--output-stride", "8"], &["lenet5", "output stride"]),
+        (&["convert", pth, &out, "--model", "lenet5", "--centred-shortcut"], &["CIFAR"]),
+        (
+            &["convert", pth, &out, "--model", "lenet5", "--key", "teacher"],
+            &["under the key `teacher`", "conv1"],
+        ),
+        (&["predict", "lenet5", digit, "--weights", pth, "--key", "teacher"], &["under the key `teacher`"]),
+        (&["predict", "resnet18", digit, "--weights", pth, "--output-stride", "7"], &["7"]),
+        (&["predict", "lenet5", "-", "-"], &["only once"]),
+        (&["features", "lenet5", digit, "--input", "1x64x64", "-o", &out], &["fc1"]),
+        (&["features", "lenet5", digit, "--at", "conv1", "--at", "conv1", "-o", &out], &["twice"]),
+        (&["train", "lenet5", "--data", &pictures, "--validation", "1.5", "-o", &out], &["1.5"]),
+        (&["train", "lenet5", "--data", &pictures, "--group-by", "x-(*).png", "-o", &out], &["x-(*).png"]),
+        (&["train", "lenet5", "--data", &pictures, "--rate", "-1", "-o", &out], &["-1"]),
+        (&["finetune", "lenet5", "--data", &pictures, "--unfreeze", "layer9", "-o", &out], &["layer9"]),
+        (&["eval", "lenet5", "--data", &pictures, "--part", "test"], &["--part all"]),
+        (&["compare", "lenet5", "--input", "1x4x4"], &["conv2"]),
+        (&["bench", "lenet5", "--output-stride", "8"], &["output stride"]),
+    ];
+    for (call, names) in calls {
+        refused(call, 2, names);
+        assert!(!Path::new(&out).exists(), "zoo {call:?} wrote something");
+    }
+    // What a file says, or isn't, is no fault of the call.
+    refused(
+        &["train", "lenet5", "--data", &pictures, "--recipe", &at("none.toml"), "-o", &out],
+        1,
+        &["none.toml"],
+    );
+}
+
+#[test]
+fn what_is_in_an_auxiliary_head_is_not_to_be_had_of_weights_without_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let (plain, own, out) = (at("plain.safetensors"), at("own.safetensors"), at("out.safetensors"));
+    let options = zoo::Options { no_auxiliary: true, num_classes: Some(3), ..zoo::Options::default() };
+    let model = zoo::model("googlenet").unwrap().with_options(options);
+    let network = model.fresh().unwrap();
+    network.save(Path::new(&own)).unwrap();
+    let file = zoo_weights::TensorFile::open(&own).unwrap();
+    let tensors: Vec<_> = file.tensors().collect();
+    zoo_weights::save(&plain, &tensors, None).unwrap();
+    let photo = "assets/photos/rocket.jpg";
+    for (name, head) in [("aux1", "aux1"), ("aux2.fc1", "aux2")] {
+        let says = |file: &str| {
+            vec![format!("`{name}` is of an auxiliary head"), file.to_string(), format!("holds `{head}`")]
+        };
+        for (call, file) in [
+            (
+                vec!["features", "googlenet", photo, "--weights", &plain, "--at", name, "-o", &out],
+                "plain.safetensors",
+            ),
+            (vec!["features", &own, photo, "--at", name, "-o", &out], "own.safetensors"),
+            (vec!["export", &own, &out, "--at", name], "own.safetensors"),
+            (vec!["summary", &own, "--at", name], "own.safetensors"),
+        ] {
+            let says = says(file);
+            refused(&call, 2, &says.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+    }
+    refused(&["features", &own, photo, "--at", "aux3", "-o", &out], 2, &["no node", "`logits`"]);
+}
+
 #[test]
 fn a_picture_too_small_for_a_network_is_told_the_smallest() {
     refused(&["summary", "lenet5_paper", "--input", "1x8x8"], 2, &["c3", "1x32x32"]);

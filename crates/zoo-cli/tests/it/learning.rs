@@ -140,7 +140,7 @@ fn what_can_not_be_learned_is_said() {
         2,
         &["learning rate is 0"],
     );
-    refused(&["train", "resnet20_cifar", "--data", data, "--validation", "1", "-o", run], 1, &["1"]);
+    refused(&["train", "resnet20_cifar", "--data", data, "--validation", "1", "-o", run], 2, &["1"]);
     let single = ["train", "resnet20_cifar", "--data", data, "--batch", "1", "-o", run];
     refused(&single, 2, &["a batch of one picture", "`bn1`", "frozen_norms"]);
     refused(&["finetune", "resnet20_cifar", "-o", run], 2, &["--data"]);

@@ -3,8 +3,8 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
-    process::Stdio,
+    io::{BufRead, BufReader, Read, Write},
+    process::{Command, Stdio},
 };
 
 use zoo_weights::{Dtype, Tensor};
@@ -34,11 +34,28 @@ fn weights_are_in_memory_once() {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert!(line.contains("\"top\""), "{line}");
-        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        let peak: usize = peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024;
+        let peak = peak(child.id());
         drop(paths);
         assert!(child.wait().unwrap().success());
         assert!(peak < bytes + (96 << 20), "{name}: a peak of {peak} bytes for {bytes} of weights");
     }
+    // What is converted goes through tensor by tensor; when the pipe gets its first byte, all of them were looked at.
+    let largest = values.iter().map(|(.., values)| 4 * values.len()).max().unwrap_or(0);
+    let (from, to) = (bench.path("full.safetensors"), bench.path("pipe.safetensors"));
+    assert!(Command::new("mkfifo").arg(&to).status().unwrap().success());
+    let call = ["convert", &from, &to, "--model", "alexnet", "--dtype", "f16"];
+    let mut child = zoo(&call).stderr(Stdio::piped()).spawn().unwrap();
+    let mut pipe = fs::File::open(&to).unwrap();
+    pipe.read_exact(&mut [0; 4096]).unwrap();
+    let peak = peak(child.id());
+    std::io::copy(&mut pipe, &mut std::io::sink()).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(peak < 2 * largest + (64 << 20), "a peak of {peak} bytes, the largest tensor has {largest}");
+}
+
+/// The most memory that a process has had.
+fn peak(pid: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
 }

@@ -10,8 +10,7 @@ use std::time::Duration;
 pub enum FetchError {
     /// The weights are not here and the network may not be used.
     #[error(
-        "the weights `{tag}` are not here and the network is not to be used; \
-         `zoo fetch {tag}` or `cargo xtask fetch-weights {tag}` brings them"
+        "the weights `{tag}` are not here and the network is not to be used; `Fetcher::fetch` brings them where it may be"
     )]
     Offline {
         /// The tag.
@@ -74,9 +73,13 @@ pub enum FetchError {
         /// Its value.
         value: String,
     },
-    /// A proxy's address is none.
-    #[error("the proxy `{proxy}` is no address: write http://host:port")]
+    /// A proxy's address is none, or of another kind.
+    #[error(
+        "the proxy `{proxy}`, which {variable} sets, is no address of an HTTP proxy: write http://host:port"
+    )]
     Proxy {
+        /// The variable that set it.
+        variable: &'static str,
         /// What was given.
         proxy: String,
     },

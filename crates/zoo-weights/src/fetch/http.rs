@@ -6,8 +6,8 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::http::{HeaderMap, Uri, header};
 
-use super::Settings;
 use super::error::{Failure, FetchError};
+use super::{Proxy, Settings};
 
 const MAX_REDIRECTS: usize = 10;
 const CONNECT: Duration = Duration::from_secs(15);
@@ -103,12 +103,7 @@ impl Client {
         offset: u64,
     ) -> Result<ureq::http::Response<ureq::Body>, Failure> {
         let proxy = settings.proxy(uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
-        let proxy = match proxy {
-            Some(proxy) => Some(
-                ureq::Proxy::new(proxy).map_err(|_| FetchError::Proxy { proxy: without_password(proxy) })?,
-            ),
-            None => None,
-        };
+        let parsed = proxy.map(Proxy::parsed).transpose()?;
         // The hash is that of the bytes as they are kept, so no coding on the way.
         let mut request = self.agent.get(uri.clone()).header("accept-encoding", "identity");
         if offset > 0 {
@@ -117,7 +112,10 @@ impl Client {
         if let Some(token) = settings.token.as_deref().filter(|_| is_hub(settings, uri)) {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        request.config().proxy(proxy).build().call().map_err(broken)
+        request.config().proxy(parsed).build().call().map_err(|error| match proxy {
+            Some(proxy) => proxy.failure(error),
+            None => broken(error),
+        })
     }
 }
 
@@ -183,7 +181,7 @@ fn is_nameless(error: &str) -> bool {
 }
 
 /// Sorts the ways in which a connection breaks.
-fn broken(error: ureq::Error) -> Failure {
+pub(super) fn broken(error: ureq::Error) -> Failure {
     match error {
         ureq::Error::Timeout(_) => Failure::passing("the server is silent"),
         ureq::Error::HostNotFound => nameless(),
@@ -219,13 +217,6 @@ fn range(headers: &HeaderMap) -> (Option<u64>, Option<u64>) {
     parse().unwrap_or_default()
 }
 
-fn without_password(proxy: &str) -> String {
-    match proxy.rsplit_once('@') {
-        Some((_, host)) => format!("…@{host}"),
-        None => proxy.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,10 +239,5 @@ mod tests {
         assert_eq!(to("/x"), "https://hub.example/x");
         assert_eq!(to("x"), "https://hub.example/a/x");
         assert!(follow(&from, "http://cdn.example/x").is_err(), "never from https to http");
-    }
-
-    #[test]
-    fn a_password_is_not_shown() {
-        assert_eq!(without_password("http://me:secret@proxy:1"), "…@proxy:1");
     }
 }

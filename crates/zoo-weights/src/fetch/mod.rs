@@ -9,6 +9,7 @@ mod hash;
 mod http;
 mod meter;
 mod place;
+mod proxy;
 mod settings;
 mod transfer;
 
@@ -26,6 +27,7 @@ use hash::{Hasher, is_sha256};
 use http::Client;
 pub use meter::{Event, Progress};
 use place::Destination;
+pub use proxy::Proxy;
 pub use settings::Settings;
 use transfer::{Content, Transfer};
 
@@ -157,7 +159,7 @@ impl Fetcher {
         {
             return Ok(Here { path, keys: weights.sources[index].keys, source: index, verified });
         }
-        Err(FetchError::NoSource { tag: tag(), reasons, advice: self.settings.advice() })
+        Err(FetchError::NoSource { tag: tag(), advice: self.settings.advice(&reasons), reasons })
     }
 
     /// What the first source gives that gives it, and which that is; nothing if none does, and why each didn't.
@@ -206,8 +208,10 @@ impl Fetcher {
         if let Some(path) = destination.present() {
             return Ok((path, None));
         }
-        let no_data =
-            |reasons| FetchError::NoData { file: file.name.clone(), reasons, advice: self.settings.advice() };
+        let no_data = |reasons: Vec<String>| {
+            let advice = self.settings.advice(&reasons);
+            FetchError::NoData { file: file.name.clone(), reasons, advice }
+        };
         if self.settings.offline {
             return Err(no_data(vec!["the network is not to be used".into()]));
         }

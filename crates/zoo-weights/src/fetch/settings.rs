@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hf_hub::Cache;
 
-use super::FetchError;
+use super::{FetchError, Proxy};
 
 /// The hub's own address.
 const HUB: &str = "https://huggingface.co";
@@ -31,9 +31,9 @@ pub struct Settings {
     /// Where Keras keeps what it downloads: `KERAS_HOME` and `/models`.
     pub keras_cache: PathBuf,
     /// The proxy for `https` addresses: `HTTPS_PROXY`, or `ALL_PROXY`.
-    pub https_proxy: Option<String>,
+    pub https_proxy: Option<Proxy>,
     /// The proxy for `http` addresses: `http_proxy`, or `ALL_PROXY`.
-    pub http_proxy: Option<String>,
+    pub http_proxy: Option<Proxy>,
     /// Hosts reached without a proxy, separated by commas: `NO_PROXY`.
     pub no_proxy: String,
     /// How long a server may be silent.
@@ -76,7 +76,10 @@ impl Settings {
         let torch_home = path("TORCH_HOME")?.or_else(|| in_cache("torch"));
         let keras_home = path("KERAS_HOME")?.or_else(|| home.as_ref().map(|home| home.join(".keras")));
         let token_file = hf_home.and_then(|home| Cache::new(home.join("hub")).token());
-        let all_proxy = either("ALL_PROXY", "all_proxy");
+        let proxy = |names: &[&'static str]| {
+            let set = |&set_by: &&'static str| var(set_by).map(|address| Proxy { address, set_by });
+            names.iter().find_map(set)
+        };
         Ok(Self {
             endpoint: trimmed(&var("HF_ENDPOINT").unwrap_or_else(|| HUB.into())),
             mirror: None,
@@ -85,9 +88,9 @@ impl Settings {
             hub_cache: hub_cache.ok_or_else(|| no_home("HF_HOME"))?,
             torch_cache: torch_home.ok_or_else(|| no_home("TORCH_HOME"))?.join("hub").join("checkpoints"),
             keras_cache: keras_home.ok_or_else(|| no_home("KERAS_HOME"))?.join("models"),
-            https_proxy: either("HTTPS_PROXY", "https_proxy").or_else(|| all_proxy.clone()),
+            https_proxy: proxy(&["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]),
             // The upper-case name can be set by whoever calls a CGI program, so nobody reads it.
-            http_proxy: var("http_proxy").or(all_proxy),
+            http_proxy: proxy(&["http_proxy", "ALL_PROXY", "all_proxy"]),
             no_proxy: either("NO_PROXY", "no_proxy").unwrap_or_default(),
             silence: Duration::from_secs(30),
             tries: 5,
@@ -110,32 +113,34 @@ impl Settings {
             address == server || address.strip_prefix(server).is_some_and(|rest| rest.starts_with('/'))
         };
         match &self.mirror {
-            Some(mirror) if is(mirror) => Some("--mirror"),
+            Some(mirror) if is(mirror) => Some("`Settings::mirror`"),
             _ if is(&self.endpoint) && self.endpoint != HUB => Some("HF_ENDPOINT"),
             _ => None,
         }
     }
 
-    /// What can be done when no server gave a file, with the name of what set a server.
-    pub(super) fn advice(&self) -> String {
-        let proxies: Vec<&str> = [("HTTPS_PROXY", &self.https_proxy), ("http_proxy", &self.http_proxy)]
+    /// What can be done when no server gave a file for these reasons, with the name of what set a server.
+    pub(super) fn advice(&self, reasons: &[String]) -> String {
+        let mut proxies: Vec<&str> = [&self.https_proxy, &self.http_proxy]
             .into_iter()
-            .filter(|(_, proxy)| proxy.is_some())
-            .map(|(name, _)| name)
+            .flatten()
+            .map(|proxy| proxy.set_by)
+            .filter(|variable| !reasons.iter().any(|reason| reason.contains(variable)))
             .collect();
+        proxies.dedup();
         let mut advice = match (&self.mirror, self.endpoint != HUB) {
-            (Some(mirror), _) => format!("try again later, or check {mirror}, which --mirror sets"),
+            (Some(mirror), _) => format!("try again later, or check {mirror}, which `Settings::mirror` sets"),
             (None, true) => format!("try again later, or check {}, which HF_ENDPOINT sets", self.endpoint),
-            (None, false) => "try again later or name a --mirror".to_string(),
+            (None, false) => "try again later or name a mirror (`Settings::mirror`)".to_string(),
         };
         if !proxies.is_empty() {
-            advice += &format!("; the proxy is set by {} (or ALL_PROXY)", proxies.join(" and "));
+            advice += &format!("; the proxy is set by {}", proxies.join(" and "));
         }
         advice
     }
 
     /// The proxy for an address, if it needs one.
-    pub(super) fn proxy(&self, scheme: &str, host: &str) -> Option<&str> {
+    pub(super) fn proxy(&self, scheme: &str, host: &str) -> Option<&Proxy> {
         let bypassed =
             self.no_proxy.split(',').map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
                 let domain = entry.trim_start_matches('*').trim_start_matches('.');
@@ -144,7 +149,7 @@ impl Settings {
                     || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
             });
         let proxy = if scheme == "https" { &self.https_proxy } else { &self.http_proxy };
-        proxy.as_deref().filter(|_| !bypassed)
+        proxy.as_ref().filter(|_| !bypassed)
     }
 }
 
@@ -307,10 +312,14 @@ mod tests {
     #[test]
     fn a_proxy_serves_its_scheme_and_not_the_hosts_excepted() {
         let set = settings(&[("HTTPS_PROXY", "http://proxy:3128"), ("NO_PROXY", "localhost, .example.com")]);
-        assert_eq!(set.proxy("https", "huggingface.co"), Some("http://proxy:3128"));
+        let proxy = Proxy { address: "http://proxy:3128".into(), set_by: "HTTPS_PROXY" };
+        assert_eq!(set.proxy("https", "huggingface.co"), Some(&proxy));
         assert_eq!(set.proxy("http", "huggingface.co"), None);
         assert_eq!(set.proxy("https", "localhost"), None);
         assert_eq!(set.proxy("https", "a.example.com"), None);
-        assert_eq!(set.proxy("https", "notexample.com"), Some("http://proxy:3128"));
+        assert_eq!(set.proxy("https", "notexample.com"), Some(&proxy));
+        let set = settings(&[("all_proxy", "http://all:1"), ("HTTP_PROXY", "http://cgi:1")]);
+        assert_eq!(set.proxy("http", "host").map(|proxy| proxy.set_by), Some("all_proxy"));
+        assert!(set.advice(&[]).ends_with("; the proxy is set by all_proxy"));
     }
 }

@@ -153,7 +153,7 @@ fn the_first_dense_layer_of_vgg_is_reordered_from_channels_last() {
     KeyMap::KerasVgg.apply(&mut fc1).unwrap();
     let [fc1] = &fc1;
     assert_eq!((fc1.name.as_str(), fc1.shape.as_slice()), ("classifier.0.weight", &[1, input][..]));
-    let mapped = crate::file::bytes_of(&values, fc1);
+    let mapped = crate::reading::bytes_of(&values, fc1);
     let mapped: Vec<f32> = mapped.as_chunks().0.iter().map(|&raw| f32::from_le_bytes(raw)).collect();
     for (channel, y, x) in [(0, 0, 0), (1, 0, 0), (0, 1, 2), (511, 6, 6), (37, 3, 5)] {
         let theirs = (y * side + x) * channels + channel;

@@ -93,6 +93,14 @@ fn contents<'a>(
     let mut entries = Vec::with_capacity(chosen.tensors.len());
     for (name, tensor) in chosen.tensors {
         let storage = &tensor.storage;
+        if repeats(tensor) {
+            return Err(Fault::Refused(format!(
+                "tensor `{}` of shape {:?} repeats the {} values that are stored of it; save it with .contiguous()",
+                name.escape_debug(),
+                tensor.shape,
+                storage.len
+            )));
+        }
         let data = place(storage).and_then(|bytes| locate(tensor, bytes)).ok_or_else(|| {
             Fault::malformed(format!("tensor `{}` is not wholly in the file", name.escape_debug()))
         })?;
@@ -103,12 +111,12 @@ fn contents<'a>(
             data,
         });
     }
-    Ok(Contents {
-        entries,
-        notes: chosen.note.into_iter().collect(),
-        key_used: chosen.key_used,
-        ..Contents::default()
-    })
+    Ok(Contents { entries, notes: chosen.notes, key_used: chosen.key_used, ..Contents::default() })
+}
+
+/// Whether a tensor's elements are more than its storage's: a view that repeats some, and never a weight.
+fn repeats(tensor: &Strided<'_>) -> bool {
+    tensor.shape.iter().zip(&tensor.strides).any(|(&length, &stride)| length > 1 && stride == 0)
 }
 
 /// Where a tensor's elements lie, given the bytes of its storage; `None` if they don't lie in it.

@@ -31,8 +31,8 @@ const MAX_DICTS: usize = 64;
 /// The tensors of the network, by name.
 pub(super) struct Chosen<'p, 'a> {
     pub(super) tensors: Vec<(&'a str, &'p Strided<'a>)>,
-    /// What was taken where there was a choice.
-    pub(super) note: Option<String>,
+    /// What was taken where there was a choice, and what can't be.
+    pub(super) notes: Vec<String>,
     /// Whether the key that was asked for was a dict's, and not the beginning of names.
     pub(super) key_used: bool,
 }
@@ -54,7 +54,11 @@ pub(super) fn choose<'p, 'a>(pickle: &'p Pickle<'a>, key: Option<&str>) -> Resul
     };
     let mut candidates = Vec::new();
     find(pickle, root, "", 0, &mut HashSet::new(), &mut candidates);
-    let whole = |dict| Chosen { tensors: tensors(pickle, dict), note: None, key_used: false };
+    let whole = |dict| Chosen {
+        tensors: tensors(pickle, dict),
+        notes: unread(pickle, dict).into_iter().collect(),
+        key_used: false,
+    };
     if let Some(candidate) = key.and_then(|key| candidates.iter().find(|candidate| candidate.path == key)) {
         return Ok(Chosen { key_used: true, ..whole(candidate.dict) });
     }
@@ -63,19 +67,24 @@ pub(super) fn choose<'p, 'a>(pickle: &'p Pickle<'a>, key: Option<&str>) -> Resul
         return Ok(whole(root));
     }
     let nested: Vec<&Candidate> = candidates.iter().filter(|candidate| !candidate.path.is_empty()).collect();
-    let known = |keys: &[&str]| {
-        let last = |path: &str| path.rsplit('.').next().map(str::to_string);
-        keys.iter().find_map(|key| nested.iter().find(|c| last(&c.path).as_deref() == Some(key)).copied())
-    };
-    match (known(&AVERAGED), known(&RAW), nested.as_slice()) {
-        (Some(averaged), Some(raw), _) => Ok(Chosen {
-            note: Some(format!(
-                "takes `{}`, the averaged weights, as timm does, and leaves out `{}`, the raw ones: \
-                 `--key {}` takes those",
+    // Of averaged weights some part of the path says so (`ema.module`), of raw ones the last.
+    let is_averaged = |c: &Candidate| c.path.split('.').any(|part| AVERAGED.contains(&part));
+    let averaged = AVERAGED
+        .iter()
+        .find_map(|key| nested.iter().find(|c| c.path.split('.').any(|part| part == *key)).copied());
+    let raw = RAW.iter().find_map(|key| {
+        nested.iter().find(|c| c.path.rsplit('.').next() == Some(key) && !is_averaged(c)).copied()
+    });
+    match (averaged, raw, nested.as_slice()) {
+        (Some(averaged), Some(raw), _) => {
+            let mut chosen = whole(averaged.dict);
+            chosen.notes.push(format!(
+                "takes `{}`, the averaged weights, as timm does, and leaves out `{}`, the raw ones: the key `{}` takes \
+                 those",
                 averaged.path, raw.path, raw.path
-            )),
-            ..whole(averaged.dict)
-        }),
+            ));
+            Ok(chosen)
+        }
         (Some(one), None, _) | (None, Some(one), _) | (None, None, &[one]) => Ok(whole(one.dict)),
         (None, None, []) if !tensors(pickle, root).is_empty() => Ok(whole(root)),
         (None, None, []) => {
@@ -84,10 +93,9 @@ pub(super) fn choose<'p, 'a>(pickle: &'p Pickle<'a>, key: Option<&str>) -> Resul
                 _ => Err(no_dict()),
             }
         }
-        (None, None, several) => Err(Fault::Refused(format!(
-            "it holds several dicts of tensors ({}); say with --key which is meant",
-            several.iter().map(|c| c.path.escape_debug().to_string()).collect::<Vec<_>>().join(", ")
-        ))),
+        (None, None, several) => {
+            Err(Fault::Several(several.iter().map(|c| c.path.escape_debug().to_string()).collect()))
+        }
     }
 }
 
@@ -133,6 +141,25 @@ fn tensors<'p, 'a>(pickle: &'p Pickle<'a>, dict: usize) -> Vec<(&'a str, &'p Str
         _ => None,
     });
     named.collect()
+}
+
+/// What stands among a network's tensors and is one of a kind that is not read: complex, sparse, of eight bits.
+fn unread(pickle: &Pickle<'_>, dict: usize) -> Option<String> {
+    let mut found = pickle.dicts[dict].iter().filter_map(|&(key, value)| match (key, object(value)?) {
+        (Value::Str(key), name) if key.contains('.') => Some((key, name)),
+        _ => None,
+    });
+    let (key, Name { module, name }) = found.next()?;
+    let more = match found.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "leaves out `{}`, a `{}.{}`{more}: of that kind no weights are read; save them as f32",
+        key.escape_debug(),
+        module.escape_debug(),
+        name.escape_debug()
+    ))
 }
 
 fn object(value: Value<'_>) -> Option<Name<'_>> {

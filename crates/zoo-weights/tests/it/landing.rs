@@ -63,7 +63,7 @@ fn a_server_that_is_not_there_is_not_waited_for_and_what_named_it_is_said() {
     let two = format!("{}, {{ url = \"https://files.example/net.pth\" }}", hub());
     for (settings, name) in [
         (Settings { endpoint: address.clone(), ..bench.settings() }, "which HF_ENDPOINT sets"),
-        (bench.settings().with_mirror(Some(address.clone())), "which --mirror sets"),
+        (bench.settings().with_mirror(Some(address.clone())), "which `Settings::mirror` sets"),
     ] {
         let settings = Settings { https_proxy: None, ..settings };
         let sources = if settings.mirror.is_some() { two.clone() } else { hub() };

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use zoo_weights::{Fetcher, Settings};
+use zoo_weights::{Fetcher, Proxy, Settings};
 
 use crate::fetch::{Bench, hub, quiet, weights};
 
@@ -46,11 +46,15 @@ fn tunnel(mut client: TcpStream, log: &Mutex<Vec<String>>) -> io::Result<()> {
     io::copy(&mut server, &mut client).map(drop)
 }
 
+fn set(address: String) -> Option<Proxy> {
+    Some(Proxy { address, set_by: "ALL_PROXY" })
+}
+
 #[test]
 fn a_proxy_is_gone_through() {
     let bench = Bench::new();
     let (address, asked) = proxy();
-    let settings = Settings { http_proxy: Some(format!("http://me:secret@{address}")), ..bench.settings() };
+    let settings = Settings { http_proxy: set(format!("http://me:secret@{address}")), ..bench.settings() };
     let here = Fetcher::new(settings).fetch(&weights(&hub()), &mut quiet).unwrap();
     assert_eq!(fs::read(here.path).unwrap(), *bench.bytes);
     let asked = asked.lock().unwrap();
@@ -65,12 +69,59 @@ fn https_goes_through_its_own_proxy_and_the_password_is_not_told() {
     let (address, asked) = proxy();
     let source = "{ url = \"https://weights.invalid/net.pth\", sha256 = \"00000000\" }";
     let through = |proxy: String| {
-        let settings = Settings { https_proxy: Some(proxy), tries: 1, ..bench.settings() };
+        let settings = Settings { https_proxy: set(proxy), tries: 1, ..bench.settings() };
         Fetcher::new(settings).fetch(&weights(source), &mut quiet).unwrap_err().to_string()
     };
     let error = through(format!("http://me:secret@{address}"));
     assert!(error.contains("https://weights.invalid/net.pth") && !error.contains("secret"), "{error}");
     assert!(asked.lock().unwrap()[0].starts_with("CONNECT weights.invalid:443 "));
-    let error = through("no address: me:secret@".into());
-    assert!(error.contains("is no address") && !error.contains("secret"), "{error}");
+    for other in ["no address: me:secret@", "socks5://me:secret@127.0.0.1:1"] {
+        let error = through(other.into());
+        assert!(error.contains("is no address of an HTTP proxy") && !error.contains("secret"), "{error}");
+    }
+}
+
+/// A proxy that says this to whatever it is asked.
+fn refusing(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut reader = BufReader::new(client.try_clone().unwrap());
+            let mut line = String::new();
+            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+                line.clear();
+            }
+            let _ = client.write_all(format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n").as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn a_proxy_that_refuses_is_not_asked_again_and_what_set_it_is_named() {
+    let bench = Bench::new();
+    let fetch = |address: &str| {
+        let proxy = set(format!("http://me:secret@{address}"));
+        let settings = Settings { http_proxy: proxy, ..bench.settings() };
+        let error = Fetcher::new(settings).fetch(&weights(&hub()), &mut quiet).unwrap_err().to_string();
+        assert!(error.contains(address) && !error.contains("secret"), "{error}");
+        error
+    };
+    for (answer, says) in [
+        ("407 Proxy Authentication Required", "wants another name and password"),
+        ("403 Forbidden", "refuses to lead there (it answered 403)"),
+        ("405 Method Not Allowed", "NO_PROXY"),
+    ] {
+        let error = fetch(&refusing(answer));
+        assert!(error.contains(says) && error.matches("ALL_PROXY").count() == 1, "{error}");
+    }
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let error = fetch(&nobody);
+    assert!(error.contains("which ALL_PROXY sets, is not there") && error.contains("refused"), "{error}");
+    assert_eq!(bench.slept(), [0_u64; 0], "nothing was tried again");
+    // What may pass is tried again.
+    let error = fetch(&refusing("503 Service Unavailable"));
+    assert!(error.contains("answered 503") && error.contains("set by ALL_PROXY"), "{error}");
+    assert_eq!(bench.slept().len(), 4);
 }

@@ -115,7 +115,7 @@ fn averaged_weights_are_taken_and_said_and_a_key_takes_the_others() {
     let averaged = TensorFile::open(fixture("averaged.pth")).unwrap();
     assert_eq!(averaged.values("conv.bias").unwrap().unwrap(), [0.5; 4]);
     let [note] = averaged.notes() else { panic!("{:?}", averaged.notes()) };
-    for part in ["`state_dict_ema`", "averaged", "timm", "`--key state_dict`"] {
+    for part in ["`state_dict_ema`", "averaged", "timm", "the key `state_dict` takes those"] {
         assert!(note.contains(part), "{note}");
     }
     for (key, bias) in [("state_dict", 1.0), ("state_dict_ema", 0.5)] {
@@ -123,6 +123,9 @@ fn averaged_weights_are_taken_and_said_and_a_key_takes_the_others() {
         assert_eq!(file.values("conv.bias").unwrap().unwrap(), [bias; 4]);
         assert_eq!(file.notes(), [] as [&str; 0]);
     }
+    let inner = TensorFile::open(fixture("inner_ema.pth")).unwrap();
+    assert_eq!(inner.values("conv.bias").unwrap().unwrap(), [0.5; 4]);
+    assert!(inner.notes()[0].contains("takes `ema.module`, the averaged weights"), "{:?}", inner.notes());
     let error = TensorFile::open_key(fixture("averaged.pth"), Some("teacher")).unwrap_err().to_string();
     assert!(error.contains("nothing under the key `teacher`"), "{error}");
 }
@@ -130,9 +133,26 @@ fn averaged_weights_are_taken_and_said_and_a_key_takes_the_others() {
 #[test]
 fn two_networks_ask_for_a_key() {
     let error = TensorFile::open(fixture("two.pth")).unwrap_err().to_string();
-    assert!(error.contains("gen, disc") && error.contains("--key"), "{error}");
+    assert!(error.contains("gen, disc") && error.contains("`TensorFile::open_key`"), "{error}");
     let disc = TensorFile::open_key(fixture("two.pth"), Some("disc")).unwrap();
     assert_eq!(disc.values("conv.bias").unwrap().unwrap(), [0.5; 4]);
+}
+
+/// What is no plain tensor of numbers is named, whether it is one that is needed or not.
+#[test]
+fn kinds_of_tensors_that_are_not_read_are_named() {
+    let file = TensorFile::open(fixture("complex.pth")).unwrap();
+    let names: Vec<_> = file.shapes().map(|(name, _)| name).collect();
+    assert_eq!(names, ["conv.weight", "conv.bias"]);
+    let [note] = file.notes() else { panic!("{:?}", file.notes()) };
+    assert!(note.contains("leaves out `conv.phase`, a `torch.ComplexFloatStorage` and 1 more"), "{note}");
+    let error = TensorFile::open(fixture("expanded.pth")).unwrap_err().to_string();
+    assert!(
+        error.contains("`conv.bias` of shape [4] repeats the 1 values") && error.contains(".contiguous()"),
+        "{error}"
+    );
+    let pickle = TensorFile::from_bytes("x.pkl", b"\x80\x04\x95\x05}.".to_vec()).unwrap_err().to_string();
+    assert!(pickle.contains("a pickle that torch.save did not write"), "{pickle}");
 }
 
 #[test]

@@ -43,3 +43,6 @@ torch.save(beside | {"state_dict": raw}, path("training_legacy.pth"), _use_new_z
 torch.save({"gen": raw, "disc": averaged}, path("two.pth"))
 torch.save({"model": torch.nn.Linear(1, 1), "epoch": 1}, path("inner_module.pth"))
 torch.jit.script(torch.nn.Linear(1, 1)).save(path("script.pt"))
+torch.save({"model": {"state_dict": raw}, "ema": {"module": averaged}}, path("inner_ema.pth"))
+torch.save(raw | {"conv.phase": torch.zeros(2, dtype=torch.complex64), "conv.mask": torch.eye(2).to_sparse()}, path("complex.pth"))
+torch.save(raw | {"conv.bias": torch.ones(1).expand(4)}, path("expanded.pth"))

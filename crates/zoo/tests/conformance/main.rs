@@ -1,6 +1,6 @@
 //! What every architecture of the registry must do, whatever it is: a case for each, under its name.
 //!
-//! `cargo test -p zoo --test conformance resnet` runs those whose names hold `resnet`.
+//! `cargo test -p architecture-zoo --test conformance resnet` runs those whose names hold `resnet`.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 

@@ -55,7 +55,7 @@ fn fresh(name: &str, options: &Options, seed: u64) -> Vec<Named> {
     net.tensors().map(|(param, tensor)| (param.name.clone(), param.shape.clone(), values(tensor))).collect()
 }
 
-fn renamed(tensors: &[Named], rename: impl Fn(&str) -> String) -> Vec<Named> {
+fn renamed(tensors: &[Named], mut rename: impl FnMut(&str) -> String) -> Vec<Named> {
     tensors.iter().map(|(name, shape, values)| (rename(name), shape.clone(), values.clone())).collect()
 }
 
@@ -307,6 +307,26 @@ fn a_part_needs_nothing_beyond_itself() {
 }
 
 #[test]
+fn what_is_no_layers_is_left_out_and_half_a_prefix_is_an_error_by_name() {
+    let bench = Bench::new();
+    let plain = fresh("lenet5", &Options::default(), 7);
+    let beside = [plain.clone(), vec![lone("rng", &[64]), lone("best", &[])]].concat();
+    let network = model("lenet5").weights(&bench.write("beside.safetensors", &beside)).unwrap();
+    assert!(
+        network.report().notes.join("; ").contains("leaves out best, rng"),
+        "{:?}",
+        network.report().notes
+    );
+    let mut count = 0;
+    let half = renamed(&plain, |name| {
+        count += 1;
+        if count % 2 == 0 { format!("module.{name}") } else { name.into() }
+    });
+    let error = model("lenet5").weights(&bench.write("half.safetensors", &half)).unwrap_err().to_string();
+    assert!(error.contains("half.safetensors does not fit") && error.contains("5 missing"), "{error}");
+}
+
+#[test]
 fn conventions_that_no_weight_tells_are_assumed_aloud_and_chosen() {
     let bench = Bench::new();
     let plain = fresh(SMALL, &Options::default(), 7);
@@ -326,6 +346,16 @@ fn conventions_that_no_weight_tells_are_assumed_aloud_and_chosen() {
     let (_, to) = bench.convert(Conversion { options, ..of(SMALL) }, &path).unwrap();
     let centred = answer(model(to.to_str().unwrap()).pretrained().unwrap().net().unwrap(), [3, 32, 32]);
     assert_ne!(centred, behind);
+    // What a caller says goes over what a card says.
+    let (_, to) = bench.convert(of(SMALL), &path).unwrap();
+    let card = bench.path("card.safetensors");
+    std::fs::rename(to, &card).unwrap();
+    let options = Options { centred_shortcut: true, ..Options::default() };
+    let (_, to) = bench.convert(Conversion { options, ..Conversion::default() }, &card).unwrap();
+    assert_eq!(
+        answer(model(to.to_str().unwrap()).pretrained().unwrap().net().unwrap(), [3, 32, 32]),
+        centred
+    );
     let linear = renamed(&plain, |name| name.replace("fc.", "linear."));
     let path = bench.write("linear.safetensors", &renamed(&linear, |name| format!("module.{name}")));
     let network = model(SMALL).weights(&path).unwrap();

@@ -15,6 +15,7 @@ mod keeping;
 mod options;
 mod pages;
 mod published;
+mod publishing;
 mod segmenting;
 mod steps;
 mod tidy;

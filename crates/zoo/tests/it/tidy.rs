@@ -76,6 +76,106 @@ fn every_crate_has_its_floor() {
     }
 }
 
+/// What an architecture crate has no business with, by the words that reach it: files, network, environment, threads,
+/// the terminal, the clock.
+const OUTSIDE: [&str; 11] = [
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::thread",
+    "std::process",
+    "std::io",
+    "std::time",
+    "env!(",
+    "include_bytes!",
+    "include_str!",
+    "rayon",
+];
+
+#[test]
+fn architectures_touch_nothing_but_their_graphs() {
+    for (package, beside) in FLOORS[2] {
+        let folder = format!("crates/{package}/src/");
+        let own = sources().into_iter().filter(|(path, _)| path.starts_with(&folder));
+        for (path, text) in own {
+            for word in OUTSIDE {
+                assert!(
+                    !code(&text).any(|line| line.contains(word)),
+                    "{path} says `{word}`: an architecture is a value"
+                );
+            }
+        }
+        let needed = dependencies(&manifest(package));
+        let allowed = |name: &String| name == "zoo-layers" || beside.contains(&name.as_str());
+        assert!(needed.iter().all(allowed), "{package} depends on more than graphs: {needed:?}");
+    }
+}
+
+/// A file's lines without its comments and the tests at its end.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
+    lines.filter(|line| !line.trim_start().starts_with("//"))
+}
+
+#[test]
+fn only_the_facade_lists_architectures() {
+    let listed: Vec<String> = zoo::ARCHITECTURES.iter().map(|line| format!("\"{}\"", line.name)).collect();
+    let homes =
+        ["crates/zoo/src/registry.rs", "/tests/", "/tests.rs", "/examples/", "benches/", "xtask/src/peers/"];
+    for (path, text) in sources() {
+        let own = FLOORS[2].iter().any(|(package, _)| path.starts_with(&format!("crates/{package}/")));
+        if own || homes.iter().any(|home| path.contains(home)) {
+            continue;
+        }
+        let code: String = code(&text).collect();
+        let named: Vec<&String> = listed.iter().filter(|name| code.contains(*name)).collect();
+        assert!(named.len() < 5, "{path} has a list of its own: {named:?}");
+    }
+    for (package, _) in FLOORS[3].iter().chain(FLOORS[5]) {
+        let of = dependencies(&manifest(package));
+        let known = FLOORS[2].iter().find(|(architecture, _)| of.iter().any(|name| name == architecture));
+        assert_eq!(known, None, "{package} knows an architecture by its crate; `zoo` has them all");
+    }
+}
+
+#[test]
+fn flags_and_commands_are_named_by_the_programs_alone() {
+    for (path, text) in sources() {
+        let library =
+            path.starts_with("crates/") && path.contains("/src/") && !path.starts_with("crates/zoo-cli/");
+        if !library || path.ends_with("/tests.rs") {
+            continue;
+        }
+        for line in code(&text) {
+            let quoted: Vec<&str> = line.split('"').skip(1).step_by(2).collect();
+            // A sentence that goes on on lines of its own has no quote at its beginning.
+            let said = if quoted.is_empty() { vec![line] } else { quoted };
+            let is_flag = |word: &str| {
+                let name = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '-');
+                name.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
+            };
+            let named = said.iter().any(|text| {
+                text.contains("`zoo ") || text.contains("cargo xtask") || text.split(' ').any(is_flag)
+            });
+            assert!(!named, "{path} speaks of the command line: {}", line.trim());
+        }
+    }
+}
+
+#[test]
+fn random_numbers_are_our_own() {
+    for (path, text) in sources() {
+        if path.contains("/src/") && !path.starts_with("xtask/") {
+            for word in ["Tensor::rand(", "Tensor::randn(", "::rand_like(", "rand::rng", "thread_rng"] {
+                assert!(
+                    !code(&text).any(|line| line.contains(word)),
+                    "{path} draws by `{word}`, which has no seed"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn candle_and_the_terminal_stay_where_they_belong() {
     for package in ["zoo-base", "zoo-kernels", "zoo-weights", "zoo-data"] {

@@ -206,7 +206,7 @@ impl Canvas {
     fn digit(&mut self, pixels: &[u8], label: u8, stream: &mut Stream) {
         let least = self.width.min(self.height);
         let side = (stream.range(0.25, 0.5) * least as f64).max(8.0);
-        let light = stream.range(0.6, 1.0) as f32;
+        let light = stream.range(0.55, 1.0) as f32;
         for _ in 0..TRIES {
             // A little of a digit may lie beyond the edge; of its frame, a seventh is empty on each side.
             let place = |whole: usize, stream: &mut Stream| {
@@ -262,7 +262,7 @@ impl Canvas {
 
     /// A camera's: about normal, being the sum of four even numbers.
     fn noise(&mut self, stream: &mut Stream) {
-        let strength = stream.range(0.0, 0.05);
+        let strength = stream.range(0.0, 0.07);
         for light in &mut self.light {
             let sum: f64 = (0..4).map(|_| stream.range(-0.5, 0.5)).sum();
             // Four even numbers have a variance of a third.

@@ -5,7 +5,6 @@
 //! allowed is answered in tiles that overlap by as much as a pixel's answer can depend on, so that it is the whole
 //! picture's up to rounding.
 
-use std::iter;
 use std::ops::Range;
 
 use candle_core::{DType, Tensor};
@@ -186,8 +185,10 @@ impl Layout {
         let [height, width] = self.padded;
         let whole = needed(graph, self.padded).unwrap_or(u64::MAX);
         if whole <= memory {
-            let pieces = self.padded.map(|side| iter::once(0..side).collect());
-            return Ok(Tiles { pieces, window: self.padded });
+            return Ok(Tiles {
+                pieces: [0..height, 0..width].map(|side| std::iter::once(side).collect()),
+                window: self.padded,
+            });
         }
         let mut core = height.max(width).next_power_of_two().next_multiple_of(self.stride);
         let mut least = whole;

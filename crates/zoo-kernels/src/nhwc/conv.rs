@@ -2,7 +2,6 @@
 
 #![expect(unsafe_code, reason = "bands are computed in memory of their own")]
 
-use std::iter;
 use std::ops::Range;
 
 use super::depthwise::Depthwise;
@@ -166,7 +165,7 @@ impl Conv {
         let panels: Vec<Range<usize>> = match &self.packed {
             Packed::Direct(direct) => direct.panels().collect(),
             Packed::Winograd(winograd) => winograd.panels().collect(),
-            Packed::Depthwise(_) => iter::once(0..self.spec.out_channels).collect(),
+            Packed::Depthwise(_) => std::iter::once(0..self.spec.out_channels).collect(),
         };
         let mut parts: Vec<Range<usize>> = Vec::new();
         for panel in panels {

@@ -255,11 +255,11 @@ impl Rows<'_> {
             }
             let bias = S::load(places.bias.add(channel));
             for (r, sum) in sums.into_iter().enumerate() {
-                let mut residual = None;
+                let mut sum = sum.add(bias);
                 if let Some((at, pixel)) = places.residual {
-                    residual = Some(S::load_part(at.add(r * pixel + channel), count));
+                    sum = sum.add(S::load_part(at.add(r * pixel + channel), count));
                 }
-                let sum = finish(sum, None, Some(bias), residual, self.tail.activation);
+                let sum = finish(sum, None, None, None, self.tail.activation);
                 let to = places.out.add(r * self.out.pixel + channel);
                 if count == S::N {
                     sum.store(to);

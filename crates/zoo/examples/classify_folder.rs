@@ -1,8 +1,8 @@
 //! Classifies every picture in a folder: the likeliest class and how likely it is, a line for each.
 //!
 //! ```text
-//! cargo run --release -p zoo --example classify_folder -- assets/digits           # LeNet-5's weights are inside
-//! cargo run --release -p zoo --example classify_folder -- photos/ resnet50        # needs `zoo fetch resnet50`
+//! cargo run --release -p architecture-zoo --example classify_folder -- assets/digits           # LeNet-5's weights are inside
+//! cargo run --release -p architecture-zoo --example classify_folder -- photos/ resnet50        # needs `zoo fetch resnet50`
 //! ```
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]

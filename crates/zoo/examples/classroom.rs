@@ -1,9 +1,9 @@
 //! Questions from the classroom, asked of networks that are trained for the answer:
 //!
 //! ```text
-//! cargo run --release -p zoo --example classroom -- dense     # why a convolution and not a dense layer?
-//! cargo run --release -p zoo --example classroom -- pool      # max pooling, or a convolution with a stride?
-//! cargo run --release -p zoo --example classroom -- norm      # what does local response normalisation bring?
+//! cargo run --release -p architecture-zoo --example classroom -- dense     # why a convolution and not a dense layer?
+//! cargo run --release -p architecture-zoo --example classroom -- pool      # max pooling, or a convolution with a stride?
+//! cargo run --release -p architecture-zoo --example classroom -- norm      # what does local response normalisation bring?
 //! ```
 //!
 //! Each trains two networks on the 8,000 digits inside the program, with the same recipe and three seeds, and prints a

@@ -1,7 +1,7 @@
 //! Fine-tuning in forty lines: LeNet-5, which knows ten digits, learns to tell odd from even ones.
 //!
 //! ```text
-//! cargo run --release -p zoo --example finetune
+//! cargo run --release -p architecture-zoo --example finetune
 //! ```
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]

@@ -1,8 +1,8 @@
 //! Grad-CAM: what speaks for a class, laid over the picture.
 //!
 //! ```text
-//! cargo run --release -p zoo --example grad_cam -- assets/digits/7.png seven.png
-//! cargo run --release -p zoo --example grad_cam -- photo.jpg heat.png resnet50      # needs `zoo fetch resnet50`
+//! cargo run --release -p architecture-zoo --example grad_cam -- assets/digits/7.png seven.png
+//! cargo run --release -p architecture-zoo --example grad_cam -- photo.jpg heat.png resnet50      # needs `zoo fetch resnet50`
 //! ```
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]

@@ -1,7 +1,7 @@
 //! A backbone's pyramid: the maps of a ResNet's four stages, as a detector or a segmenter wants them.
 //!
 //! ```text
-//! cargo run --release -p zoo --example pyramid
+//! cargo run --release -p architecture-zoo --example pyramid
 //! ```
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]

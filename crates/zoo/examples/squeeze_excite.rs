@@ -2,7 +2,7 @@
 //! classifier of candle's, trained by candle's optimizer.
 //!
 //! ```text
-//! cargo run --release -p zoo --example squeeze_excite
+//! cargo run --release -p architecture-zoo --example squeeze_excite
 //! ```
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]

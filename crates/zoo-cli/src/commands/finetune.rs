@@ -91,7 +91,7 @@ impl Arguments {
         }
         let segments = model.check_segments().is_ok();
         let usual = || if segments { Recipe::finetune_segmenter() } else { Recipe::finetune() };
-        let recipe = self.learn.recipe.of(usual).or_wrong_call()?;
+        let recipe = self.learn.recipe.of(usual)?;
         let &Recipe { weigh_classes, balanced, .. } = &recipe;
         let head = Recipe { weigh_classes, balanced, ..Recipe::head()? };
         let head = match segments {

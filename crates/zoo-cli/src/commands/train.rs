@@ -89,7 +89,7 @@ impl Arguments {
             Ok(()) => Recipe::for_segmenter(architecture),
             Err(_) => Recipe::for_model(architecture),
         };
-        let recipe = self.learn.recipe.of(usual).or_wrong_call()?;
+        let recipe = self.learn.recipe.of(usual)?;
         let stages = vec![StagePlan { name: "train".into(), thawed: Thawed::All, recipe }];
         self.learn.plan(Kind::Train, name, &model, stages)
     }

@@ -174,12 +174,15 @@ impl Asked {
         }
         let own = self.model.architecture();
         let nominal = own.graph().map(|graph| graph.input()).ok();
+        let parameters = |graph: &Graph| graph.params().map(Param::elements).sum::<usize>();
+        let most = self.model.graph().map_or(0, |graph| parameters(&graph));
         let mut variants: Vec<(u64, &str, Model)> = Vec::new();
         for other in zoo::ARCHITECTURES.iter().filter(|other| other.family.name == own.family.name) {
             let is_alike = other.name != own.name && other.graph().map(|graph| graph.input()).ok() == nominal;
             let Some(model) = zoo::model(other.name).ok().filter(|_| is_alike) else { continue };
             let model = model.with_options(options.clone());
-            let Ok(graph) = model.graph() else { continue };
+            // Another way to stride or to pad is no smaller network.
+            let Some(graph) = model.graph().ok().filter(|graph| parameters(graph) < most) else { continue };
             let takes = Training::of(&graph, &self.lesson).map_or(u64::MAX, |training| training.peak_bytes);
             variants.push((takes, other.name, model));
         }

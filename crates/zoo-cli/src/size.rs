@@ -2,30 +2,32 @@
 
 use std::fs;
 
-/// The units, the longer of two that end alike first.
+/// The units in small letters, the longer of two that end alike first.
 const UNITS: &[(&str, u64)] = &[
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-    ("kB", 1_000),
-    ("KB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-    ("TB", 1_000_000_000_000),
-    ("B", 1),
+    ("kib", 1 << 10),
+    ("mib", 1 << 20),
+    ("gib", 1 << 30),
+    ("tib", 1 << 40),
+    ("kb", 1_000),
+    ("mb", 1_000_000),
+    ("gb", 1_000_000_000),
+    ("tb", 1_000_000_000_000),
+    ("k", 1 << 10),
+    ("m", 1 << 20),
+    ("g", 1 << 30),
+    ("t", 1 << 40),
+    ("b", 1),
 ];
 
-/// Reads `4GiB`, `1.5 GB` or a number of bytes.
+/// Reads `4GiB`, `1.5 GB` or a number of bytes, in large letters or small ones.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
-    let text = text.trim();
+    let text = text.trim().to_lowercase();
     let unit = UNITS.iter().find(|(unit, _)| text.ends_with(unit));
     let (number, bytes) =
-        unit.map_or((text, 1), |(unit, bytes)| (text[..text.len() - unit.len()].trim_end(), *bytes));
+        unit.map_or((text.as_str(), 1), |(unit, bytes)| (text[..text.len() - unit.len()].trim_end(), *bytes));
     let value = number.parse::<f64>().ok().filter(|value| value.is_finite() && *value > 0.0);
     let size = value.map(|value| value * bytes as f64).filter(|size| (1.0..1e18).contains(size));
-    size.map(|size| size as u64)
-        .ok_or_else(|| "write a size with its unit, 4GiB or 1500MB for example".into())
+    size.map(|size| size as u64).ok_or_else(|| "write 2GiB, 4GiB or 500MB, for example".into())
 }
 
 /// What this process takes now, where the system tells.
@@ -49,11 +51,17 @@ mod tests {
             ("10kB", 10_000),
             ("4096", 4096),
             ("7B", 7),
+            ("2GiB", 2 << 30),
+            ("1.5 gb", 1_500_000_000),
+            ("300000000", 300_000_000),
+            ("2g", 2 << 30),
         ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
-        for wrong in ["", "GiB", "-1GiB", "0", "4 gigs", "NaNMB", "infGB", "1e30GiB", "0.1B"] {
-            assert!(parse_size(wrong).is_err(), "`{wrong}` was taken");
+        for wrong in [
+            "", "GiB", "-1GiB", "0", "4 gigs", "NaNMB", "infGB", "1e30GiB", "0.1B", "2 pounds", "0MB", "-1GB",
+        ] {
+            assert!(parse_size(wrong).unwrap_err().contains("write 2GiB"), "`{wrong}` was taken");
         }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 use zoo::Model;
-use zoo_data::{Dataset, Listing, Part, Split, Subset, Views, mask, match_classes, shown};
+use zoo_data::{Dataset, Listing, Part, Skipped, Split, Subset, Views, mask, match_classes, shown};
 use zoo_report::{Align, Table};
 
 use crate::{
@@ -113,11 +113,9 @@ impl Arguments {
             if let (Some(json), Some(more)) = (json.as_object_mut(), score(&result, &classes).as_object()) {
                 json.extend(more.clone());
             }
-            let errors = skipped.iter().map(|skipped| json!({"path": skipped.name, "error": skipped.why}));
-            json["errors"] = errors.collect();
+            json["errors"] = errors(&skipped);
             Ok(serde_json::to_string_pretty(&json)?)
         };
-        let share = |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.2} %", share * 100.0));
         let columns = [
             ("class", Align::Left),
             ("pictures", Align::Right),
@@ -145,9 +143,7 @@ impl Arguments {
             }
             lines
         };
-        for skipped in &skipped {
-            output::note(&skipped.why);
-        }
+        note(&skipped);
         output::table(format, &table, json, after)
     }
 
@@ -181,11 +177,9 @@ impl Arguments {
                 json.extend(more.clone());
             }
             json["mean_iou_without_background"] = json!(things());
-            let errors = skipped.iter().map(|skipped| json!({"path": skipped.name, "error": skipped.why}));
-            json["errors"] = errors.collect();
+            json["errors"] = errors(&skipped);
             Ok(serde_json::to_string_pretty(&json)?)
         };
-        let share = |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.2} %", share * 100.0));
         let mut table =
             Table::new(&[("class", Align::Left), ("pixels", Align::Right), ("IoU", Align::Right)], 0);
         let rows = confusion.rows();
@@ -210,9 +204,7 @@ impl Arguments {
             }
             lines
         };
-        for skipped in &skipped {
-            output::note(&skipped.why);
-        }
+        note(&skipped);
         output::table(format, &table, json, after)
     }
 
@@ -224,6 +216,23 @@ impl Arguments {
         };
         Looks { views, flip: self.flip || mirrored, batch: self.batch as usize, strict: self.strict }
     }
+}
+
+/// What could not be read, for a program.
+fn errors(skipped: &[Skipped]) -> Value {
+    skipped.iter().map(|skipped| json!({"path": skipped.name, "error": skipped.why})).collect()
+}
+
+/// What could not be read, for people.
+fn note(skipped: &[Skipped]) {
+    for skipped in skipped {
+        output::note(&skipped.why);
+    }
+}
+
+/// A share in per cent; a dash for one of nothing.
+fn share(share: Option<f64>) -> String {
+    share.map_or("-".into(), |share| format!("{:.2} %", share * 100.0))
 }
 
 fn parse_crops(text: &str) -> Result<u8, String> {

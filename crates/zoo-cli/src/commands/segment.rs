@@ -18,6 +18,7 @@ use crate::{
     output,
     pictures::{self, PictureArguments, Place},
     running::RunArguments,
+    size::parse_size,
 };
 
 /// Say what is at each pixel of pictures
@@ -83,25 +84,6 @@ struct Area {
     label: String,
     pixels: usize,
     share: f64,
-}
-
-/// A number of bytes, as people write it: 900MB, 2GiB.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let fault = || format!("`{text}` is no size; write 2GiB or 500MB, for example");
-    let end = text.find(|letter: char| !(letter.is_ascii_digit() || letter == '.')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let factor: u64 = match unit.trim().to_lowercase().as_str() {
-        "" | "b" => 1,
-        "kb" => 1_000,
-        "kib" | "k" => 1 << 10,
-        "mb" => 1_000_000,
-        "mib" | "m" => 1 << 20,
-        "gb" => 1_000_000_000,
-        "gib" | "g" => 1 << 30,
-        _ => return Err(fault()),
-    };
-    let bytes = number.parse::<f64>().map_err(|_| fault())? * factor as f64;
-    if bytes >= 1.0 { Ok(bytes as u64) } else { Err(fault()) }
 }
 
 impl Arguments {
@@ -255,20 +237,5 @@ fn all_at_once(format: Format, lines: &[Line]) -> Result<String> {
     match faults.is_empty() {
         true => Ok(printed),
         false => Err(InPart { printed, error: pictures::complaint(&faults, lines.len(), "pictures") }.into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_size;
-
-    #[test]
-    fn sizes_are_read_as_people_write_them() {
-        assert_eq!(parse_size("2GiB"), Ok(2 << 30));
-        assert_eq!(parse_size("1.5 gb"), Ok(1_500_000_000));
-        assert_eq!(parse_size("300000000"), Ok(300_000_000));
-        for odd in ["", "GiB", "2 pounds", "0MB", "-1GB"] {
-            assert!(parse_size(odd).unwrap_err().contains("write 2GiB"), "{odd}");
-        }
     }
 }

@@ -1,7 +1,5 @@
 //! From a plan to a program: each of the plan's steps becomes one of ours, or none.
 
-use std::{borrow::Cow, ops::Range};
-
 use zoo_kernels::{Activation, conv::Conv2d, nhwc, pool::Pool2d};
 use zoo_layers::{Graph, Layer, Node, Op, Plan, Shape, Source, Step as Planned, ValueId};
 
@@ -10,6 +8,9 @@ use crate::{
     memory::{CellId, Cells},
     step::{OnPlanes, PlaneArg, Step, Work},
 };
+
+mod bands;
+mod params;
 
 /// Weights of a layer that are read at a time.
 const PIECE: usize = 1 << 22;
@@ -270,49 +271,6 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         self.drafts.push(Draft { node: layer.name.clone(), macs: 0, work });
     }
 
-    /// A parameter's values, as many as the graph says, and all of them numbers.
-    fn param(&self, node: Node, place: usize) -> Result<Cow<'_, [f32]>> {
-        let rows = self.graph.get(node).params.get(place).and_then(|param| param.shape.first().copied());
-        self.rows(node, place, 0..rows.unwrap_or(1))
-    }
-
-    /// The same of some of its rows.
-    fn rows(&self, node: Node, place: usize, rows: Range<usize>) -> Result<Cow<'_, [f32]>> {
-        let layer = self.graph.get(node);
-        let Some(param) = layer.params.get(place) else {
-            return Err(self.broken(layer, "it lacks a parameter"));
-        };
-        let (node, name) = (|| layer.name.clone(), || param.name.clone());
-        let whole = param.shape.first().copied().unwrap_or(1);
-        let (count, each) = (rows.len(), param.elements() / whole.max(1));
-        let values = self.weights.rows(param, rows).map_err(|reason| Error::Weights {
-            node: node(),
-            name: name(),
-            reason,
-        })?;
-        if values.len() != count * each {
-            let (got, want) = (values.len(), param.shape.clone());
-            return Err(Error::Length { node: node(), name: name(), got, want });
-        }
-        match values.iter().filter(|value| !value.is_finite()).count() {
-            0 => Ok(values),
-            count => Err(Error::NotFinite { node: node(), name: name(), count, of: values.len() }),
-        }
-    }
-
-    /// A norm's scale and shift, a bias before it taken in.
-    fn fold(&self, norm: Node, eps: f64, bias: Option<&[f32]>) -> Result<(Vec<f32>, Vec<f32>)> {
-        let [gamma, beta] = [self.param(norm, 0)?, self.param(norm, 1)?];
-        let [mean, variance] = [self.param(norm, 2)?, self.param(norm, 3)?];
-        let fold = |channel: usize| {
-            let at = |values: &[f32]| f64::from(values[channel]);
-            let scale = at(&gamma) / (at(&variance) + eps).sqrt();
-            let before = bias.map_or(0.0, at) - at(&mean);
-            (scale as f32, (at(&beta) + before * scale) as f32)
-        };
-        Ok((0..gamma.len()).map(fold).unzip())
-    }
-
     fn conv(&mut self, step: &Planned, layer: &Layer, spec: &Conv2d, tail: Tail<'_>) -> Result<()> {
         let node = step.nodes()[0];
         let first = self.first(step, layer)?;
@@ -498,9 +456,11 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
             }
             results.push((home, self.plan.shape(*target)));
         }
+        let results_in: Vec<CellId> = results.iter().filter_map(|(home, _)| home.pixels).collect();
+        let drafts = bands::fuse(self.drafts, &mut self.cells, &results_in)?;
         self.cells.place();
         let cells = self.cells;
-        let steps = self.drafts.into_iter();
+        let steps = drafts.into_iter();
         let steps =
             steps.map(|Draft { node, macs, work }| Step { node, macs, work: work.placed(&cells) }).collect();
         Ok(Program { steps, cells, picture: self.picture, results })

@@ -188,7 +188,11 @@ impl Engine {
         Ok((results, times))
     }
 
-    fn follow(&self, pictures: &[f32], mut each: impl FnMut(&Step, Duration)) -> Result<Vec<Vec<f32>>> {
+    fn follow(&self, pictures: &[f32], each: impl FnMut(&Step, Duration) + Send) -> Result<Vec<Vec<f32>>> {
+        zoo_kernels::on_pool(|| self.answer(pictures, each))
+    }
+
+    fn answer(&self, pictures: &[f32], mut each: impl FnMut(&Step, Duration)) -> Result<Vec<Vec<f32>>> {
         let [most, c, h, w] = self.input;
         let count = pictures.len() / (c * h * w);
         if count == 0 || count > most || pictures.len() != count * c * h * w {

@@ -59,6 +59,11 @@ impl Cells {
         cell.last = cell.last.max(step);
     }
 
+    /// Takes a cell's memory away: nothing lies there any more.
+    pub(crate) fn forget(&mut self, cell: CellId) {
+        self.cells[cell].shape = [0; 4];
+    }
+
     /// The cell that a cell is part of, and the channel at which it begins there.
     pub(crate) fn whole(&self, mut cell: CellId) -> (CellId, usize) {
         let mut channel = 0;

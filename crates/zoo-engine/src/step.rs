@@ -28,6 +28,13 @@ pub(crate) enum Work<M = Map> {
         residual: Option<M>,
         activation: Activation,
     },
+    /// A depthwise convolution with its neighbours.
+    Bands {
+        bands: Box<nhwc::Bands>,
+        input: M,
+        out: M,
+        residual: Option<M>,
+    },
     Pool {
         pool: Pool2d,
         is_max: bool,
@@ -74,7 +81,9 @@ impl Work<CellId> {
     /// What it reads and writes.
     pub(crate) fn cells(&self) -> Vec<CellId> {
         match self {
-            Self::Conv { input, out, residual, .. } => [*input, *out].into_iter().chain(*residual).collect(),
+            Self::Conv { input, out, residual, .. } | Self::Bands { input, out, residual, .. } => {
+                [*input, *out].into_iter().chain(*residual).collect()
+            }
             Self::Pointwise { input, out, factor, addend, .. } => {
                 [*input, *out].into_iter().chain(*factor).chain(*addend).collect()
             }
@@ -99,6 +108,9 @@ impl Work<CellId> {
         match self {
             Self::Conv { conv, input, out, residual, activation } => {
                 Work::Conv { conv, input: map(input), out: map(out), residual: residual.map(map), activation }
+            }
+            Self::Bands { bands, input, out, residual } => {
+                Work::Bands { bands, input: map(input), out: map(out), residual: residual.map(map) }
             }
             Self::Pool { pool, is_max, input, out } => {
                 Work::Pool { pool, is_max, input: map(input), out: map(out) }
@@ -182,6 +194,7 @@ impl Work {
     pub(crate) fn method(&self) -> &'static str {
         match self {
             Self::Conv { conv, .. } => conv.method().name(),
+            Self::Bands { .. } => "in bands",
             Self::Pool { is_max: true, .. } => "max pool",
             Self::Pool { .. } => "average pool",
             Self::Average { .. } => "average",
@@ -199,6 +212,9 @@ impl Work {
             Self::Conv { conv, input, out, residual, activation } => {
                 let tail = nhwc::Tail { residual: residual.map(|map| of(map, n)), activation: *activation };
                 conv.run(arena, of(*input, n), of(*out, n), tail)?;
+            }
+            Self::Bands { bands, input, out, residual } => {
+                bands.run(arena, of(*input, n), of(*out, n), residual.map(|map| of(map, n)))?;
             }
             Self::Pool { pool, is_max, input, out } => {
                 let run = if *is_max { nhwc::max_pool } else { nhwc::average_pool };
@@ -239,6 +255,7 @@ impl Work {
     pub(crate) fn scratch(&self) -> usize {
         match self {
             Self::Conv { conv, .. } => conv.working(),
+            Self::Bands { bands, .. } => bands.working(),
             _ => 0,
         }
     }
@@ -247,6 +264,7 @@ impl Work {
     pub(crate) fn packed(&self) -> usize {
         match self {
             Self::Conv { conv, .. } => conv.packed_len(),
+            Self::Bands { bands, .. } => bands.packed_len(),
             Self::Pointwise { affine: Some((scale, _)), .. } => 2 * scale.len(),
             Self::Planes(work) => work
                 .args

@@ -50,5 +50,6 @@ pub(crate) fn grad_cam_plus_plus(net: &Net, picture: &Tensor, target: Target) ->
 }
 
 fn weighted(maps: &Tensor, weights: &Tensor) -> Result<Heat> {
-    Heat::of(&maps.broadcast_mul(weights)?.sum(0)?.relu()?)
+    // What is no number would be zero behind a ReLU of tensors, and nobody would know.
+    Ok(Heat::of(&maps.broadcast_mul(weights)?.sum(0)?)?.rectified())
 }

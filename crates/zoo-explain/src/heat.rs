@@ -27,6 +27,12 @@ impl Heat {
         }
     }
 
+    /// Without what speaks against.
+    pub(crate) fn rectified(mut self) -> Self {
+        self.values.iter_mut().for_each(|value| *value = value.max(0.0));
+        self
+    }
+
     /// Height and width.
     pub const fn size(&self) -> [usize; 2] {
         [self.height, self.width]

@@ -28,6 +28,8 @@ pub mod paint;
 pub mod sheet;
 mod smooth;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use candle_core::Tensor;
 use zoo_layers::Net;

@@ -127,17 +127,24 @@ thread_local! {
 /// Runs `work` with the kernels that it calls from this thread on `isa`, or returns `None` without
 /// running it if the machine lacks `isa`.
 pub fn with_isa<R>(isa: Isa, work: impl FnOnce() -> R) -> Option<R> {
+    isa.is_available().then(|| forced(Some(isa), work))
+}
+
+/// What is forced on this thread.
+pub(crate) fn force() -> Option<Isa> {
+    FORCED.get()
+}
+
+/// Runs `work` with this forced, which is available.
+pub(crate) fn forced<R>(isa: Option<Isa>, work: impl FnOnce() -> R) -> R {
     struct Restore(Option<Isa>);
     impl Drop for Restore {
         fn drop(&mut self) {
             FORCED.set(self.0);
         }
     }
-    if !isa.is_available() {
-        return None;
-    }
-    let _restore = Restore(FORCED.replace(Some(isa)));
-    Some(work())
+    let _restore = Restore(FORCED.replace(isa));
+    work()
 }
 
 /// Work written once over [`Lanes`], compiled for every instruction set.

@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::isa;
+
 /// A pointer to numbers of which every task writes its own.
 #[derive(Clone, Copy)]
 pub(crate) struct Shared<T>(*mut T);
@@ -20,6 +22,11 @@ impl<T> Shared<T> {
     /// Shares `slice`, which stays borrowed by whoever calls this for as long as tasks run.
     pub(crate) fn new(slice: &mut [T]) -> Self {
         Self(slice.as_mut_ptr())
+    }
+
+    /// Shares what lies at an address, which need not itself be readable.
+    pub(crate) fn at(address: *mut T) -> Self {
+        Self(address)
     }
 
     /// The pointer. A method, so that closures capture the whole and not the bare field.
@@ -41,6 +48,18 @@ impl<T> Shared<T> {
 
 /// Work below this many elementary steps isn't worth waking another thread.
 const SMALL: usize = 1 << 15;
+
+/// Runs `work` on a thread of rayon's pool, so that the many loops in it need not each wait for a thread to wake up and
+/// be woken up by it.
+pub fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    match rayon::current_num_threads() {
+        1 => work(),
+        _ => {
+            let force = isa::force();
+            rayon::scope(|_| isa::forced(force, work))
+        }
+    }
+}
 
 /// Runs `task` for `0..count`, on several threads if there is work enough. What a task computes never depends
 /// on the threads: they only choose who does it.

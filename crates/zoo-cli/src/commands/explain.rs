@@ -174,7 +174,9 @@ impl Arguments {
             1 => String::new(),
             _ => format!(" ({:.1} %)", 100.0 * likelihoods[class]),
         };
-        let label = network.prepare().class(class);
+        // A single output is the score of the second of two classes.
+        let named = if likelihoods.len() == 1 && network.prepare().classes().len() == 2 { 1 } else { class };
+        let label = network.prepare().class(named);
         Ok((painted, format!("{}: {label}{likely}, {}{at}{nothing}", place.name(), self.method.words())))
     }
 

@@ -1,5 +1,7 @@
 //! Convolutions with packed weights, and how each is computed.
 
+#![expect(unsafe_code, reason = "bands are computed in memory of their own")]
+
 use std::ops::Range;
 
 use super::depthwise::Depthwise;
@@ -11,6 +13,7 @@ use crate::activation::Activation;
 use crate::conv::Conv2d;
 use crate::error::{KernelError, Result, Shape, check_len};
 use crate::isa::Isa;
+use crate::par::Shared;
 
 pub(super) const OP: &str = "conv2d";
 
@@ -265,6 +268,40 @@ impl Conv {
             Packed::Depthwise(depthwise) => depthwise.run(arena, &input, &out, tail),
         }
         Ok(())
+    }
+
+    /// A direct convolution on this thread alone, from a map in one memory to one in another, with the residual in a third.
+    ///
+    /// # Safety
+    /// The maps have the right shapes and lie in their memories; nobody else writes what is read or uses what is written.
+    pub(super) unsafe fn run_alone(&self, memories: [Shared<f32>; 3], input: &Map, out: &Map, tail: Tail) {
+        if let Packed::Direct(direct) = &self.packed {
+            // SAFETY: the caller's promise.
+            unsafe { direct.run_alone(memories, input, out, tail) };
+        }
+    }
+
+    /// Some rows of a depthwise convolution, likewise.
+    ///
+    /// # Safety
+    /// As [`Conv::run_alone`]; of the maps only the rows that are read and written need be in memory.
+    pub(super) unsafe fn run_rows(
+        &self,
+        memories: [Shared<f32>; 2],
+        input: &Map,
+        out: &Map,
+        rows: Range<usize>,
+        activation: Activation,
+    ) {
+        if let Packed::Depthwise(depthwise) = &self.packed {
+            // SAFETY: the caller's promise.
+            unsafe { depthwise.run_alone(memories, input, out, rows, activation) };
+        }
+    }
+
+    /// The input's shape that it was packed for.
+    pub fn input(&self) -> Shape {
+        self.input
     }
 
     /// What is computed.

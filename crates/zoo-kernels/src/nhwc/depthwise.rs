@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use super::conv::{Fold, Tail};
 use super::map::Map;
+use crate::activation::Activation;
 use crate::conv::{Conv2d, inside};
 use crate::epilogue::finish;
 use crate::isa::{Isa, Kernel, dispatch};
@@ -68,23 +69,47 @@ impl Depthwise {
         let count = (work >> 14).clamp(1, rows.min(8 * rayon::current_num_threads()).max(1));
         tasks(count, work, |task| {
             let rows = part(rows, count, task);
-            dispatch(self.isa, Rows { conv: self, arena, input, out, tail, rows });
+            dispatch(self.isa, Rows { conv: self, from: arena, to: arena, input, out, tail, rows });
         });
+    }
+}
+
+impl Depthwise {
+    /// Computes some rows on this thread alone, from a map in one memory to one in another. Of the maps only those rows
+    /// need be in memory that are read and written.
+    ///
+    /// # Safety
+    /// Those rows lie in their memories, and nobody else writes what is read or uses what is written. There is no residual.
+    pub(super) unsafe fn run_alone(
+        &self,
+        [from, to]: [Shared<f32>; 2],
+        input: &Map,
+        out: &Map,
+        rows: Range<usize>,
+        activation: Activation,
+    ) {
+        let tail = Tail { residual: None, activation };
+        dispatch(self.isa, Rows { conv: self, from, to, input, out, tail, rows });
     }
 }
 
 /// Some rows of the output, of all pictures.
 struct Rows<'a> {
     conv: &'a Depthwise,
-    arena: Shared<f32>,
+    /// Where the input lies, and the output and the residual.
+    from: Shared<f32>,
+    to: Shared<f32>,
     input: &'a Map,
     out: &'a Map,
     tail: Tail,
     rows: Range<usize>,
 }
 
-/// Pixels that are computed together.
-const TOGETHER: usize = 4;
+/// Pixels that are computed together: as many sums as hide the latency of an addition.
+const TOGETHER: usize = 8;
+const FEWER: usize = 4;
+/// Columns of the kernels for which there is a loop of their own.
+const THREE: usize = 3;
 
 impl Kernel<f32> for Rows<'_> {
     #[inline(always)]
@@ -104,14 +129,17 @@ impl Kernel<f32> for Rows<'_> {
             while x < ow {
                 let left = (x * spec.stride[1]) as isize - first;
                 let window = Window { n, y, x, rows: skip..end, top, left };
-                if x >= from && x + TOGETHER <= to {
-                    self.pixels::<S, TOGETHER>(&window, 0..spec.kernel_size[1]);
-                    x += TOGETHER;
-                } else {
-                    let (skip, end) = inside(left, spec.dilation[1], w, spec.kernel_size[1]);
-                    self.pixels::<S, 1>(&window, skip..end);
-                    x += 1;
-                }
+                let inside_all = |pixels: usize| x >= from && x + pixels <= to;
+                let all = 0..spec.kernel_size[1];
+                x += match (all.end, inside_all(TOGETHER), inside_all(FEWER)) {
+                    (THREE, true, _) => self.pixels::<S, TOGETHER, THREE>(&window, all),
+                    (THREE, _, true) => self.pixels::<S, FEWER, THREE>(&window, all),
+                    (_, _, true) => self.pixels::<S, FEWER, 0>(&window, all),
+                    _ => {
+                        let (skip, end) = inside(left, spec.dilation[1], w, spec.kernel_size[1]);
+                        self.pixels::<S, 1, 0>(&window, skip..end)
+                    }
+                };
             }
         }
     }
@@ -129,66 +157,116 @@ struct Window {
     left: isize,
 }
 
+/// Where a window's numbers lie.
+struct Places {
+    /// The first that it sees, and from there to the next row and column of the kernel, and to the next pixel's window.
+    first: *const f32,
+    down: usize,
+    across: usize,
+    step: usize,
+    /// Its weights from the first row and column that it sees, and its biases.
+    weights: *const f32,
+    bias: *const f32,
+    out: *mut f32,
+    residual: Option<(*const f32, usize)>,
+    rows: usize,
+    columns: usize,
+}
+
 impl Rows<'_> {
-    /// All channels of `R` neighbouring pixels, of which all have these columns of the kernel inside the picture.
+    /// All channels of `R` neighbouring pixels, of which all have these columns of the kernel inside the picture: `W` of
+    /// them, if it isn't 0. Gives `R`.
     #[inline(always)]
-    fn pixels<S: Lanes<Elem = f32>, const R: usize>(&self, window: &Window, columns: Range<usize>) {
+    fn pixels<S: Lanes<Elem = f32>, const R: usize, const W: usize>(
+        &self,
+        window: &Window,
+        columns: Range<usize>,
+    ) -> usize {
         let (spec, width) = (&self.conv.spec, self.conv.width);
-        let [kh, kw] = spec.kernel_size;
-        let channels = spec.out_channels;
-        let arena = self.arena.get();
-        let (weights, bias) = (self.conv.weights.as_ptr(), kh * kw * width);
-        let step = spec.stride[1] * self.input.pixel;
+        let ([kh, kw], channels) = (spec.kernel_size, spec.out_channels);
         let corner = |i: usize, j: usize| {
             let y = window.top + (i * spec.dilation[0]) as isize;
             let x = window.left + (j * spec.dilation[1]) as isize;
             self.input.at(window.n, y as usize, x as usize)
         };
-        let (first_row, first_column) = (window.rows.start, columns.start);
         let is_empty = window.rows.is_empty() || columns.is_empty();
-        let first = if is_empty { 0 } else { corner(first_row, first_column) };
-        let (down, across) = (spec.dilation[0] * self.input.row, spec.dilation[1] * self.input.pixel);
+        let first = if is_empty { 0 } else { corner(window.rows.start, columns.start) };
+        let weights = self.conv.weights.as_ptr();
         let out = self.out.at(window.n, window.y, window.x);
-        let residual = self.tail.residual.map(|map| (map.at(window.n, window.y, window.x), map.pixel));
+        let residual = self.tail.residual.map(|map| {
+            let at = map.at(window.n, window.y, window.x);
+            (self.to.get().wrapping_add(at).cast_const(), map.pixel)
+        });
+        let places = Places {
+            first: self.from.get().cast_const().wrapping_add(first),
+            down: spec.dilation[0] * self.input.row,
+            across: spec.dilation[1] * self.input.pixel,
+            step: spec.stride[1] * self.input.pixel,
+            weights: weights.wrapping_add((window.rows.start * kw + columns.start) * width),
+            bias: weights.wrapping_add(kh * kw * width),
+            out: self.to.get().wrapping_add(out),
+            residual,
+            rows: window.rows.len(),
+            columns: columns.len(),
+        };
         let mut channel = 0;
-        while channel < channels {
-            let count = S::N.min(channels - channel);
-            let mut sums = [S::splat(0.0); R];
-            // SAFETY: `Conv::run` checked that the maps lie in the arena, apart from each other; the rows and columns
-            // of the kernel are those that `inside` found in the picture for all `R` pixels; weights and biases are
-            // whole vectors. Tasks write other rows.
-            unsafe {
-                for i in window.rows.clone() {
-                    let row = arena.add(first + (i - first_row) * down + channel).cast_const();
-                    for j in columns.clone() {
-                        let weight = S::load(weights.add((i * kw + j) * width + channel));
-                        let tap = row.add((j - first_column) * across);
-                        for (r, sum) in sums.iter_mut().enumerate() {
-                            let x = if count == S::N {
-                                S::load(tap.add(r * step))
-                            } else {
-                                S::load_part(tap.add(r * step), count)
-                            };
-                            *sum = sum.fma(x, weight);
-                        }
-                    }
-                }
-                let bias = S::load(weights.add(bias + channel));
-                for (r, sum) in sums.into_iter().enumerate() {
-                    let residual = match residual {
-                        Some((at, pixel)) => Some(S::load_part(arena.add(at + r * pixel + channel), count)),
-                        None => None,
-                    };
-                    let sum = finish(sum, None, Some(bias), residual, self.tail.activation);
-                    let to = arena.add(out + r * self.out.pixel + channel);
-                    if count == S::N {
-                        sum.store(to);
-                    } else {
-                        sum.store_part(to, count);
+        // SAFETY: `Conv::run` checked that the maps lie in the arena, apart from each other; the rows and columns of the
+        // kernel are those that `inside` found in the picture for all `R` pixels; weights and biases are whole vectors.
+        // Tasks write other rows.
+        unsafe {
+            while channel + S::N <= channels {
+                self.vector::<S, R, W>(&places, channel, S::N);
+                channel += S::N;
+            }
+            if channel < channels {
+                self.vector::<S, R, W>(&places, channel, channels - channel);
+            }
+        }
+        R
+    }
+
+    /// A vector of channels, of which `count` are there.
+    ///
+    /// # Safety
+    /// All that the places name can be read, and written.
+    #[inline(always)]
+    unsafe fn vector<S: Lanes<Elem = f32>, const R: usize, const W: usize>(
+        &self,
+        places: &Places,
+        channel: usize,
+        count: usize,
+    ) {
+        let (kw, width) = (self.conv.spec.kernel_size[1], self.conv.width);
+        let columns = if W > 0 { W } else { places.columns };
+        let mut sums = [S::splat(0.0); R];
+        // SAFETY: the caller's promise.
+        unsafe {
+            for i in 0..places.rows {
+                let row = places.first.add(i * places.down + channel);
+                let weights = places.weights.add(i * kw * width + channel);
+                for j in 0..columns {
+                    let (weight, tap) = (S::load(weights.add(j * width)), row.add(j * places.across));
+                    for (r, sum) in sums.iter_mut().enumerate() {
+                        let x = tap.add(r * places.step);
+                        let x = if count == S::N { S::load(x) } else { S::load_part(x, count) };
+                        *sum = sum.fma(x, weight);
                     }
                 }
             }
-            channel += S::N;
+            let bias = S::load(places.bias.add(channel));
+            for (r, sum) in sums.into_iter().enumerate() {
+                let residual = match places.residual {
+                    Some((at, pixel)) => Some(S::load_part(at.add(r * pixel + channel), count)),
+                    None => None,
+                };
+                let sum = finish(sum, None, Some(bias), residual, self.tail.activation);
+                let to = places.out.add(r * self.out.pixel + channel);
+                if count == S::N {
+                    sum.store(to);
+                } else {
+                    sum.store_part(to, count);
+                }
+            }
         }
     }
 }

@@ -175,12 +175,7 @@ impl Direct {
     /// Computes; shapes, places and the activation are checked.
     pub(super) fn run(&self, arena: &mut [f32], input: &Map, out: &Map, tail: Tail) {
         let arena = Shared::new(arena);
-        let taps = self.spec.kernel_size[0] * self.spec.kernel_size[1];
-        let (count, length) = match self.reads_rows(input) {
-            true => (self.spec.kernel_size[0], self.spec.kernel_size[1] * self.seen),
-            false => (taps, self.seen),
-        };
-        let job = Job { conv: self, arena, input: *input, out: *out, tail, count, length };
+        let job = self.job([arena, arena, arena], input, out, tail);
         let pixels = out.pixels();
         let [blocks, groups] = self.divide(pixels, input);
         let work = pixels.saturating_mul(self.weights.len());
@@ -189,6 +184,24 @@ impl Direct {
             let panels = part(self.panels.len(), groups, task % groups);
             job.task(pixels, &self.panels[panels]);
         });
+    }
+
+    fn job<'a>(&'a self, memories: [Shared<f32>; 3], input: &Map, out: &Map, tail: Tail) -> Job<'a> {
+        let [from, to, beside] = memories;
+        let taps = self.spec.kernel_size[0] * self.spec.kernel_size[1];
+        let (count, length) = match self.reads_rows(input) {
+            true => (self.spec.kernel_size[0], self.spec.kernel_size[1] * self.seen),
+            false => (taps, self.seen),
+        };
+        Job { conv: self, from, to, beside, input: *input, out: *out, tail, count, length }
+    }
+
+    /// Computes on this thread alone, from a map in one memory to one in another; the residual lies in a third.
+    ///
+    /// # Safety
+    /// The maps lie in their memories, and nobody else writes what is read or uses what is written.
+    pub(super) unsafe fn run_alone(&self, memories: [Shared<f32>; 3], input: &Map, out: &Map, tail: Tail) {
+        self.job(memories, input, out, tail).task(0..out.pixels(), &self.panels);
     }
 
     /// Into how many blocks of pixels and groups of panels the work is divided: enough tasks for the threads to share
@@ -216,7 +229,10 @@ impl Direct {
 #[derive(Clone, Copy)]
 struct Job<'a> {
     conv: &'a Direct,
-    arena: Shared<f32>,
+    /// Where the input lies, the output, and the residual.
+    from: Shared<f32>,
+    to: Shared<f32>,
+    beside: Shared<f32>,
     input: Map,
     out: Map,
     tail: Tail,
@@ -242,12 +258,11 @@ impl Job<'_> {
                 });
             }
         }
-        let place = |map: &Map, pixel: usize| self.arena.get().wrapping_add(place(map, pixel));
-        let outs: Vec<*mut f32> = pixels.clone().map(|pixel| place(&self.out, pixel)).collect();
-        let residuals: Option<Vec<*const f32>> = self
-            .tail
-            .residual
-            .map(|residual| pixels.clone().map(|pixel| place(&residual, pixel).cast_const()).collect());
+        let place = |memory: Shared<f32>, map: &Map, pixel| memory.get().wrapping_add(place(map, pixel));
+        let outs: Vec<*mut f32> = pixels.clone().map(|pixel| place(self.to, &self.out, pixel)).collect();
+        let residuals: Option<Vec<*const f32>> = self.tail.residual.map(|residual| {
+            pixels.clone().map(|pixel| place(self.beside, &residual, pixel).cast_const()).collect()
+        });
         let lanes = conv.isa.lanes::<f32>();
         for block in blocks(self.count, self.length) {
             for panel in panels {
@@ -255,7 +270,7 @@ impl Job<'_> {
                 for i in 0..tiles {
                     let tile = part(pixels.len(), tiles, i);
                     let place = tile.start * self.count + block.segments.start * tile.len();
-                    // SAFETY: `Conv::run` checked that all maps lie in the arena and that the output is apart from the
+                    // SAFETY: `Conv::run`, or whoever called `run_alone`, checked that all maps lie in their memories and that the output is apart from the
                     // input; a segment's address is that of `length` numbers in the input (its halo included, where
                     // `reads_rows` said so), or of zeros for as many channels. A panel's weights and biases were packed
                     // for that many numbers. Other tasks write other pixels or other channels, and the instruction set
@@ -293,7 +308,7 @@ impl Job<'_> {
         let (spec, input) = (&self.conv.spec, &self.input);
         let [_, _, h, w] = input.shape;
         let [_, _, oh, ow] = self.out.shape;
-        let arena = self.arena.get().cast_const();
+        let arena = self.from.get().cast_const();
         let (n, rest) = (pixel / (oh * ow), pixel % (oh * ow));
         let (y, x) = (rest / ow * spec.stride[0], rest % ow * spec.stride[1]);
         let [kh, kw] = spec.kernel_size;

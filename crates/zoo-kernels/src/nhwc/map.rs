@@ -1,6 +1,6 @@
 //! Where a map lies in the arena.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
 use crate::error::{KernelError, Result, Shape};
 use crate::scratch::Aligned;
@@ -98,6 +98,14 @@ impl Map {
         let is_dense = self.pixel == c && self.row == c * w && self.picture == c * w * h;
         let len = c * w * h;
         is_dense.then(|| Self::dense(self.start, [n, len, 1, 1]))
+    }
+
+    /// Some rows of one picture.
+    pub(super) fn rows(&self, n: usize, rows: Range<usize>) -> Self {
+        let [_, c, _, w] = self.shape;
+        let start = self.start + n * self.picture + rows.start * self.row;
+        let picture = rows.len() * self.row;
+        Self { shape: [1, c, rows.len(), w], start, picture, halo: Halo::default(), ..*self }
     }
 
     /// Whether pixels follow each other without gaps, from the first picture's first to the last one's last.

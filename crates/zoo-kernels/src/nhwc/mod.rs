@@ -11,6 +11,7 @@
 //! Everything is `f32` and forward only. A number of the result is always the same sum in the same order, however the
 //! work is divided, whatever the batch.
 
+mod bands;
 mod conv;
 mod depthwise;
 mod direct;
@@ -22,6 +23,7 @@ mod pool;
 mod tile;
 mod winograd;
 
+pub use bands::Bands;
 pub use conv::{Conv, Fold, Method, Tail};
 pub use layout::{from_planes, to_planes};
 pub use map::{Arena, Halo, Map};

@@ -128,18 +128,84 @@ impl<const R: usize, const V: usize> Kernel<f32> for Sized<'_, R, V> {
                     }
                 }
             }
-            // Through memory, once: what follows is a loop too long to be unrolled, and indexing the sums in it would
-            // keep them there throughout.
-            let mut done = [[[0.0; WIDEST]; V]; R];
-            for (sums, done) in sums.iter().zip(&mut done) {
-                for (sum, done) in sums.iter().zip(done) {
-                    sum.store(done.as_mut_ptr());
+            if tile.channels >= V * S::N {
+                self.whole(sums);
+            } else {
+                // Through memory, once: what follows is a loop too long to be unrolled, and indexing the sums in it
+                // would keep them there throughout.
+                let mut done = [[[0.0; WIDEST]; V]; R];
+                for (sums, done) in sums.iter().zip(&mut done) {
+                    for (sum, done) in sums.iter().zip(done) {
+                        sum.store(done.as_mut_ptr());
+                    }
+                }
+                self.cut::<S>(&done);
+            }
+        }
+    }
+}
+
+impl<const R: usize, const V: usize> Sized<'_, R, V> {
+    /// Writes a tile of whole vectors: what nearly all tiles are, and short enough to be unrolled, so that no sum leaves
+    /// its register but to its place.
+    ///
+    /// # Safety
+    /// As [`run`].
+    #[inline(always)]
+    unsafe fn whole<S: Lanes<Elem = f32>>(&self, mut sums: [[S; V]; R]) {
+        let tile = self.0;
+        let (low, high) = limits(tile.activation);
+        let (low, high) = (S::splat(low), S::splat(high));
+        // SAFETY: by the contract of `run`, biases are whole vectors, and `V` of them can be written for each pixel.
+        unsafe {
+            match tile.bias {
+                Some(bias) => {
+                    for v in 0..V {
+                        let bias = S::load(bias.add(v * S::N));
+                        for sums in &mut sums {
+                            sums[v] = sums[v].add(bias);
+                        }
+                    }
+                }
+                None => {
+                    for (r, sums) in sums.iter_mut().enumerate() {
+                        let before = (*tile.out.add(r)).add(tile.channel);
+                        for (v, sum) in sums.iter_mut().enumerate() {
+                            *sum = sum.add(S::load(before.add(v * S::N)));
+                        }
+                    }
                 }
             }
-            for (r, done) in done.iter().enumerate() {
+            if let Some(residuals) = tile.residual {
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let residual = (*residuals.add(r)).add(tile.channel);
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        *sum = sum.add(S::load(residual.add(v * S::N)));
+                    }
+                }
+            }
+            for (r, sums) in sums.into_iter().enumerate() {
+                let out = (*tile.out.add(r)).add(tile.channel);
+                for (v, sum) in sums.into_iter().enumerate() {
+                    sum.at_least(low).at_most(high).store(out.add(v * S::N));
+                }
+            }
+        }
+    }
+
+    /// Writes a tile whose last vector may be cut.
+    ///
+    /// # Safety
+    /// As [`run`].
+    #[inline(always)]
+    unsafe fn cut<S: Lanes<Elem = f32>>(&self, sums: &[[[f32; WIDEST]; V]; R]) {
+        let tile = self.0;
+        // SAFETY: by the contract of `run`.
+        unsafe {
+            for (r, sums) in sums.iter().enumerate() {
                 let out = (*tile.out.add(r)).add(tile.channel);
                 let residual = tile.residual.map(|residual| (*residual.add(r)).add(tile.channel));
-                for (v, done) in done.iter().enumerate() {
+                for (v, sum) in sums.iter().enumerate() {
                     let at = v * S::N;
                     let count = if tile.channels < at + S::N { tile.channels - at } else { S::N };
                     let mut before = match tile.bias {
@@ -149,7 +215,7 @@ impl<const R: usize, const V: usize> Kernel<f32> for Sized<'_, R, V> {
                     if let Some(residual) = residual {
                         before = before.add(some(residual.add(at), count));
                     }
-                    let sum = finish(S::load(done.as_ptr()), None, Some(before), None, tile.activation);
+                    let sum = finish(S::load(sum.as_ptr()), None, Some(before), None, tile.activation);
                     if count == S::N {
                         sum.store(out.add(at));
                     } else {
@@ -163,6 +229,15 @@ impl<const R: usize, const V: usize> Kernel<f32> for Sized<'_, R, V> {
 
 /// Numbers of the widest vector.
 const WIDEST: usize = 16;
+
+/// Between which numbers an activation leaves a sum.
+fn limits(activation: Activation) -> (f32, f32) {
+    match activation {
+        Activation::Relu => (0.0, f32::INFINITY),
+        Activation::Relu6 => (0.0, 6.0),
+        Activation::Identity | Activation::Sigmoid | Activation::Tanh => (f32::NEG_INFINITY, f32::INFINITY),
+    }
+}
 
 /// The first `count` numbers there, whole vectors by the faster instruction.
 ///

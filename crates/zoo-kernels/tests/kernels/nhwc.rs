@@ -5,7 +5,7 @@ use crate::conv::for_each_product;
 use proptest::prelude::*;
 use zoo_kernels::conv::{Conv2d, Padding};
 use zoo_kernels::nhwc::{
-    Arena, Conv, Fold, Halo, Map, Method, Pointwise, Tail, average_pool, from_planes, global_average,
+    Arena, Bands, Conv, Fold, Halo, Map, Method, Pointwise, Tail, average_pool, from_planes, global_average,
     max_pool, pointwise, to_planes,
 };
 use zoo_kernels::pool::{self, Pool2d};
@@ -281,6 +281,80 @@ fn a_batch_and_other_threads_give_the_same_bits() {
                 let alone = run(2, picture..picture + 1);
                 assert_eq!(alone, all[picture * each..(picture + 1) * each], "{method:?}: picture {picture}");
             }
+        }
+    });
+}
+
+/// Convolutions one after the other, and together in bands.
+fn check_bands(channels: [usize; 3], side: [usize; 2], depthwise: Conv2d, ends: [bool; 2], pictures: usize) {
+    let [c, inner, outer] = channels;
+    let none = Halo::default();
+    let make = |spec: Conv2d, shape: Shape, method: Method, seed: u64| {
+        let weight = numbers::<f32>(seed, spec.weight_shape().iter().product());
+        let shift = numbers::<f32>(seed + 1, spec.out_channels);
+        let fold = Fold { scale: None, shift: Some(&shift) };
+        Conv::new(&spec, shape, &weight, fold, method).unwrap()
+    };
+    let expanded = [pictures, if ends[0] { inner } else { c }, side[0], side[1]];
+    let input = [pictures, c, side[0], side[1]];
+    let inner = expanded[1];
+    let depthwise = Conv2d { in_channels: inner, out_channels: inner, groups: inner, ..depthwise };
+    let filtered = depthwise.output_shape(expanded).unwrap();
+    let output = [pictures, if ends[1] { outer } else { inner }, filtered[2], filtered[3]];
+    let first = || ends[0].then(|| make(Conv2d::new(c, inner, 1), input, Method::Direct, 10));
+    let second = || make(depthwise, expanded, Method::Depthwise, 20);
+    let third = || ends[1].then(|| make(Conv2d::new(inner, outer, 1), filtered, Method::Direct, 30));
+    let mut place = Place::new(&[
+        (input, none, 0),
+        (expanded, none, 0),
+        (filtered, none, 0),
+        (output, none, 3),
+        (output, none, 0),
+    ]);
+    place.put(0, &numbers::<f32>(1, input.iter().product()));
+    place.put(4, &numbers::<f32>(2, output.iter().product()));
+    let maps = place.maps.clone();
+    let plain = |activation| Tail { residual: None, activation };
+    let (mut from, arena) = (maps[0], &mut place.arena);
+    if let Some(conv) = first() {
+        conv.run(arena, from, maps[1], plain(Activation::Relu6)).unwrap();
+        from = maps[1];
+    }
+    let residual = ends[1].then_some(maps[4]);
+    match third() {
+        None => second().run(arena, from, maps[3], plain(Activation::Relu)).unwrap(),
+        Some(conv) => {
+            second().run(arena, from, maps[2], plain(Activation::Relu)).unwrap();
+            conv.run(arena, maps[2], maps[3], Tail { residual, ..plain(Activation::Identity) }).unwrap();
+        }
+    }
+    let want = place.get(3);
+    place.put(3, &vec![f32::NAN; want.len()]);
+    let walls = place.walls();
+    let (expand, project) =
+        (first().map(|conv| (conv, Activation::Relu6)), third().map(|conv| (conv, Activation::Identity)));
+    let bands = Bands::new(expand, (second(), Activation::Relu), project).unwrap();
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| bands.run(&mut place.arena, maps[0], maps[3], residual)).unwrap();
+        assert_eq!(place.get(3), want, "{depthwise:?} of {expanded:?} with {ends:?} on {threads} threads");
+        assert_eq!(place.walls(), walls);
+    }
+}
+
+#[test]
+fn bands_are_the_convolutions_one_after_the_other() {
+    let kernel = |size: usize, stride: usize, padding: usize| {
+        let spec = Conv2d { stride: [stride, stride], ..Conv2d::new(1, 1, size) };
+        spec.with_padding(padding)
+    };
+    on_every_isa(|_| {
+        for ends in [[true, true], [true, false], [false, true]] {
+            check_bands([5, 40, 9], [40, 31], kernel(3, 1, 1), ends, 1);
+            check_bands([16, 96, 24], [90, 70], kernel(3, 2, 1), ends, 1);
+            check_bands([8, 24, 33], [13, 17], kernel(5, 1, 0), ends, 2);
+            check_bands([3, 20, 16], [7, 5], kernel(3, 2, 3), ends, 4);
+            check_bands([4, 500, 4], [33, 64], Conv2d { dilation: [2, 1], ..kernel(3, 1, 2) }, ends, 1);
         }
     });
 }

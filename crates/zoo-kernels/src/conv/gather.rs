@@ -18,12 +18,13 @@ use crate::par::{Shared, part, part_of_vectors, tasks};
 use crate::scratch;
 use crate::simd::{Lanes, copy};
 
-/// Rows of the unfolded picture that are packed at once.
-const DEPTH: usize = 256;
+/// Rows of the unfolded picture that are packed at once: the longer the sums in registers, the less is stored and added
+/// to again. A tile of them, at most 144 KiB of f32, has to stay in the second-level cache.
+const DEPTH: usize = 768;
 /// Rows of weights that a task takes at least, so that packing is small beside the product.
 const MIN_ROWS: usize = 128;
-/// Columns of a panel, at most: with `DEPTH` rows they stay in the second-level cache.
-const WIDE: usize = 256;
+/// Columns of a panel, at most: the weights pass by once for each.
+const WIDE: usize = 384;
 /// Tasks worth having: enough for threads to even out, few enough to pack little twice.
 const TASKS: usize = 16;
 

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "tasks pack disjoint tiles through one pointer")]
 
 use std::ops::Range;
+use std::ptr::copy_nonoverlapping;
 
 use super::micro::{Operands, Right};
 use crate::element::Element;
@@ -77,7 +78,9 @@ impl<T: Element> Kernel<T> for Pack<'_, T> {
                 for outer in 0..source.outer {
                     for &pick in source.picks {
                         let from = from.as_ptr().add(outer * source.outer_step + pick);
-                        if rows == S::ROWS {
+                        if rows == S::ROWS && source.row_step == 1 {
+                            copy_nonoverlapping(from, to, S::ROWS);
+                        } else if rows == S::ROWS {
                             for i in 0..S::ROWS {
                                 *to.add(i) = *from.add(i * source.row_step);
                             }

@@ -92,6 +92,19 @@ pub trait Lanes: Copy {
     unsafe fn transpose(from: *const Self::Elem, from_row: usize, to: *mut Self::Elem, to_row: usize);
 }
 
+/// Has the line of memory at an address brought to the cache. Any address will do.
+#[inline(always)]
+pub(crate) fn fetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: of the baseline's instructions, and one that never faults.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// Copies `count` numbers, `step` apart in `from`, dense in `to`, by vectors for steps of 1 and 2.
 ///
 /// # Safety

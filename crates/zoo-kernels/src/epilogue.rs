@@ -71,6 +71,7 @@ impl<'a, T: Element> Epilogue<'a, T> {
             shift: self.shift.map(|shift| shift[channel]),
             residual: self.residual.map(|residual| residual[at..].as_ptr()),
             activation: self.activation,
+            plain: self.is_plain(),
         }
     }
 }
@@ -108,6 +109,8 @@ pub(crate) struct Line<T> {
     shift: Option<T>,
     residual: Option<*const T>,
     activation: Activation,
+    /// Whether nothing follows.
+    plain: bool,
 }
 
 impl<T: Element> Line<T> {
@@ -145,7 +148,9 @@ impl<T: Element> Line<T> {
         let (scale, shift) = (self.scale.map(S::splat), self.shift.map(S::splat));
         // SAFETY: the caller's promise.
         unsafe {
-            if count == S::N {
+            if self.plain {
+                if count == S::N { sum.store(to.add(at)) } else { sum.store_part(to.add(at), count) }
+            } else if count == S::N {
                 let residual = self.residual.map(|residual| S::load(residual.add(at)));
                 finish(sum, scale, shift, residual, self.activation).store(to.add(at));
             } else {

@@ -5,8 +5,6 @@
 
 #![expect(unsafe_code, reason = "strided access through pointers, checked by the callers once per block")]
 
-use std::sync::atomic::{Ordering, compiler_fence};
-
 use crate::element::Element;
 use crate::epilogue::{self, Epilogue};
 use crate::isa::{Isa, Kernel, dispatch};
@@ -141,7 +139,11 @@ impl<T: Element> Kernel<T> for Run<'_, '_, T> {
             // A tile of `B` stays in the first-level cache while `A` passes by.
             let mut row = 0;
             while row < block.rows {
-                let rows = S::rows(block.rows - row);
+                let rest = block.rows - row;
+                let rows = match block.operands {
+                    Operands::Offsets { .. } => S::rows_apart(rest),
+                    Operands::Steps { .. } => S::rows(rest),
+                };
                 // SAFETY: a `Run` is made by `run` alone, whose caller promises what this needs; rows and columns
                 // are cut to the block and are at least one.
                 unsafe {
@@ -429,8 +431,6 @@ unsafe fn accumulate_offsets<S: Lanes, const ROWS: usize, const VECTORS: usize>(
             *vector = unsafe { S::load(b.add(v * S::N)) };
         }
         for (row, a) in local.iter_mut().zip(a) {
-            // No instruction, but all broadcasts first would leave the sums too few registers.
-            compiler_fence(Ordering::AcqRel);
             // SAFETY: this row and this `k` are among those the caller promises.
             let left = S::splat(unsafe { *a.add(step) });
             for (sum, &vector) in row.iter_mut().zip(&vectors) {

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "intrinsics and pointers")]
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::Lanes;
 use crate::gemm::micro::tile;
@@ -51,6 +52,7 @@ fn even(low: __m256, high: __m256) -> __m256 {
 
 impl Lanes for F32x8 {
     type Elem = f32;
+    type Mask = __m256i;
     const N: usize = 8;
     // Twelve sums, two vectors and a broadcast: sixteen registers.
     tile!(#[target_feature(enable = "avx2,fma")] #[inline(never)] 1 2 3 4 5, 6; 1, 2);
@@ -68,6 +70,15 @@ impl Lanes for F32x8 {
     unsafe fn load_part(from: *const f32, count: usize) -> Self {
         // SAFETY: masked lanes are not read; the caller promises the others.
         Self(unsafe { _mm256_maskload_ps(from, mask(count)) })
+    }
+    #[inline(always)]
+    fn mask(lanes: Range<usize>) -> __m256i {
+        on!(_mm256_andnot_si256(mask(lanes.start), mask(lanes.end)))
+    }
+    #[inline(always)]
+    unsafe fn load_lanes(from: *const f32, lanes: __m256i) -> Self {
+        // SAFETY: masked lanes are not read; the caller promises the others.
+        Self(unsafe { _mm256_maskload_ps(from, lanes) })
     }
     #[inline(always)]
     unsafe fn load_even(from: *const f32, count: usize) -> Self {

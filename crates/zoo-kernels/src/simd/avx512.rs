@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "intrinsics and pointers")]
 
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::Lanes;
 use crate::gemm::micro::tile;
@@ -37,10 +38,17 @@ fn even(low: __m512, high: __m512) -> __m512 {
 
 impl Lanes for F32x16 {
     type Elem = f32;
+    type Mask = __mmask16;
     const N: usize = 16;
     // Twenty-four sums, three vectors and a broadcast, of thirty-two registers.
     tile!(#[target_feature(enable = "avx2,fma,avx512f,avx512vl,avx512dq,avx512bw")] #[inline(never)] 1 2 3 4 5 6 7, 8; 1 2, 3);
 
+    #[inline(always)]
+    fn rows_apart(rest: usize) -> usize {
+        // The compiler loads one number of each row at once: of seven rows these, the sums and the vectors take
+        // thirty-one registers. The rest is divided evenly.
+        rest.div_ceil(rest.div_ceil(7).max(1))
+    }
     #[inline(always)]
     fn splat(value: f32) -> Self {
         Self(on!(_mm512_set1_ps(value)))
@@ -54,6 +62,15 @@ impl Lanes for F32x16 {
     unsafe fn load_part(from: *const f32, count: usize) -> Self {
         // SAFETY: masked lanes are not read; the caller promises the others.
         Self(unsafe { _mm512_maskz_loadu_ps(mask(count), from) })
+    }
+    #[inline(always)]
+    fn mask(lanes: Range<usize>) -> __mmask16 {
+        mask(lanes.end) & !mask(lanes.start)
+    }
+    #[inline(always)]
+    unsafe fn load_lanes(from: *const f32, lanes: __mmask16) -> Self {
+        // SAFETY: masked lanes are not read; the caller promises the others.
+        Self(unsafe { _mm512_maskz_loadu_ps(lanes, from) })
     }
     #[inline(always)]
     unsafe fn load_even(from: *const f32, count: usize) -> Self {

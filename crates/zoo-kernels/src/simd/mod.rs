@@ -11,6 +11,8 @@ mod transpose;
 
 pub(crate) use transpose::transpose;
 
+use std::ops::Range;
+
 use crate::element::Element;
 use crate::gemm::micro::Tile;
 
@@ -29,6 +31,9 @@ pub trait Lanes: Copy {
     /// Vectors across the tile.
     const VECTORS: usize;
 
+    /// Some of the lanes.
+    type Mask: Copy;
+
     /// All lanes `value`.
     fn splat(value: Self::Elem) -> Self;
     /// The `N` numbers at `from`.
@@ -41,6 +46,13 @@ pub trait Lanes: Copy {
     /// # Safety
     /// `count` numbers can be read there.
     unsafe fn load_part(from: *const Self::Elem, count: usize) -> Self;
+    /// The lanes from the range's start up to its end, which is at most `N`.
+    fn mask(lanes: Range<usize>) -> Self::Mask;
+    /// The numbers of these lanes of the `N` at `from`, and zeros.
+    ///
+    /// # Safety
+    /// They can be read; the others, and so `from` itself, need not.
+    unsafe fn load_lanes(from: *const Self::Elem, lanes: Self::Mask) -> Self;
     /// The first `count <= N` of every second number at `from`, then zeros.
     ///
     /// # Safety
@@ -80,7 +92,12 @@ pub trait Lanes: Copy {
     fn rows(rest: usize) -> usize {
         Self::ROWS.min(rest)
     }
-    /// Computes a tile of as many rows as [`Lanes::rows`] gives, and `1..=VECTORS` vectors.
+    /// The same where every row of the left side has an address of its own.
+    #[inline(always)]
+    fn rows_apart(rest: usize) -> usize {
+        Self::rows(rest)
+    }
+    /// Computes a tile of as many rows as [`Lanes::rows`] or [`Lanes::rows_apart`] gives, and `1..=VECTORS` vectors.
     ///
     /// # Safety
     /// The tile has these, and its block's elements can be read and written.

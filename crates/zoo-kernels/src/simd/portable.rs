@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "loads and stores through pointers")]
 
+use std::ops::Range;
+
 use super::Lanes;
 use crate::element::Element;
 use crate::gemm::micro::tile;
@@ -18,6 +20,7 @@ macro_rules! lanes {
     ($t:ty) => {
         impl<const N: usize, const FUSED: bool> Lanes for Array<$t, N, FUSED> {
             type Elem = $t;
+            type Mask = [usize; 2];
             const N: usize = N;
             tile!(#[inline(always)] 1, 6; 1, 2);
 
@@ -42,6 +45,21 @@ macro_rules! lanes {
                 for (i, lane) in lanes.iter_mut().enumerate().take(count) {
                     // SAFETY: `i < count`, and the caller promises `count` numbers.
                     *lane = unsafe { *from.add(i) };
+                }
+                Self(lanes)
+            }
+            #[inline(always)]
+            fn mask(lanes: Range<usize>) -> [usize; 2] {
+                [lanes.start, lanes.end]
+            }
+            #[inline(always)]
+            unsafe fn load_lanes(from: *const $t, [start, end]: [usize; 2]) -> Self {
+                let mut lanes = [<$t as Element>::ZERO; N];
+                for (i, lane) in lanes.iter_mut().enumerate() {
+                    if i >= start && i < end {
+                        // SAFETY: the caller promises these lanes.
+                        *lane = unsafe { *from.wrapping_add(i) };
+                    }
                 }
                 Self(lanes)
             }

@@ -9,6 +9,7 @@
 
 mod layout;
 mod spread;
+mod three;
 mod weights;
 
 use std::ops::Range;
@@ -43,6 +44,9 @@ pub(super) fn forward<T: Element>(
     epilogue: &Epilogue<'_, T>,
     out: &mut [T],
 ) {
+    if three::suits(layer.isa, layer.spec) {
+        return three::run(layer.isa, layer.shape, false, input, weight, epilogue, out);
+    }
     let layout = &Layout::new(layer.spec, layer.shape, layer.output);
     run(layer, layout, false, input, weight, epilogue, out);
 }
@@ -57,6 +61,9 @@ pub(super) fn grad_input<T: Element>(
     let Some(spec) = turned(layer) else {
         return spread::grad_input(layer, grad_out, weight, epilogue, grad_input);
     };
+    if three::suits(layer.isa, &spec) {
+        return three::run(layer.isa, layer.shape, true, grad_out, weight, epilogue, grad_input);
+    }
     let layout = &Layout::new(&spec, layer.output, layer.shape);
     run(layer, layout, true, grad_out, weight, epilogue, grad_input);
 }

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::layout::Layout;
-use super::{SLACK, for_planes};
+use super::{SLACK, for_planes, three};
 use crate::conv::spec::Conv2d;
 use crate::element::Element;
 use crate::error::Shape;
@@ -27,7 +27,11 @@ pub(in crate::conv) fn grad_weight<T: Element>(
     grad_out: &[T],
     grad_weight: &mut [T],
 ) {
-    let (isa, layout, out) = (Isa::current(), Layout::new(spec, shape, output), Shared::new(grad_weight));
+    let isa = Isa::current();
+    if three::suits(isa, spec) {
+        return three::grad_weight(isa, shape, input, grad_out, grad_weight);
+    }
+    let (layout, out) = (Layout::new(spec, shape, output), Shared::new(grad_weight));
     for_planes(shape[1], shape[0] * shape[2] * shape[3], |channels| {
         dispatch(isa, GradWeight { layout: &layout, pictures: shape[0], channels, input, grad_out, out });
     });

@@ -10,6 +10,7 @@ use std::{
 
 use candle_core::{Tensor, Var, backprop::GradStore};
 use candle_nn::ModuleT;
+use zoo_kernels::on_pool;
 
 use crate::{
     Error, Frozen, Graph, Mode, Node, Param, Plan, Result, Role, Route, Shape,
@@ -238,10 +239,12 @@ impl Net {
         given: &[Tensor],
         random: Stream,
     ) -> Result<Vec<Tensor>> {
-        let mut run = Run::<T>::forward(self, plan, given, random)?;
-        let targets = run.targets();
-        run.end(self);
-        targets
+        on_pool(|| {
+            let mut run = Run::<T>::forward(self, plan, given, random)?;
+            let targets = run.targets();
+            run.end(self);
+            targets
+        })
     }
 
     /// Whether the kernels can take these values and the weights.

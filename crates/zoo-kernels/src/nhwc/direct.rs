@@ -15,7 +15,7 @@ use crate::scratch::Aligned;
 
 /// Numbers of a sum that are added up in registers before they are added to those before: so much of a panel of
 /// weights stays in the cache while pixels pass by, and rounding errors of long sums stay small.
-const BLOCK: usize = 512;
+const BLOCK: usize = 768;
 /// Numbers of the input that a task goes over again and again.
 const NEAR: usize = 1 << 15;
 /// Products of a vector that are worth a task of their own.

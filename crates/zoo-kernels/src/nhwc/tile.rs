@@ -14,7 +14,7 @@ use crate::isa::{Isa, Kernel};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{on_avx2, on_avx512};
 use crate::par::part_of_vectors;
-use crate::simd::Lanes;
+use crate::simd::{Lanes, fetch};
 
 /// A tile's sums, and what follows them.
 #[derive(Clone, Copy)]
@@ -105,6 +105,13 @@ impl<const R: usize, const V: usize> Kernel<f32> for Sized<'_, R, V> {
     fn run<S: Lanes<Elem = f32>>(self) {
         let tile = self.0;
         let mut sums = [[S::splat(0.0); V]; R];
+        // Where the result goes is on its way meanwhile.
+        for r in 0..R {
+            for v in 0..V {
+                // SAFETY: by the contract of `run`, there is an address for each pixel.
+                fetch(unsafe { *tile.out.add(r) }.wrapping_add(tile.channel + v * S::N));
+            }
+        }
         let mut weights = tile.weights;
         // SAFETY: by the contract of `run`, so many segments have the addresses of `R` pixels, which have so many
         // numbers, and so many times `V` vectors of weights lie one behind the other.

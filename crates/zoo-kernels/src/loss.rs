@@ -22,10 +22,11 @@ pub struct CrossEntropy<'a> {
 }
 
 /// Pixels whose classes are read together, row by row.
-const PIXELS: usize = 128;
+pub(crate) const PIXELS: usize = 128;
 
 impl CrossEntropy<'_> {
-    fn check(&self, op: &'static str, shape: Shape, logits: usize, labels: &[i64]) -> Result<f64> {
+    /// What all positions that count do count together.
+    pub(crate) fn check(&self, op: &'static str, shape: Shape, logits: usize, labels: &[i64]) -> Result<f64> {
         check_nonzero(op, "a side of the logits", &shape)?;
         check_len(op, "logits", logits, &shape)?;
         check_len(op, "labels", labels.len(), &[shape[0], shape[2], shape[3]])?;
@@ -145,9 +146,7 @@ impl CrossEntropy<'_> {
         labels: &[i64],
         mut visit: impl FnMut(Pixel<T>, usize, Of<'_, T>),
     ) {
-        let (picture, first) = (part / parts.each, part % parts.each * PIXELS);
-        let count = PIXELS.min(parts.pixels - first);
-        let start = picture * parts.classes * parts.pixels + first;
+        let (start, count) = parts.place(part);
         let mut most = scratch::take::<T>(count);
         let mut sums = scratch::take::<T>(count);
         most.fill(T::NEG_INFINITY);
@@ -163,8 +162,7 @@ impl CrossEntropy<'_> {
                 *sum += (x - most).exp();
             }
         }
-        let labels = &labels[picture * parts.pixels + first..][..count];
-        for (i, &label) in labels.iter().enumerate() {
+        for (i, &label) in parts.labels(part, labels).iter().enumerate() {
             // Every label was checked: one that doesn't convert is an ignored one.
             if let (false, Ok(label)) = (self.ignored == Some(label), usize::try_from(label)) {
                 let pixel = Pixel { start: start + i, most: most[i], sum: sums[i] };
@@ -175,20 +173,33 @@ impl CrossEntropy<'_> {
 }
 
 /// How positions are divided among tasks.
-struct Parts {
+pub(crate) struct Parts {
     pictures: usize,
-    classes: usize,
-    pixels: usize,
+    pub(crate) classes: usize,
+    /// Positions of a picture.
+    pub(crate) pixels: usize,
     each: usize,
 }
 
 impl Parts {
-    fn new([n, classes, h, w]: Shape) -> Self {
+    pub(crate) fn new([n, classes, h, w]: Shape) -> Self {
         Self { pictures: n, classes, pixels: h * w, each: (h * w).div_ceil(PIXELS) }
     }
 
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.pictures * self.each
+    }
+
+    /// Where a part's first class begins among the logits, and its positions.
+    pub(crate) fn place(&self, part: usize) -> (usize, usize) {
+        let (picture, first) = (part / self.each, part % self.each * PIXELS);
+        (picture * self.classes * self.pixels + first, PIXELS.min(self.pixels - first))
+    }
+
+    /// A part's labels.
+    pub(crate) fn labels<'a>(&self, part: usize, labels: &'a [i64]) -> &'a [i64] {
+        let (picture, first) = (part / self.each, part % self.each * PIXELS);
+        &labels[picture * self.pixels + first..][..PIXELS.min(self.pixels - first)]
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{D, DType, Tensor};
-use zoo_kernels::{Element, KernelError, loss};
+use zoo_kernels::{Element, KernelError, dice, loss};
 
 use crate::{
     Error, Result,
@@ -49,6 +49,19 @@ impl CrossEntropy {
     /// # Errors
     /// As [`of`](Self::of); weights that aren't one for each class, or negative.
     pub fn weighted(&self, logits: &Tensor, labels: &[i64], weights: &[f64]) -> Result<Tensor> {
+        let classes = self.fits(logits, labels, weights)?;
+        if logits.device().is_cpu() {
+            let labels = labels.to_vec();
+            let kernel: Arc<dyn kernel::Kernel> =
+                Arc::new(Kernel { loss: *self, labels, weights: weights.to_vec() });
+            let (loss, _) = tape::run(&kernel, std::slice::from_ref(logits), (&[], 0), &Stream::from_key(0))?;
+            return Ok(loss);
+        }
+        Ok(self.composed(logits, labels, (weights, classes))?)
+    }
+
+    /// The number of classes, if everything fits together.
+    fn fits(&self, logits: &Tensor, labels: &[i64], weights: &[f64]) -> Result<usize> {
         let (classes, positions) = match *logits.dims() {
             [n, classes] => (classes, n),
             [n, classes, h, w] => (classes, n * h * w),
@@ -79,14 +92,7 @@ impl CrossEntropy {
         if !(0.0..=1.0).contains(&self.smoothing) {
             return Err(refused(format!("a smoothing of {} isn't from 0 to 1", self.smoothing)));
         }
-        if logits.device().is_cpu() {
-            let labels = labels.to_vec();
-            let kernel: Arc<dyn kernel::Kernel> =
-                Arc::new(Kernel { loss: *self, labels, weights: weights.to_vec() });
-            let (loss, _) = tape::run(&kernel, std::slice::from_ref(logits), (&[], 0), &Stream::from_key(0))?;
-            return Ok(loss);
-        }
-        Ok(self.composed(logits, labels, (weights, classes))?)
+        Ok(classes)
     }
 
     /// The same in candle's operations.
@@ -120,6 +126,75 @@ impl CrossEntropy {
     }
 }
 
+/// One minus the mean over the classes that occur of their Dice coefficients, (2 Σ p g + 1) / (Σ p + Σ g + 1), where p
+/// is the softmax of a position's logits and g is 1 where the class is the label (Milletari et al. 2016, "V-Net").
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use zoo_layers::Dice;
+///
+/// let sure = Tensor::new(&[[99f32, 0.0], [0.0, 99.0]], &Device::Cpu)?;
+/// let loss = Dice::default().weighted(&sure, &[0, 1], &[])?.to_scalar::<f32>()?;
+/// assert!(loss.abs() < 1e-6);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Dice {
+    /// The label of positions that don't count, 255 by custom. NaN comes of a batch in which none counts.
+    pub ignored: Option<i64>,
+}
+
+impl Dice {
+    /// The loss of logits `(n, classes)` or `(n, classes, h, w)` with `n` or `n·h·w` labels, in whose mean a class counts
+    /// as its weight says, one for all if there is none. By kernels on a CPU, by candle's operations elsewhere.
+    ///
+    /// # Errors
+    /// As [`CrossEntropy::weighted`].
+    pub fn weighted(&self, logits: &Tensor, labels: &[i64], weights: &[f64]) -> Result<Tensor> {
+        CrossEntropy { ignored: self.ignored, smoothing: 0.0 }.fits(logits, labels, weights)?;
+        if logits.device().is_cpu() {
+            let kernel: Arc<dyn kernel::Kernel> =
+                Arc::new(DiceKernel { dice: *self, labels: labels.to_vec(), weights: weights.to_vec() });
+            let (loss, _) = tape::run(&kernel, std::slice::from_ref(logits), (&[], 0), &Stream::from_key(0))?;
+            return Ok(loss);
+        }
+        Ok(self.composed(logits, labels, weights)?)
+    }
+
+    /// The same in candle's operations.
+    fn composed(&self, logits: &Tensor, labels: &[i64], weights: &[f64]) -> candle_core::Result<Tensor> {
+        let rows = match logits.rank() {
+            4 => logits.permute((0, 2, 3, 1))?.contiguous()?.flatten(0, 2)?,
+            _ => logits.clone(),
+        };
+        let (positions, classes) = rows.dims2()?;
+        let (mut wanted, mut counted) = (vec![0f32; positions * classes], vec![0f32; positions]);
+        let mut labelled = vec![0f64; classes];
+        for (row, &label) in labels.iter().enumerate().filter(|(_, label)| self.ignored != Some(**label)) {
+            wanted[row * classes + label as usize] = 1.0;
+            counted[row] = 1.0;
+            labelled[label as usize] += 1.0;
+        }
+        let weight = |class: usize| weights.get(class).copied().unwrap_or(1.0);
+        let share: Vec<f64> = (0..classes).map(|c| if labelled[c] > 0.0 { weight(c) } else { 0.0 }).collect();
+        let all: f64 = share.iter().sum();
+        let like = |tensor: Tensor| tensor.to_device(logits.device())?.to_dtype(logits.dtype());
+        let on_cpu = candle_core::Device::Cpu;
+        let share: Vec<f64> = share.iter().map(|share| share / all).collect();
+        let share = like(Tensor::from_vec(share, classes, &on_cpu)?)?;
+        let labelled = like(Tensor::from_vec(labelled, classes, &on_cpu)?)?;
+        let wanted = like(Tensor::from_vec(wanted, (positions, classes), &on_cpu)?)?;
+        let counted = like(Tensor::from_vec(counted, (positions, 1), &on_cpu)?)?;
+        // The maximum is taken off without its gradient, which is nothing but rounding.
+        let given = rows.broadcast_sub(&rows.max_keepdim(D::Minus1)?.detach())?.exp()?;
+        let given = given.broadcast_div(&given.sum_keepdim(D::Minus1)?)?;
+        let both = (&given * wanted)?.sum(0)?;
+        let given = given.broadcast_mul(&counted)?.sum(0)?;
+        let coefficients = (both.affine(2.0, 1.0)? / (given + labelled)?.affine(1.0, 1.0)?)?;
+        (coefficients * share)?.sum_all()?.affine(-1.0, 1.0)
+    }
+}
+
 fn refused(message: String) -> Error {
     Error::Candle(candle_core::Error::Msg(message))
 }
@@ -142,6 +217,44 @@ impl Kernel {
 impl CpuKernel for Kernel {
     fn name(&self) -> &'static str {
         "cross_entropy"
+    }
+
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        let Forward { args, out, .. } = run;
+        out.fill(self.spec().forward(args[0].dims, args[0].data, &self.labels)?);
+        Ok(())
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        back: Backward<'_, T>,
+        grads: &mut [Option<&mut [T]>],
+    ) -> Result<(), KernelError> {
+        let Backward { args, grad, .. } = back;
+        match &mut grads[0] {
+            Some(logits) => self.spec().backward(args[0].dims, args[0].data, &self.labels, grad[0], logits),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Dice as an operation with its gradient.
+#[derive(Debug)]
+struct DiceKernel {
+    dice: Dice,
+    labels: Vec<i64>,
+    weights: Vec<f64>,
+}
+
+impl DiceKernel {
+    fn spec(&self) -> dice::Dice<'_> {
+        dice::Dice { ignored: self.dice.ignored, weights: &self.weights }
+    }
+}
+
+impl CpuKernel for DiceKernel {
+    fn name(&self) -> &'static str {
+        "dice"
     }
 
     fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
@@ -229,5 +342,30 @@ mod tests {
         assert!(said(&[0]).contains("2 positions of logits for 1 labels"), "{}", said(&[0]));
         let weighed = CrossEntropy::default().weighted(&logits(), &[0, 1], &[1.0]).unwrap_err().to_string();
         assert!(weighed.contains("1 weights for 3 classes"), "{weighed}");
+    }
+
+    #[test]
+    fn dice_by_kernels_is_dice_by_candle() {
+        let map = Var::from_vec((0..24).map(|i| (i * 7 % 11) as f64).collect(), (2, 3, 2, 2), &Device::Cpu)
+            .unwrap();
+        let dice = Dice { ignored: Some(255) };
+        // The last class doesn't occur.
+        for labels in [[0, 255, 2, 1, 255, 255, 1, 0], [0, 0, 1, 255, 1, 0, 0, 1]] {
+            for weights in [&[][..], &[0.5, 2.0, 1.0]] {
+                let both = [
+                    dice.weighted(&map, &labels, weights),
+                    Ok(dice.composed(&map, &labels, weights).unwrap()),
+                ];
+                let [kernel, composed] = both.map(Result::unwrap);
+                assert!(
+                    ((&kernel - &composed).unwrap().to_scalar::<f64>().unwrap()).abs() < 1e-9,
+                    "{kernel} {composed}"
+                );
+                let [a, b] =
+                    [kernel, composed].map(|loss| loss.backward().unwrap().get(&map).unwrap().clone());
+                let gap = (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
+                assert!(gap < 1e-9, "{gap}");
+            }
+        }
     }
 }

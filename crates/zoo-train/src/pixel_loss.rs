@@ -1,9 +1,9 @@
 //! What is made small where each pixel has a class.
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use zoo_data::mask::IGNORED;
-use zoo_layers::{CrossEntropy, Result};
+use zoo_layers::{CrossEntropy, Dice, Result};
 
 /// What is made small where each pixel has a class: a sum of three losses, each with what it counts. Pixels labelled
 /// [`IGNORED`] count in none.
@@ -82,14 +82,11 @@ impl PixelLoss {
         if self.cross_entropy > 0.0 {
             add(self.cross_entropy, cross_entropy)?;
         }
-        if self.dice > 0.0 || self.focal > 0.0 {
-            let of = Pixels::new(logits, masks, weights)?;
-            if self.dice > 0.0 {
-                add(self.dice, of.dice()?)?;
-            }
-            if self.focal > 0.0 {
-                add(self.focal, of.focal(self.gamma)?)?;
-            }
+        if self.dice > 0.0 {
+            add(self.dice, Dice { ignored: Some(IGNORED.into()) }.weighted(logits, &labels, weights)?)?;
+        }
+        if self.focal > 0.0 {
+            add(self.focal, Pixels::new(logits, masks, weights)?.focal(self.gamma)?)?;
         }
         total.ok_or_else(|| candle_core::Error::msg("no loss of pixels counts").into())
     }
@@ -137,39 +134,6 @@ impl<'a> Pixels<'a> {
             false => (doubt.powf(gamma)? * &self.log_probabilities)?,
         };
         (losses * wanted)?.sum_all()?.neg()
-    }
-
-    /// One minus the mean over the classes that occur of (2 Σ p g + 1) / (Σ p + Σ g + 1).
-    fn dice(&self) -> candle_core::Result<Tensor> {
-        let (n, classes, h, w) = self.log_probabilities.dims4()?;
-        let mut counts = vec![0.0_f64; classes];
-        let counted: Vec<f64> =
-            self.masks.iter().map(|&label| f64::from(u8::from(label != IGNORED))).collect();
-        for &label in self.masks.iter().filter(|label| **label != IGNORED) {
-            counts[usize::from(label)] += 1.0;
-        }
-        let like = &self.log_probabilities;
-        let tensor =
-            |values: Vec<f64>| Tensor::from_vec(values, classes, like.device())?.to_dtype(like.dtype());
-        let importance: Vec<f64> = counts
-            .iter()
-            .enumerate()
-            .map(
-                |(class, &count)| {
-                    if count > 0.0 { self.weights.get(class).copied().unwrap_or(1.0) } else { 0.0 }
-                },
-            )
-            .collect();
-        let all: f64 = importance.iter().sum();
-        let importance = tensor(importance.iter().map(|weight| weight / all).collect())?;
-        let counted = Tensor::from_vec(counted, (n, 1, h, w), like.device())?.to_dtype(like.dtype())?;
-        let over_pixels =
-            |map: Tensor| map.sum_keepdim(D::Minus1)?.sum_keepdim(D::Minus2)?.sum_keepdim(0)?.flatten_all();
-        let probabilities = like.exp()?;
-        let both = over_pixels((&probabilities * self.at_labels(|_| 1.0)?)?)?;
-        let given = over_pixels(probabilities.broadcast_mul(&counted)?)?;
-        let coefficients = (both.affine(2.0, 1.0)? / (given + tensor(counts)?)?.affine(1.0, 1.0)?)?;
-        (coefficients * importance)?.sum_all()?.affine(-1.0, 1.0)
     }
 }
 

@@ -46,7 +46,8 @@ impl Runner {
 
     pub(crate) fn net_mut(&mut self) -> Result<&mut Net> {
         self.net()?;
-        self.net.get_mut().ok_or(Error::Broken)
+        let Self { graph, net, .. } = self;
+        net.get_mut().ok_or_else(|| Error::NotMade { model: graph.name().into() })
     }
 
     /// All outputs of answers, for prepared pictures (n, c, h, w).

@@ -5,6 +5,8 @@
 
 #![expect(unsafe_code, reason = "strided access through pointers, checked by the callers once per block")]
 
+use std::sync::atomic::{Ordering, compiler_fence};
+
 use crate::element::Element;
 use crate::epilogue::{self, Epilogue};
 use crate::isa::{Isa, Kernel, dispatch};
@@ -421,6 +423,8 @@ unsafe fn accumulate_offsets<S: Lanes, const ROWS: usize, const VECTORS: usize>(
             *vector = unsafe { S::load(b.add(v * S::N)) };
         }
         for (row, a) in local.iter_mut().zip(a) {
+            // No instruction, but all broadcasts first would leave the sums too few registers.
+            compiler_fence(Ordering::AcqRel);
             // SAFETY: this row and this `k` are among those the caller promises.
             let left = S::splat(unsafe { *a.add(step) });
             for (sum, &vector) in row.iter_mut().zip(&vectors) {

@@ -56,7 +56,7 @@ impl Runner {
             return self.compiled(pictures, self.at_size([c, h, w])?.as_ref());
         }
         let pictures = pictures.to_device(&self.device).map_err(zoo_layers::Error::from)?;
-        Ok(self.net()?.run(&[(Graph::PICTURE, &pictures)], &self.targets(), Mode::Eval)?)
+        Ok(self.net()?.answer_at(&[(Graph::PICTURE, &pictures)], &self.targets())?)
     }
 
     fn targets(&self) -> Vec<Node> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use candle_core::{DType, Device, Tensor};
 use zoo::data::{Channels, Dataset, Picture, Scenes, scenes::Plan};
 use zoo::fcn::FcnDigits;
-use zoo::layers::{CrossEntropy, Mode, Reach, Route, rng::Stream};
+use zoo::layers::{CrossEntropy, Mode, Reach, Route, Shape, rng::Stream};
 use zoo::{Error, Network, SEGMENT_MEMORY};
 use zoo_train::optim::{Method, Optimizer, Sgd};
 
@@ -48,7 +48,7 @@ fn learned(name: &str) -> Network {
     let net = zoo::model(name).unwrap().seed(3).fresh().unwrap();
     let mut stream = Stream::new(4, "scores");
     for (param, variable) in net.net().unwrap().trainable().unwrap() {
-        let values: Vec<f32> = variable.flatten_all().unwrap().to_vec1().unwrap();
+        let values = variable.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         if values.iter().all(|value| *value == 0.0) {
             let scale = 1.0 / (values.len() as f64).sqrt();
             let drawn: Vec<f32> = values.iter().map(|_| (stream.normal() * scale) as f32).collect();
@@ -69,7 +69,7 @@ fn apart(net: &Network, height: usize) -> f32 {
     let (tile, width) = (2 * halo + stride, 2 * halo + 4 * stride);
     let mut stream = Stream::new(6, "strip");
     let [channels, classes] = [net.graph().input(), net.graph().get(net.graph().main_output().node).output]
-        .map(|shape| shape.channels());
+        .map(|shape: Shape| shape.channels());
     let picture: Vec<f32> = (0..channels * height * width).map(|_| stream.normal() as f32).collect();
     let answer = |values: &[f32], width: usize| {
         net.engine([1, channels, height, width]).unwrap().run(values).unwrap().swap_remove(0)
@@ -148,7 +148,7 @@ fn the_network_of_digits_begins_as_its_coarsest_scores() {
 #[test]
 fn both_heads_of_a_segmenter_on_resnet_learn() {
     let scenes = Scenes::new(Plan { size: (40, 48), train: 2, ..Plan::default() }).unwrap();
-    let (mut values, mut labels) = (Vec::new(), Vec::new());
+    let (mut values, mut labels) = (Vec::<f32>::new(), Vec::<i64>::new());
     for index in 0..2 {
         let (picture, mask) = scenes.masked(index).unwrap().unwrap();
         let light: Vec<f32> = picture.pixels().iter().map(|&light| f32::from(light) / 64.0 - 2.0).collect();

@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// The program `memory` of zoo-bench, built already [default: cargo builds it]
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
+    /// A column of times as well, beside the plain way's: of a machine that does nothing else
+    #[arg(long)]
+    times: bool,
     /// Put the table into docs/MEMORY.md, in the place of the one that is there
     #[arg(long)]
     write: bool,
@@ -65,7 +68,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         bail!("`{name}` is not measured; give {}", names.join(", "));
     }
     let program = args.program.clone().map_or_else(build, Ok)?;
-    let mut table = String::from(HEAD);
+    let mut table = match args.times {
+        true => format!("{HEAD} time |\n{RULE}---:|\n"),
+        false => format!("{HEAD}\n{RULE}\n"),
+    };
     let mut are_near = true;
     for (model, batches, side) in NETWORKS {
         if !args.models.is_empty() && !args.models.iter().any(|name| name == model) {
@@ -77,7 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
                 let measured = measure(&program, model, *batch, *side, flags, args.steps)?;
                 let time = measured.step_ms / plain.get_or_insert_with(|| measured.clone()).step_ms;
                 are_near &= measured.is_near();
-                let line = row(model, *batch, way, &measured, time);
+                let line = row(model, *batch, way, &measured, args.times.then_some(time));
                 write!(io::stderr(), "{line}")?;
                 table += &line;
             }
@@ -91,20 +97,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-const HEAD: &str = "\
-| network | batch | way | kept | predicted | measured | measured / predicted | time |
-|---|---:|---|---:|---:|---:|---:|---:|
-";
+const HEAD: &str = "| network | batch | way | kept | predicted | measured | measured / predicted |";
+const RULE: &str = "|---|---:|---|---:|---:|---:|---:|";
 
-fn row(model: &str, batch: u16, way: &str, measured: &Measured, time: f64) -> String {
+fn row(model: &str, batch: u16, way: &str, measured: &Measured, time: Option<f64>) -> String {
     let mib = |bytes: f64| bytes / f64::from(1 << 20);
     let Measured { predicted_bytes, measured_bytes, kept_share, .. } = measured;
     format!(
-        "| {model} | {batch} | {way} | {:.0} % | {:.0} MiB | {:.0} MiB | {:.2} | {time:.2} |\n",
+        "| {model} | {batch} | {way} | {:.0} % | {:.0} MiB | {:.0} MiB | {:.2} |{}\n",
         100.0 * kept_share,
         mib(*predicted_bytes),
         mib(*measured_bytes),
-        measured_bytes / predicted_bytes
+        measured_bytes / predicted_bytes,
+        time.map_or(String::new(), |time| format!(" {time:.2} |"))
     )
 }
 

@@ -249,7 +249,6 @@ impl Engine {
 
 /// Refuses what can't fit into the machine, before anything is read or packed.
 fn check_memory(graph: &Graph, plan: &Plan, input: [usize; 4]) -> Result<()> {
-    const MIB: u64 = 1 << 20;
     let Some(available) = available() else { return Ok(()) };
     let needed = plan.peak(input[0] as u64).saturating_mul(4);
     if needed <= available {
@@ -257,14 +256,7 @@ fn check_memory(graph: &Graph, plan: &Plan, input: [usize; 4]) -> Result<()> {
     }
     let largest = plan.steps().iter().max_by_key(|step| plan.shape(step.out()).elements());
     let node = largest.map_or_else(String::new, |step| graph.get(step.nodes()[0]).name.clone());
-    let mib = |bytes: u64| usize::try_from(bytes / MIB).unwrap_or(usize::MAX);
-    Err(Error::Memory {
-        model: graph.name().into(),
-        input,
-        node,
-        needed: mib(needed),
-        available: mib(available),
-    })
+    Err(Error::Memory { model: graph.name().into(), input, node, needed, available })
 }
 
 /// The bytes that the machine has, where it says so.

@@ -1,5 +1,7 @@
 //! What can go wrong when a network is compiled or run. Every message names the node.
 
+use zoo_base::size::bytes;
+
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -67,8 +69,8 @@ pub enum Error {
     },
     /// More memory than there is.
     #[error(
-        "`{model}` at {input:?} needs {needed} MiB for what lies between its layers, the most of it at `{node}`, and this \
-         machine has {available} MiB; give a smaller batch or picture"
+        "`{model}` at {input:?} needs {} for what lies between its layers, the most of it at `{node}`, and this machine has \
+         {}; give a smaller batch or picture", bytes(*needed), bytes(*available)
     )]
     Memory {
         /// The network.
@@ -77,10 +79,10 @@ pub enum Error {
         input: [usize; 4],
         /// The largest node.
         node: String,
-        /// What the arena takes, in MiB.
-        needed: usize,
-        /// What the machine has, in MiB.
-        available: usize,
+        /// What lies between the layers at most, in bytes.
+        needed: u64,
+        /// What the machine has, in bytes.
+        available: u64,
     },
     /// An input of another size than was compiled for.
     #[error(

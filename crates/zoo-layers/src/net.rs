@@ -216,6 +216,17 @@ impl Net {
         self.values(&route, &given, true)
     }
 
+    /// The same in evaluation, never on candle's tape: what is needed once is not kept for a way back.
+    ///
+    /// # Errors
+    /// As [`Net::run`].
+    pub fn answer_at(&self, given: &[(Node, &Tensor)], targets: &[Node]) -> Result<Vec<Tensor>> {
+        let nodes = given.iter().map(|(node, _)| *node);
+        let route = Route::new(Mode::Eval, nodes, targets.iter().copied());
+        let given: Vec<&Tensor> = given.iter().map(|(_, tensor)| *tensor).collect();
+        self.values(&route, &given, false)
+    }
+
     fn values(&self, route: &Route, given: &[&Tensor], tape: bool) -> Result<Vec<Tensor>> {
         let shapes = self.shapes(route, given)?;
         let taped = tape && (given.iter().any(|given| given.track_op()) || self.has_variables(route.mode()));

@@ -188,17 +188,6 @@ pub fn short(number: u64) -> String {
     }
 }
 
-/// `102.4 MB`: bytes with one decimal, powers of a thousand.
-pub fn bytes(number: u64) -> String {
-    match number {
-        0..1_000 => format!("{number} B"),
-        1_000..1_000_000 => format!("{:.1} kB", number as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", number as f64 / 1e6),
-        1_000_000_000..1_000_000_000_000 => format!("{:.2} GB", number as f64 / 1e9),
-        _ => format!("{:.2} TB", number as f64 / 1e12),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,7 +197,6 @@ mod tests {
         assert_eq!(thousands(25_557_032), "25,557,032");
         assert_eq!(thousands(128), "128");
         assert_eq!(count(4_089_184_256), "4.089 G");
-        assert_eq!(bytes(3_613_600), "3.6 MB");
         let told = [7, 999, 1_000, 36_864, 99_960, 999_499, 999_500, 25_557_032, 4_089_184_256].map(short);
         assert_eq!(told, ["7", "999", "1.00 k", "36.9 k", "100 k", "999 k", "1.00 M", "25.6 M", "4.09 G"]);
     }

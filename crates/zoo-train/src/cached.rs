@@ -3,7 +3,7 @@
 use candle_core::{DType, Device};
 use zoo_base::random::Stream;
 use zoo_data::{Batch, Place, Skipped};
-use zoo_layers::{Mode, Net, Node};
+use zoo_layers::{Net, Node};
 
 use crate::{Batches, Result, Source};
 
@@ -46,6 +46,8 @@ impl Cached {
             unread: Vec::new(),
             seed: None,
         };
+        let each = shape.iter().product::<usize>();
+        cached.values.reserve_exact(source.steps().saturating_mul(batch_size).saturating_mul(each));
         let mut batches = source.batches(Place::default(), 1)?;
         for batch in batches.by_ref() {
             let batch = batch?;
@@ -53,7 +55,7 @@ impl Cached {
                 continue;
             }
             let pictures = crate::evaluate::pictures(&batch, device)?;
-            for value in net.run(&[(zoo_layers::Graph::PICTURE, &pictures)], &[node], Mode::Eval)? {
+            for value in net.answer_at(&[(zoo_layers::Graph::PICTURE, &pictures)], &[node])? {
                 cached.values.extend(value.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?);
             }
             cached.labels.extend(batch.labels);
@@ -61,6 +63,8 @@ impl Cached {
         }
         cached.unread = batches.skipped();
         drop(batches);
+        net.forget_memory();
+        cached.values.shrink_to_fit();
         Ok(cached)
     }
 

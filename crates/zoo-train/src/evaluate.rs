@@ -3,7 +3,7 @@
 use candle_core::{D, DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use zoo_data::{Batch, Place, Skipped};
-use zoo_layers::{Graph, Mode, Net, Node, Shape};
+use zoo_layers::{Graph, Net, Node, Shape};
 
 use crate::{Error, PixelScore, Result, Source};
 
@@ -167,8 +167,7 @@ pub(crate) fn judge(net: &Net, source: &dyn Source, from: Option<Node>, device: 
         let answer = match from {
             None => net.answer(&input)?,
             Some(node) => {
-                let answers = net.run(&[(node, &input)], &[main], Mode::Eval)?;
-                answers.into_iter().next().map(|answer| answer.detach()).ok_or(Error::NoPictures)?
+                net.answer_at(&[(node, &input)], &[main])?.into_iter().next().ok_or(Error::NoPictures)?
             }
         };
         match &batch.masks {

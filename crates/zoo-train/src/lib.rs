@@ -37,6 +37,7 @@ mod pixels;
 mod recipe;
 mod schedule;
 mod source;
+mod sum;
 mod trainer;
 mod values;
 

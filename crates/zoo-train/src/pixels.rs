@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use zoo_data::{Place, Skipped, mask::IGNORED};
 use zoo_layers::{CrossEntropy, Net};
 
-use crate::{Error, Result, Source, evaluate::pictures};
+use crate::{Error, Result, Source, evaluate::pictures, sum::sum};
 
 /// How often pixels of each class were given each class. Pixels labelled [`IGNORED`] don't count.
 ///
@@ -45,6 +45,18 @@ impl Confusion {
             }
             self.counts[usize::from(label) * classes + usize::from(answer)] += 1;
         }
+        Ok(())
+    }
+
+    /// Adds what was counted elsewhere for the same classes.
+    ///
+    /// # Errors
+    /// [`Error::Label`] for more classes than there are here.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        if other.classes != self.classes {
+            return Err(Error::Label { label: other.classes.saturating_sub(1), classes: self.classes });
+        }
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
         Ok(())
     }
 
@@ -101,9 +113,10 @@ impl Confusion {
 
     /// Σ t_i IU_i / Σ t_i: each class's intersection over union counts as its pixels do.
     pub fn frequency_weighted_iou(&self) -> Option<f64> {
-        let parts = (0..self.classes).map(|class| self.of(class) as f64 * self.iou(class).unwrap_or(0.0));
+        let part = |class| self.iou(class).map(|iou| self.of(class) as f64 * iou);
+        let parts: Vec<f64> = (0..self.classes).filter_map(part).collect();
         let all = self.pixels();
-        (all > 0).then(|| parts.sum::<f64>() / all as f64)
+        (all > 0).then(|| sum(&parts) / all as f64)
     }
 }
 
@@ -112,8 +125,8 @@ fn share(part: u64, all: u64) -> Option<f64> {
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (sum, count) = values.fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
-    (count > 0).then(|| sum / f64::from(count))
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| sum(&values) / values.len() as f64)
 }
 
 /// How well a network did on the pixels of some pictures.

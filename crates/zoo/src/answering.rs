@@ -46,7 +46,8 @@ impl Runner {
 
     pub(crate) fn net_mut(&mut self) -> Result<&mut Net> {
         self.net()?;
-        self.net.get_mut().ok_or(Error::Broken)
+        let Self { graph, net, .. } = self;
+        net.get_mut().ok_or_else(|| Error::NotMade { model: graph.name().into() })
     }
 
     /// All outputs of answers, for prepared pictures (n, c, h, w).
@@ -55,7 +56,7 @@ impl Runner {
             return self.compiled(pictures, self.at_size([c, h, w])?.as_ref());
         }
         let pictures = pictures.to_device(&self.device).map_err(zoo_layers::Error::from)?;
-        Ok(self.net()?.run(&[(Graph::PICTURE, &pictures)], &self.targets(), Mode::Eval)?)
+        Ok(self.net()?.answer_at(&[(Graph::PICTURE, &pictures)], &self.targets())?)
     }
 
     fn targets(&self) -> Vec<Node> {

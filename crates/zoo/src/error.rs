@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use zoo_base::size::bytes;
 use zoo_weights::LoadReport;
 
 /// The result of everything in this crate.
@@ -93,9 +94,8 @@ pub enum Error {
     },
     /// A picture whose answer doesn't fit into the memory that is allowed, not even in tiles.
     #[error(
-        "a picture of {}x{} pixels takes `{model}` {} MiB beside the weights, {} MiB in the smallest tiles, and {} MiB are \
-         allowed; allow more, or give a smaller picture", size[1], size[0], whole.div_ceil(1 << 20),
-        least.div_ceil(1 << 20), memory >> 20
+        "a picture of {}x{} pixels takes `{model}` {} beside the weights, {} in the smallest tiles, and {} are allowed; \
+         allow more, or give a smaller picture", size[1], size[0], bytes(*whole), bytes(*least), bytes(*memory)
     )]
     Narrow {
         /// The network.
@@ -302,6 +302,14 @@ pub enum Error {
         model: String,
         /// Its input.
         input: String,
+    },
+    /// A network whose tensors were made and are not there.
+    #[error(
+        "the tensors of `{model}` were made and are gone; load the network again, and please report how this came"
+    )]
+    NotMade {
+        /// The network.
+        model: String,
     },
     /// A thread that read pictures and panicked.
     #[error("a thread that reads pictures broke down")]

@@ -8,7 +8,7 @@
 use std::iter;
 use std::ops::Range;
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 use zoo_data::{Channels, Picture};
 use zoo_layers::{Graph, Mode, Plan, Route, Shape};
 
@@ -90,10 +90,8 @@ impl Network {
         if classes > 255 {
             return Err(Error::TooManyClasses { model: graph.name().into(), classes });
         }
-        let input = self.prepare().whole(picture)?;
         let [height, width] = [picture.height(), picture.width()];
         let layout = Layout::of(graph, [height, width]);
-        let input = layout.pad(&input, [height, width])?;
         let Tiles { pieces: [rows, columns], window } = layout.tiles(graph, memory)?;
         let mut labels = vec![0; height * width];
         let mut tiles = 0;
@@ -101,7 +99,7 @@ impl Network {
         for row in rows.iter().filter(|row| row.start < height) {
             for column in columns.iter().filter(|column| column.start < width) {
                 let around = [layout.around(row, 0, window), layout.around(column, 1, window)];
-                let answer = self.tile(&input, around, row, column)?;
+                let answer = self.tile(picture, around, row, column)?;
                 tiles += 1;
                 let kept = column.len().min(width - column.start);
                 for (line, y) in
@@ -123,15 +121,18 @@ impl Network {
     /// The likeliest classes of the pixels of a piece, row by row, answered with the picture around it.
     fn tile(
         &self,
-        input: &Tensor,
+        picture: &Picture,
         [down, across]: [Range<usize>; 2],
         rows: &Range<usize>,
         columns: &Range<usize>,
     ) -> Result<Vec<u8>> {
-        let piece = input
-            .narrow(2, down.start, down.len())
-            .and_then(|piece| piece.narrow(3, across.start, across.len()))
-            .and_then(|piece| piece.contiguous())
+        let piece = self.prepare().whole(&cut(picture, &down, &across)?)?;
+        // With zeros, which are the mean colour, to its right and below it.
+        let piece = piece
+            .dims4()
+            .and_then(|(.., height, width)| {
+                piece.pad_with_zeros(2, 0, down.len() - height)?.pad_with_zeros(3, 0, across.len() - width)
+            })
             .map_err(zoo_layers::Error::from)?;
         let main = self.graph().main_output().node;
         let place = self.graph().outputs_in(Mode::Eval).position(|output| output.node == main).unwrap_or(0);
@@ -166,14 +167,6 @@ impl Layout {
         Self { padded, stride, halo: reach.map(|reach| reach.halo.next_multiple_of(stride)) }
     }
 
-    /// The picture with zeros, which are the mean colour, to its right and below it.
-    fn pad(&self, input: &Tensor, size: [usize; 2]) -> Result<Tensor> {
-        let padded = input
-            .pad_with_zeros(2, 0, self.padded[0] - size[0])
-            .and_then(|input| input.pad_with_zeros(3, 0, self.padded[1] - size[1]));
-        Ok(padded.map_err(zoo_layers::Error::from)?)
-    }
-
     /// A window of an axis with a piece and all that its answer depends on.
     fn around(&self, piece: &Range<usize>, axis: usize, window: [usize; 2]) -> Range<usize> {
         let before = piece.start.saturating_sub(self.halo.unwrap_or(0));
@@ -196,8 +189,11 @@ impl Layout {
             let window = self.padded.map(|side| (core + 2 * halo).min(side));
             least = needed(graph, window)?;
             if least <= memory {
+                // A window as long as its axis answers all of it.
+                let step = |side: usize| if core + 2 * halo >= side { side } else { core };
                 let pieces = self.padded.map(|side| {
-                    (0..side).step_by(core).map(|start| start..(start + core).min(side)).collect()
+                    let step = step(side);
+                    (0..side).step_by(step).map(|start| start..(start + step).min(side)).collect()
                 });
                 return Ok(Tiles { pieces, window });
             }
@@ -206,11 +202,24 @@ impl Layout {
     }
 }
 
+/// What of a picture lies in a window: the window may begin in the picture and end beyond it.
+fn cut(picture: &Picture, down: &Range<usize>, across: &Range<usize>) -> Result<Picture> {
+    let [height, width] = [picture.height(), picture.width()];
+    let (rows, columns) = (down.start..down.end.min(height), across.start..across.end.min(width));
+    let channels = picture.channels().count();
+    let line = |row: usize| {
+        &picture.pixels()[(row * width + columns.start) * channels..(row * width + columns.end) * channels]
+    };
+    let pixels: Vec<u8> = rows.clone().flat_map(line).copied().collect();
+    Ok(Picture::new(columns.len(), rows.len(), picture.channels(), pixels)?)
+}
+
 /// What the answer to one picture of this size takes beside the weights, in bytes.
 fn needed(graph: &Graph, [height, width]: [usize; 2]) -> Result<u64> {
     let graph = graph.at_size(height, width)?;
     let plan = Plan::new(&graph, &Route::new(Mode::Eval, [Graph::PICTURE], [graph.main_output().node]))?;
-    let input = graph.input().elements() as u64;
+    // The piece of the picture as it is prepared, and with its border.
+    let input = 2 * graph.input().elements() as u64;
     // The logits once more, and again as they are read.
     let output = graph.get(graph.main_output().node).output.elements() as u64;
     Ok(4 * (plan.taken(1) + plan.working(1) + input + 2 * output))

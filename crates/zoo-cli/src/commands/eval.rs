@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use zoo::Model;
 use zoo_data::{Dataset, Listing, Part, Skipped, Split, Subset, Views, mask, match_classes, shown};
 use zoo_report::{Align, Table};
+use zoo_train::Confusion;
 
 use crate::{
     arguments::StreamFormatArgument,
@@ -28,7 +29,7 @@ use crate::{
 ///
 /// Of a network for segmentation and pictures with masks: the share of pixels that were given their class, its mean over
 /// the classes, and the intersection over union of each class, their mean, and weighted by the classes' pixels (Long et al.
-/// 2015, section 5). Pictures are answered whole, in their own size.
+/// 2015, section 5). Pictures are answered whole, in their own size. Lines of --format jsonl have the same figures for each.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  zoo eval resnet50 --data imagenet/val\n  \
                         zoo eval run/best.safetensors --data photos/ --split run/split.json\n  \
@@ -154,17 +155,24 @@ impl Arguments {
             return Err(anyhow!("`{flag}` is for networks that give a picture one class; leave it out"))
                 .or_wrong_call();
         }
-        let Some(format) = self.format.at_the_end() else {
-            return Err(anyhow!(
-                "a line for each picture is for networks that give a picture one class; take `--format json`"
-            ))
-            .or_wrong_call();
-        };
         let network = self.run.load(model)?;
         let classes = network.prepare().classes().to_vec();
         let meant = match_classes(data.classes(), &classes)?;
-        let (confusion, skipped) = judge_pixels(&network, data, &meant, self.strict)?;
+        let mut say = |path: String, seen: Result<&Confusion, &str>| match (self.format.at_the_end(), seen) {
+            (Some(_), _) => Ok(()),
+            (None, Ok(seen)) => output::say(&format!("{}\n", pixels_of(path, &self.model, seen, &classes))),
+            (None, Err(error)) => output::say(&format!("{}\n", json!({"path": path, "error": error}))),
+        };
+        let (confusion, skipped) = judge_pixels(&network, data, &meant, self.strict, &mut say)?;
         let pictures = data.len() - skipped.len();
+        let Some(format) = self.format.at_the_end() else {
+            output::note(&format!(
+                "{pictures} pictures, {} not read; mean IoU {}",
+                skipped.len(),
+                share(confusion.mean_iou())
+            ));
+            return Ok(String::new());
+        };
         let things = || match classes.first().is_some_and(|first| mask::is_background(first)) {
             true => confusion.mean_iou_of(1..classes.len()),
             false => None,
@@ -216,6 +224,18 @@ impl Arguments {
         };
         Looks { views, flip: self.flip || mirrored, batch: self.batch as usize, strict: self.strict }
     }
+}
+
+/// What is measured of a picture's pixels, its line of `--format jsonl`: of the classes those that it shows or was given.
+fn pixels_of(path: String, model: &str, seen: &Confusion, classes: &[String]) -> Value {
+    let mut line = json!({"path": path, "model": model});
+    if let (Some(line), Some(more)) = (line.as_object_mut(), pixels(seen, classes).as_object()) {
+        line.extend(more.clone());
+    }
+    if let Some(classes) = line["classes"].as_array_mut() {
+        classes.retain(|class| !class["iou"].is_null());
+    }
+    line
 }
 
 /// What could not be read, for a program.

@@ -60,7 +60,7 @@ impl Arguments {
         }
         check_masks(&*data, plan.strict)?;
         if let Some(limit) = self.learn.recipe.memory() {
-            plan.keep_within(&graph, limit)?;
+            plan.keep_within(&graph, data.len(), limit)?;
         }
         let parts = Parts::new(data, &plan.shares, folder.as_ref())?;
         let has_checkpoint = folder.as_ref().is_some_and(|folder| folder.checkpoint().exists());

@@ -59,7 +59,7 @@ impl Arguments {
             model.check_classifies().or_wrong_call()?;
         }
         if let Some(limit) = self.learn.recipe.memory() {
-            plan.keep_within(&graph, limit)?;
+            plan.keep_within(&graph, data.len(), limit)?;
         }
         for stage in &plan.stages {
             stage.recipe.check_for(&graph, &[]).or_wrong_call()?;

@@ -50,9 +50,15 @@ fn take(recipe: &mut Recipe, lesson: &Lesson) {
 }
 
 impl Plan {
-    /// Changes the recipes so that the run stays within `limit` bytes, by what costs least, and says what was changed.
-    pub(crate) fn keep_within(&mut self, graph: &Graph, limit: u64) -> Result<()> {
+    /// Changes the recipes so that the run on so many pictures stays within `limit` bytes, by what costs least, and says
+    /// what was changed.
+    pub(crate) fn keep_within(&mut self, graph: &Graph, pictures: usize, limit: u64) -> Result<()> {
         let program = size::resident().map_or(PROGRAM, |resident| resident + BESIDE);
+        // The features that a head learns from stay to the end.
+        let has_head = self.stages.iter().any(|stage| stage.thawed == Thawed::Head);
+        let each = 4 * graph.get(graph.features()).output.elements() as u64;
+        let features = if has_head { each.saturating_mul(pictures as u64) } else { 0 };
+        let program = program.saturating_add(features);
         let left = limit.saturating_sub(program);
         for stage in &mut self.stages {
             match stage.thawed {
@@ -69,7 +75,8 @@ fn head_within(stage: &mut StagePlan, graph: &Graph, limit: u64, left: u64) -> R
     let weights = 4 * graph.params().map(|param| param.elements() as u64).sum::<u64>();
     let plan = zoo_layers::Plan::new(graph, &Route::outputs(graph, Mode::Eval))?;
     let pictures = 4 * BATCHES * graph.input().elements() as u64;
-    let takes = |batch: u64| weights + 4 * plan.taken(batch) + batch * pictures;
+    let working = |batch: u64| plan.working(usize::try_from(batch).unwrap_or(usize::MAX));
+    let takes = |batch: u64| weights + 4 * (plan.taken(batch) + working(batch)) + batch * pictures;
     let asked = stage.recipe.batch_size as u64;
     let fitting =
         (1..=asked).filter(|parts| asked.is_multiple_of(*parts)).map(|parts| (asked / parts, parts));

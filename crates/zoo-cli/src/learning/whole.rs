@@ -7,15 +7,21 @@ use zoo_train::Confusion;
 
 use crate::output;
 
+/// Told of each picture's name, and of its pixels or why it can't be read.
+pub(crate) type Told<'a> = &'a mut dyn FnMut(String, Result<&Confusion, &str>) -> Result<()>;
+
 /// Answers whole pictures in their own size, and compares the answers with their masks; `meant` is the network's class for
-/// each of the data's. Pictures that can't be read are left out by name, unless that is an error.
+/// each of the data's. Pictures that can't be read are left out by name, unless that is an error. `sink` is told of each
+/// picture in the data's order.
 pub(crate) fn judge_pixels(
     network: &Network,
     data: &dyn Dataset,
     meant: &[usize],
     strict: bool,
+    sink: Told<'_>,
 ) -> Result<(Confusion, Vec<Skipped>)> {
-    let mut confusion = Confusion::new(network.prepare().classes().len());
+    let classes = network.prepare().classes().len();
+    let mut confusion = Confusion::new(classes);
     let mut skipped = Vec::new();
     let bar = output::bar(data.len() as u64, "pictures");
     for index in 0..data.len() {
@@ -24,7 +30,9 @@ pub(crate) fn judge_pixels(
             Ok(read) => read,
             Err(error) if strict => return Err(error.into()),
             Err(error) => {
-                skipped.push(Skipped { index, name: data.name(index), why: error.to_string() });
+                let (name, why) = (data.name(index), error.to_string());
+                sink(name.clone(), Err(&why))?;
+                skipped.push(Skipped { index, name, why });
                 continue;
             }
         };
@@ -37,7 +45,10 @@ pub(crate) fn judge_pixels(
             }
         };
         let truth: Vec<u8> = truth.pixels().iter().map(class).collect::<Result<_>>()?;
-        confusion.add(&truth, answer.mask.pixels())?;
+        let mut of_picture = Confusion::new(classes);
+        of_picture.add(&truth, answer.mask.pixels())?;
+        sink(data.name(index), Ok(&of_picture))?;
+        confusion.merge(&of_picture)?;
     }
     bar.finish_and_clear();
     Ok((confusion, skipped))

@@ -178,4 +178,10 @@ fn a_run_stays_within_its_memory() {
         assert!(said.contains(remedy), "{said}");
         assert!(peak <= most * 1_000_000, "{peak} bytes where {limit} were allowed: {said}");
     }
+    // From its best on, with a new last layer that learns from features first.
+    let (best, run) = (folder.path().join("170MB/best.safetensors"), folder.path().join("fine"));
+    let call = ["finetune", best.to_str().unwrap(), "--data", data, "--batch", "128", "--epochs", "1"];
+    let (peak, said) = watched(&[&call[..], &["--memory", "120MB", "-o", run.to_str().unwrap()]].concat());
+    assert!(said.contains("all: ") && said.contains("passes for a step"), "{said}");
+    assert!(peak <= 120_000_000, "{peak} bytes where 120 MB were allowed: {said}");
 }

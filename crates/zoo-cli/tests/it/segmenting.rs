@@ -95,7 +95,7 @@ fn wrong_calls_are_told() {
     refused(
         &["segment", "digits", scene, "-o", out, "--memory", "1kB"],
         1,
-        &["MiB beside the weights", "allow more"],
+        &["MB beside the weights", "1.0 kB are allowed; allow more"],
     );
     refused(&["segment", "digits", scene], 2, &["--output"]);
     refused(&["train", "fcn_digits", "--data", "assets/digits", "-o", out], 1, &["assets/digits"]);
@@ -159,6 +159,16 @@ fn a_segmenter_that_is_killed_ends_in_the_same_bytes_and_begins_another() {
         (judged["pixels"].as_u64(), judged["classes"][1]["name"].as_str()),
         (Some(4 * 32 * 40), Some("0"))
     );
+    // A line for each picture has the same pixels; one that can't be read has its reason.
+    fs::write(data.join("test/masks/16.png"), b"no mask").unwrap();
+    let told = printed(&["eval", text(&best), "--data", text(&data), "--format", "jsonl"]);
+    let lines: Vec<serde_json::Value> =
+        told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let pixels: Vec<_> = lines.iter().map(|line| line["pixels"].as_u64()).collect();
+    assert_eq!(pixels, [None, Some(32 * 40), Some(32 * 40), Some(32 * 40)]);
+    assert!(lines[0]["error"].as_str().unwrap().contains("masks/16.png"), "{told}");
+    assert!(lines[1]["path"].as_str().unwrap().ends_with("17.png"), "{told}");
+    assert!(lines[1]["mean_iou"].is_f64() && lines[1]["classes"].as_array().unwrap().len() > 1, "{told}");
     // Another run begins with what it learned.
     let next = folder.path().join("next");
     let more =

@@ -90,6 +90,15 @@ pub enum MaskError {
         pixels: usize,
     },
 
+    /// More classes than a mask's bytes can tell apart.
+    #[error("{file}: names {classes} classes, and a mask tells at most 255 apart; name fewer")]
+    Classes {
+        /// The file that names them.
+        file: String,
+        /// How many.
+        classes: usize,
+    },
+
     /// A folder that has masks, and no picture with one.
     #[error(
         "{folder}: holds no picture with a mask; put pictures into {pictures} and masks of their names, PNG, into {masks}"

@@ -99,6 +99,10 @@ impl MaskFolder {
     }
 
     fn paired(self, pictures: &'static str, masks: &'static str) -> Result<MaskFolder> {
+        if self.classes.len() > usize::from(IGNORED) {
+            let file = shown(&self.root.join("classes.txt"));
+            return Err(MaskError::Classes { file, classes: self.classes.len() }.into());
+        }
         match self.items.is_empty() {
             true => Err(MaskError::NonePaired { folder: shown(&self.root), pictures, masks }.into()),
             false => Ok(self),

@@ -119,6 +119,9 @@ fn what_is_wrong_with_masks_is_said_and_the_rest_is_learned() {
     let mix = Mix { mixup: 0.2, ..Mix::NONE };
     let mixed = Loader::new(data, pipeline, LoaderOptions { mix, ..LoaderOptions::testing(8) });
     assert!(mixed.unwrap_err().to_string().contains("can't be mixed"));
+    put(&root.join("classes.txt"), |out| out.extend("thing\n".repeat(300).bytes()));
+    let said = open(root).unwrap_err().to_string();
+    assert!(said.contains("classes.txt: names 300 classes") && said.contains("at most 255"), "{said}");
     fs::remove_file(root.join("masks/a.png")).unwrap();
     let said = open(root).unwrap_err().to_string();
     assert!(said.contains("images/a.png: has no mask; add") && said.contains("masks/a.png"), "{said}");

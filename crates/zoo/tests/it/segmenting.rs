@@ -1,12 +1,13 @@
 //! Networks that give each pixel a class: pictures of any size, tiles, and what another network learned.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use candle_core::Device;
-use zoo::data::{Channels, Picture};
+use candle_core::{DType, Device, Tensor};
+use zoo::data::{Channels, Dataset, Picture, Scenes, scenes::Plan};
 use zoo::fcn::FcnDigits;
-use zoo::layers::{Mode, rng::Stream};
-use zoo::{Error, SEGMENT_MEMORY};
+use zoo::layers::{CrossEntropy, Mode, Reach, Route, Shape, rng::Stream};
+use zoo::{Error, Network, SEGMENT_MEMORY};
+use zoo_train::optim::{Method, Optimizer, Sgd};
 
 fn noise(width: usize, height: usize) -> Picture {
     let mut stream = Stream::new(5, "noise");
@@ -40,6 +41,57 @@ fn tiles_are_answered_as_the_whole_is() {
     assert!(whole.areas.iter().filter(|&&area| area > 0).count() > 3, "{:?}", whole.areas);
     let error = net.segment(&picture, 1 << 10).unwrap_err();
     assert!(matches!(error, Error::Narrow { .. }) && error.to_string().contains("allow more"), "{error}");
+}
+
+/// A network in whose scores nothing is zero, as if it had learned.
+fn learned(name: &str) -> Network {
+    let net = zoo::model(name).unwrap().seed(3).fresh().unwrap();
+    let mut stream = Stream::new(4, "scores");
+    for (param, variable) in net.net().unwrap().trainable().unwrap() {
+        let values = variable.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        if values.iter().all(|value| *value == 0.0) {
+            let scale = 1.0 / (values.len() as f64).sqrt();
+            let drawn: Vec<f32> = values.iter().map(|_| (stream.normal() * scale) as f32).collect();
+            variable.set(&Tensor::from_vec(drawn, param.shape.as_slice(), &Device::Cpu).unwrap()).unwrap();
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("learned.safetensors");
+    net.save(&path).unwrap();
+    // Another one, so that what answers is compiled.
+    zoo::model(name).unwrap().weights(&path).unwrap()
+}
+
+/// By how much the logits in the middle of a tile are other than the whole picture's, beside the largest.
+fn apart(net: &Network, height: usize) -> f32 {
+    let Reach { halo, stride } = net.graph().reach().unwrap();
+    let halo = halo.next_multiple_of(stride);
+    let (tile, width) = (2 * halo + stride, 2 * halo + 4 * stride);
+    let mut stream = Stream::new(6, "strip");
+    let [channels, classes] = [net.graph().input(), net.graph().get(net.graph().main_output().node).output]
+        .map(|shape: Shape| shape.channels());
+    let picture: Vec<f32> = (0..channels * height * width).map(|_| stream.normal() as f32).collect();
+    let answer = |values: &[f32], width: usize| {
+        net.engine([1, channels, height, width]).unwrap().run(values).unwrap().swap_remove(0)
+    };
+    let cut = |values: &[f32], width: usize, at: usize, count: usize| -> Vec<f32> {
+        values.chunks_exact(width).flat_map(|row| row[at..at + count].to_vec()).collect()
+    };
+    let whole = answer(&picture, width);
+    let of_tile = answer(&cut(&picture, width, stride, tile), tile);
+    assert_eq!(of_tile.len(), classes * height * tile);
+    let largest = whole.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
+    let [a, b] = [cut(&whole, width, stride + halo, stride), cut(&of_tile, tile, halo, stride)];
+    a.iter().zip(&b).fold(0.0, |most: f32, (a, b)| most.max((a - b).abs())) / largest
+}
+
+/// The tolerance that docs/SEGMENTATION.md states.
+#[test]
+fn logits_of_a_tile_are_the_whole_pictures_within_the_stated_tolerance() {
+    for name in ["fcn_digits", "fcn32s_small", "fcn16s_small", "fcn8s_small"] {
+        let apart = apart(&learned(name), 64);
+        assert!(apart <= 1e-5, "{name}: {apart} of the largest logit");
+    }
 }
 
 #[test]
@@ -85,9 +137,47 @@ fn the_network_of_digits_begins_as_its_coarsest_scores() {
     assert_eq!(reach.stride, 8);
     assert!((42..96).contains(&reach.halo), "{reach:?}");
     let net = graph.init(3).unwrap();
-    let picture = candle_core::Tensor::ones((1, 1, 19, 33), candle_core::DType::F32, &Device::Cpu).unwrap();
+    let picture = Tensor::ones((1, 1, 19, 33), DType::F32, &Device::Cpu).unwrap();
     assert_eq!(net.forward(&picture, Mode::Eval).unwrap().dims(), [1, 11, 19, 33]);
     let elements: usize = graph.params().map(zoo::layers::Param::elements).sum();
     // In half precision, with a header of a few kilobytes.
     assert!(2 * elements < 1_000_000 - 20_000, "{elements}");
+}
+
+/// What each head of FCN-ResNet loses falls, and the auxiliary one's counts half (torchvision's references).
+#[test]
+fn both_heads_of_a_segmenter_on_resnet_learn() {
+    let scenes = Scenes::new(Plan { size: (40, 48), train: 2, ..Plan::default() }).unwrap();
+    let (mut values, mut labels) = (Vec::<f32>::new(), Vec::<i64>::new());
+    for index in 0..2 {
+        let (picture, mask) = scenes.masked(index).unwrap().unwrap();
+        let light: Vec<f32> = picture.pixels().iter().map(|&light| f32::from(light) / 64.0 - 2.0).collect();
+        (0..3).for_each(|_| values.extend(&light));
+        labels.extend(mask.pixels().iter().map(|&label| i64::from(label)));
+    }
+    let pictures = Tensor::from_vec(values, (2, 3, 40, 48), &Device::Cpu).unwrap();
+    let graph = zoo::model("fcn_resnet50").unwrap().classes(11).input_size(40, 48).graph().unwrap();
+    let mut net = graph.init(8).unwrap();
+    let method = Method::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 });
+    let mut optimizer = Optimizer::new(method, &net).unwrap();
+    let mut lost: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for _ in 0..5 {
+        // The same masks of dropout for each step.
+        net.draw_from(8, 0);
+        let pass = net.pass(&Route::training(&graph), &[&pictures]).unwrap();
+        let mut total = Tensor::zeros((), DType::F32, &Device::Cpu).unwrap();
+        for (name, logits) in pass.outputs() {
+            let loss = CrossEntropy::default().of(logits, &labels).unwrap();
+            lost.entry(name.clone()).or_default().push(f64::from(loss.to_scalar::<f32>().unwrap()));
+            let weight = if name == "logits" { 1.0 } else { 0.5 };
+            total = (total + (loss * weight).unwrap()).unwrap();
+        }
+        let gradients = pass.backward(&total.backward().unwrap()).unwrap();
+        optimizer.step(&gradients, 0.01).unwrap();
+        net.recycle(gradients).unwrap();
+    }
+    assert_eq!(lost.keys().collect::<Vec<_>>(), ["aux", "logits"]);
+    for (name, lost) in &lost {
+        assert!(lost[4] < 0.8 * lost[0], "{name} loses {lost:?}");
+    }
 }

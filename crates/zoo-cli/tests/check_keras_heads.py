@@ -24,7 +24,7 @@ for f in sorted(glob.glob(f'{folder}/*')):
     print(os.path.basename(f),'REFUSED',r.stderr.strip()[:400]); bad|=m[2]!='deep'
     continue
   y=np.load(b+'-y.npy'); s=np.load(b+'-z.npy'); z=st(out).astype('f8'); off=rel(z,s)
-  z={'flat':softmax,'nested':softmax,'seq':lambda x:x,'binary':lambda x:1/(1+np.exp(-x)),'deep':lambda x:x}[m[2]](z)
+  z={'flat':softmax,'nested':softmax,'seq':lambda x:x,'binary':lambda x:1/(1+np.exp(-x)),'many':softmax,'tuned':softmax}.get(m[2],lambda x:x)(z)
   # Of a single score most is lost where its parts cancel: there Keras' own answer counts.
   bad|=rel(z,y)>1e-5 or m[2]=='deep' or (off>1e-5 and m[2]!='binary')
   print(os.path.basename(f),f'scores {off:.1e}',f'answers {rel(z,y):.1e} ({y.min():.2f} to {y.max():.2f})',r.stderr.strip()[:200])

@@ -111,7 +111,10 @@ impl Service {
         });
         let answer = answer.await.map_err(|fault| (StatusCode::INTERNAL_SERVER_ERROR, fault.to_string()))?;
         let answer = answer.map_err(|fault| {
-            let is_large = matches!(&fault, zoo::Error::Data(zoo::data::Error::TooManyPixels { .. }));
+            let is_large = matches!(
+                &fault,
+                zoo::Error::Data(zoo::data::Error::Picture(zoo::data::PictureError::TooManyPixels { .. }))
+            );
             (
                 if is_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST },
                 fault.to_string(),

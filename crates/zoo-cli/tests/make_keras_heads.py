@@ -4,7 +4,7 @@ Bases of Xception, MobileNetV2 and VGG16 with random weights, flat and nested in
 heads under Keras' own names, as .keras, .h5 and .weights.h5, and for each an input, Keras' own output and what its
 activation is applied to, computed by Keras in float64: in float32 it is off by 1e-5 itself. The last layer is scaled so that these scores spread over about one: a softmax or a sigmoid
 that says 0 or 1 would hide what went wrong before it.
-`check_keras_heads.py` compares. Run by hand with keras 3.0.5, 3.3.3, 3.6.0, 3.10.0 and 3.15.1 (jax backend 0.10.2).
+Of heads that are none of the networks' own only the files are written. `check_keras_heads.py` compares. Run by hand with keras 3.0.5, 3.3.3, 3.6.0, 3.10.0 and 3.15.1 (jax backend 0.10.2).
 """
 
 import os, sys
@@ -51,10 +51,14 @@ def spread(net, x):
     kernel, bias = net.layers[-1].get_weights()
     z = scores(net, x) - bias
     net.layers[-1].set_weights([kernel/(z.std() if z.size > 2 else np.abs(z).max()), bias])
+def save(net, t):
+    for ext, to in {'.keras': net.save, '.h5': net.save, '.weights.h5': net.save_weights}.items():
+        try: to(t+ext)
+        except Exception as e: print(t+ext, 'FAILED', repr(e)[:200]); os.path.exists(t+ext) and os.remove(t+ext)
 def head(x, n, act, default):
     x = layers.GlobalAveragePooling2D()(x)
     return layers.Dense(n, activation=act)(x) if default else layers.Dense(n, activation=act, name='predictions')(x)
-side = {'Xception':75,'MobileNetV2':96,'VGG16':48}
+side = {'Xception':75,'MobileNetV2':96,'VGG16':64}
 wanted = sys.argv[2].split(',') if len(sys.argv)>2 else list(side)
 for arch in wanted:
     s = side[arch]; make = getattr(keras.applications, arch)
@@ -73,18 +77,35 @@ for arch in wanted:
         return keras.Model(i, layers.Dense(1, activation='sigmoid')(x))
     def deep():
         return keras.Sequential([keras.Input((s,s,3)), base(), layers.GlobalAveragePooling2D(), layers.Dense(8, activation='relu'), layers.Dense(3)])
-    for kind, f in dict(flat=flat, nested=nested, seq=seq, binary=binary, deep=deep).items():
+    def many():
+        b = base(); return keras.Model(b.input, head(b.output, 1000, 'softmax', True))
+    def tuned():
+        # Its upper half is trained too, and its mean is the base's own.
+        b = make(weights=None, include_top=False, input_shape=(s,s,3), pooling='avg')
+        for layer in b.layers[:len(b.layers)//2]: layer.trainable = False
+        i = keras.Input((s,s,3)); x = layers.RandomFlip()(i)
+        return keras.Model(i, layers.Dense(2, activation='softmax')(b(x)))
+    def most():
+        b = base(); x = layers.GlobalMaxPooling2D()(b.output)
+        return keras.Model(b.input, layers.Dense(5, activation='softmax')(x))
+    def flattened():
+        b = base(); return keras.Model(b.input, layers.Dense(5, activation='softmax')(layers.Flatten()(b.output)))
+    for kind, f in dict(flat=flat, nested=nested, seq=seq, binary=binary, deep=deep, many=many, tuned=tuned, most=most, flattened=flattened).items():
         keras.backend.clear_session(); keras.utils.set_random_seed(1)
         net = f(); fill(net)
+        t = f'{out}/{arch}-{kind}'
+        # What must be refused needs no answer.
+        if kind in ('deep', 'most', 'flattened'): save(net, t); continue
         x = pictures(2)
         if kind=='binary': x = (x+1)*np.float32(127.5)
-        settle(net); spread(net, x)
+        settle(net)
+        if kind=='tuned':
+            # With an optimizer's state beside the weights.
+            net.compile('adam', 'categorical_crossentropy'); net.optimizer.build(net.trainable_variables)
+        spread(net, x)
         precisely('float64'); exact = f(); exact.set_weights(net.get_weights()); precisely('float32')
         z = scores(exact, x.astype('float64')); y = np.asarray(exact(x.astype('float64'), training=False))
         own = scores(net, x); off = np.abs(own-z).max()/np.abs(z).max(); print(arch, kind, z.dtype, f'Keras itself {off:.1e}')
-        t = f'{out}/{arch}-{kind}'
         np.save(t+'-x.npy', (x if kind!='binary' else x.astype('float64')/127.5-1).astype('float32').transpose(0,3,1,2).copy()); np.save(t+'-y.npy', y); np.save(t+'-z.npy', z)
-        for ext, save in {'.keras': net.save, '.h5': net.save, '.weights.h5': net.save_weights}.items():
-            try: save(t+ext)
-            except Exception as e: print(t+ext, 'FAILED', repr(e)[:200]); os.path.exists(t+ext) and os.remove(t+ext)
+        save(net, t)
 print(keras.__version__, 'done')

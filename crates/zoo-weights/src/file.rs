@@ -278,7 +278,8 @@ impl TensorFile {
     /// # Errors
     /// [`Error::Malformed`] if the file is not of the kind that the map is for.
     pub fn with_keys(mut self, keys: KeyMap) -> Result<Self> {
-        let mapped = keys.apply(&mut self.entries).and_then(|()| index(&self.entries));
+        let is_mean = self.metadata.get(hdf5::config::POOLING).is_none_or(|pooling| pooling != "max");
+        let mapped = keys.apply(&mut self.entries, is_mean).and_then(|()| index(&self.entries));
         self.index = mapped.map_err(|fault| fault.of(&self.path, self.format))?;
         Ok(self)
     }
@@ -369,8 +370,7 @@ fn parse(bytes: &[u8], key: Option<&str>) -> Option<(Format, std::result::Result
         if let Some(weights) = members.get(hdf5::KERAS_MEMBER) {
             let config = members.get(hdf5::KERAS_CONFIG).map(|range| &bytes[range.clone()]);
             let contents = hdf5::read(bytes, weights.clone()).map(|mut contents| {
-                let activation = config.and_then(hdf5::activation);
-                contents.metadata.extend(activation.map(|name| (hdf5::ACTIVATION.into(), name)));
+                contents.metadata.extend(config.into_iter().flat_map(hdf5::config::told));
                 contents
             });
             return Some((Format::Keras, contents));

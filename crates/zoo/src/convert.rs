@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use zoo_layers::{Graph, Param};
-use zoo_weights::{Dtype, LoadReport, Manifest, Tensor, TensorFile};
+use zoo_weights::{Dtype, Format, LoadReport, Manifest, Tensor, TensorFile};
 
 use crate::{
     Architecture, Error, Options, Prepare, Result,
@@ -108,7 +108,11 @@ impl Conversion {
         let metadata = self.metadata(architecture, &graph, &file, &options, prepare, tag.clone(), &report)?;
         self.write(&graph, &file, &anew, to, &metadata)?;
         let classes = (!options.no_head).then(|| outputs(&graph));
-        let assumed = if foreign && tag.is_none() { architecture.assumed(&options) } else { Vec::new() };
+        let mut assumed = if foreign && tag.is_none() { architecture.assumed(&options) } else { Vec::new() };
+        let averages = architecture.name.ends_with("_keras") || options.mean_classifier;
+        if averages && foreign && is_undescribed(&file) && !options.no_head {
+            assumed.push("a head behind the mean of each map".into());
+        }
         Ok(Converted { model: architecture.name, tag, classes, options, report, assumed })
     }
 
@@ -267,6 +271,11 @@ struct Source {
     tag: Option<String>,
     /// Whether it says nothing of itself.
     foreign: bool,
+}
+
+/// Whether it is Keras' and has weights alone, without the description of the model.
+fn is_undescribed(file: &TensorFile) -> bool {
+    file.format() == Format::Keras && !file.metadata().contains_key("activation")
 }
 
 /// That the two files are two, and the new one will be known as a model.

@@ -83,7 +83,12 @@ pub(crate) fn fit(
             )),
         ),
     };
-    let file = file.noted(note);
+    let (prepare, scaled) = match file.metadata().get("rescaling").filter(|_| file.format() == Format::Keras)
+    {
+        Some(rescaling) => prepare.rescaled(rescaling),
+        None => (prepare, None),
+    };
+    let file = file.noted(note).noted(scaled);
     let tag = known.map(|(weights, _)| weights.tag.clone());
     Ok(Fitted { file, options, graph, prepare, tag })
 }

@@ -114,12 +114,17 @@ fn advice(report: &LoadReport, graph: &Graph, file: &TensorFile) -> String {
         report.unexpected.iter().filter_map(|name| Some(name.rsplit_once('/')?.0)).collect();
     let head = classifier(graph).map_or_else(String::new, |layer| layer.name.clone());
     if file.format() == Format::Keras
-        && layers.len() > 1
+        && !layers.is_empty()
+        && !report.missing.is_empty()
         && report.missing.iter().all(|name| is_in(name, &head))
     {
         let layers = layers.into_iter().collect::<Vec<_>>().join(", ");
+        let behind = match file.metadata().get("pooling").map(String::as_str) {
+            Some("max") => ", behind the largest value of each map and not its mean",
+            _ => "",
+        };
         return format!(
-            "its head has other layers than the one that `{}` has ({layers}); what it makes of a picture before them, \
+            "its head has other layers than the one that `{}` has ({layers}{behind}); what it makes of a picture before them, \
              the network gives without its head (`Model::headless`), or up to any node (`Model::at`)",
             graph.name(),
         );

@@ -171,6 +171,41 @@ impl Prepare {
         Self { how, ..self }
     }
 
+    /// The same for a network that itself does so much to values of 0 to 255, a factor and what is added then, and what is
+    /// to be said of it if that is something else.
+    pub(crate) fn rescaled(mut self, rescaling: &str) -> (Self, Option<String>) {
+        let Preprocessing::Photo(photo) = &mut self.how else { return (self, None) };
+        let mut numbers = rescaling.split(' ').map(|number| number.parse::<f64>().ok());
+        let (Some(Some(factor)), Some(Some(offset))) = (numbers.next(), numbers.next()) else {
+            return (self, None);
+        };
+        let (mean, std) = ((-offset / (255.0 * factor)) as f32, (1.0 / (255.0 * factor)) as f32);
+        if !mean.is_finite() || !std.is_normal() {
+            return (self, None);
+        }
+        let own = zoo_weights::Preprocess {
+            scale: 1.0,
+            mean: vec![mean; 3],
+            std: vec![std; 3],
+            channels: Channels::Rgb,
+            ..photo.clone()
+        };
+        let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+        let same = photo.scale == own.scale
+            && photo.channels == own.channels
+            && close(&photo.mean, &own.mean)
+            && close(&photo.std, &own.std);
+        if same {
+            return (self, None);
+        }
+        *photo = own;
+        let said = format!(
+            "has a layer of its own that scales pictures (values of 0 to 255, times {factor}, plus {offset}), and they \
+             are prepared so"
+        );
+        (self, Some(said))
+    }
+
     /// The same with other names of the classes.
     pub(crate) fn with_names(self, classes: Vec<String>) -> Self {
         Self { classes, ..self }
@@ -386,4 +421,31 @@ fn digit_values(picture: &Picture, name: &str, digit: &Digit) -> Result<Vec<f32>
         }
     }
     Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Prepare, Preprocessing};
+
+    #[test]
+    fn a_networks_own_scaling_is_what_its_pictures_get() {
+        let graph = crate::model("mobilenet_v2_keras").unwrap().graph().unwrap();
+        let published = zoo_weights::Manifest::published().unwrap();
+        let published =
+            Prepare::published(published.of("mobilenet_v2_keras").next().unwrap(), &graph).unwrap();
+        let told = |prepare: &Prepare| {
+            let Preprocessing::Photo(photo) = &prepare.how else { panic!("it takes photographs") };
+            (photo.scale, photo.mean[2], photo.std[0])
+        };
+        // What the publisher does too is nothing to speak of: 1/127.5 and -1.
+        let (same, said) = published.clone().rescaled("0.00784313725490196 -1");
+        assert_eq!((told(&same), said), (told(&published), None));
+        let (own, said) = published.clone().rescaled("0.00392156862745098 0");
+        assert!(said.is_some_and(|said| said.contains("times 0.0039")));
+        let (_, mean, std) = told(&own);
+        assert!(mean == 0.0 && (std - 1.0).abs() < 1e-6, "{mean} {std}");
+        for odd in ["0 1", "NaN 0", "1", "a b", "1 inf"] {
+            assert_eq!(told(&published.clone().rescaled(odd).0), told(&published), "{odd}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
-use zoo::Model;
+use zoo::{Model, Network};
 use zoo_data::{Dataset, Listing, Part, Skipped, Split, Subset, Views, mask, match_classes, shown};
 use zoo_report::{Align, Table};
 use zoo_train::Confusion;
@@ -92,6 +92,7 @@ impl Arguments {
         model.check_classifies().or_wrong_call()?;
         let network = self.run.load(&model)?;
         let classes = network.prepare().classes().to_vec();
+        check_names(&network, &self.model).or_wrong_call()?;
         let meant = match_classes(data.classes(), &classes)?;
         let Some(format) = self.format.at_the_end() else {
             let mut say = |line| output::say(&(serde_json::to_string(&line)? + "\n"));
@@ -236,6 +237,19 @@ fn pixels_of(path: String, model: &str, seen: &Confusion, classes: &[String]) ->
         classes.retain(|class| !class["iou"].is_null());
     }
     line
+}
+
+/// That there are classes to tell apart: a single output without two names is a score, and no class's probability.
+fn check_names(network: &Network, model: &str) -> Result<()> {
+    let graph = network.graph();
+    let outputs = graph.get(graph.main_output().node).output.channels();
+    if outputs == 1 && network.prepare().classes().len() != 2 {
+        return Err(anyhow!(
+            "`{model}` gives one score and tells no classes apart; if it decides between two, name them with `zoo convert \
+             --classes`"
+        ));
+    }
+    Ok(())
 }
 
 /// What could not be read, for a program.

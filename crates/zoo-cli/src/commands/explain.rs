@@ -131,7 +131,20 @@ impl Arguments {
         let prepared = prepared(network, place, picture)?;
         let net = network.net()?;
         let likelihoods = zoo::softmax(&scores(network, &prepared)?)?.flatten_all()?.to_vec1::<f32>()?;
+        // A single output is the score of the second of two classes.
+        let names = network.prepare().classes();
+        let binary = likelihoods.len() == 1 && names.len() == 2;
         let class = match &self.class {
+            Some(asked) if binary => match class_of(network, asked, names.len()).or_wrong_call()? {
+                1 => 0,
+                _ => Err(anyhow!(
+                    "`{}` gives one score, that of `{}`: explain that one; what speaks against it speaks for `{}`",
+                    network.graph().name(),
+                    names[1],
+                    names[0]
+                ))
+                .or_wrong_call()?,
+            },
             Some(asked) => class_of(network, asked, likelihoods.len()).or_wrong_call()?,
             None => (0..likelihoods.len())
                 .max_by(|a, b| likelihoods[*a].total_cmp(&likelihoods[*b]).then(b.cmp(a)))
@@ -174,8 +187,7 @@ impl Arguments {
             1 => String::new(),
             _ => format!(" ({:.1} %)", 100.0 * likelihoods[class]),
         };
-        // A single output is the score of the second of two classes.
-        let named = if likelihoods.len() == 1 && network.prepare().classes().len() == 2 { 1 } else { class };
+        let named = if binary { 1 } else { class };
         let label = network.prepare().class(named);
         Ok((painted, format!("{}: {label}{likely}, {}{at}{nothing}", place.name(), self.method.words())))
     }

@@ -116,17 +116,27 @@ pub(crate) fn judge(
 /// (Krizhevsky et al. 2012, section 4.1).
 fn answers(network: &Network, batch: &Batch, looks: Looks) -> Result<Tensor> {
     let pictures = Tensor::from_slice(&batch.values, batch.shape.as_slice(), &Device::Cpu)?;
-    let logits = network.logits(&pictures)?;
+    let logits = scores(network, &pictures)?;
     if looks.views.count() == 1 && !looks.flip {
         return Ok(logits);
     }
     let mut probabilities = zoo::softmax(&logits)?;
     if looks.flip {
-        let mirrored = zoo::softmax(&network.logits(&pictures.flip(&[3])?)?)?;
+        let mirrored = zoo::softmax(&scores(network, &pictures.flip(&[3])?)?)?;
         probabilities = ((probabilities + mirrored)? * 0.5)?;
     }
     let classes = probabilities.dim(D::Minus1)?;
     Ok(probabilities.reshape((batch.labels.len(), looks.views.count(), classes))?.mean(1)?.log()?)
+}
+
+/// A number for each class of each picture: where one output decides between two classes, one for each of those.
+fn scores(network: &Network, pictures: &Tensor) -> Result<Tensor> {
+    let logits = network.logits(pictures)?;
+    match logits.dims() {
+        // The sigmoid of a score is the second part of the softmax of nothing and the score.
+        [_, 1] => Ok(Tensor::cat(&[&logits.zeros_like()?, &logits], 1)?),
+        _ => Ok(logits),
+    }
 }
 
 /// What is told of a picture.

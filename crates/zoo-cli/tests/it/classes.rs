@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use serde_json::Value;
 use zoo_weights::TensorFile;
 
 use crate::weights::Bench;
@@ -54,6 +55,49 @@ fn one_output_is_a_score_and_no_certainty() {
         2,
         &["3 names", "1 output"],
     );
+}
+
+#[test]
+fn one_output_is_judged_between_two_classes_or_not_at_all() {
+    let bench = Bench::new();
+    let one = bench.fresh("one.safetensors", "lenet5", 1);
+    let (one, out, names) = (one.to_str().unwrap(), bench.path("out.safetensors"), bench.path("names.txt"));
+    let folder = tempfile::tempdir().unwrap();
+    for (class, digits) in [("cat", 0..3), ("dog", 3..7)] {
+        fs::create_dir_all(folder.path().join(class)).unwrap();
+        for digit in digits {
+            let from = crate::root().join(format!("assets/digits/{digit}.png"));
+            fs::copy(from, folder.path().join(class).join(format!("{digit}.png"))).unwrap();
+        }
+    }
+    let data = folder.path().to_str().unwrap();
+    bench.printed(&["convert", one, &out, "--model", "lenet5"]);
+    bench.refused(&["eval", &out, "--data", data], 2, &["one score", "zoo convert --classes"]);
+    fs::write(&names, "cat\ndog\n").unwrap();
+    bench.printed(&["convert", one, &out, "--model", "lenet5", "--classes", &names]);
+    let judged = bench.json(&["eval", &out, "--data", data]);
+    let answers = bench
+        .json(&[&["predict", &out], &[format!("{data}/cat").as_str(), &format!("{data}/dog")][..]].concat());
+    let answers = answers.as_array().unwrap();
+    let right =
+        |line: &&Value| line["path"].as_str().unwrap().contains(line["top"][0]["label"].as_str().unwrap());
+    let share = answers.iter().filter(right).count() as f64 / 7.0;
+    assert_eq!((&judged["pictures"], judged["top1"].as_f64()), (&7.into(), Some(share)), "{judged}");
+    // What there is to explain is the second's score.
+    let explain = ["explain", &out, "assets/digits/7.png", "-o", &bench.path("why.png"), "--class"];
+    assert!(bench.printed(&[&explain[..], &["dog"]].concat()).contains(": dog, "));
+    bench.refused(&[&explain[..], &["cat"]].concat(), 2, &["one score", "`dog`", "speaks for `cat`"]);
+    // Line by line the same is said of each picture as `predict` says.
+    let output = bench.zoo(&["eval", &out, "--data", data, "--format", "jsonl"]).output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(lines.lines().count(), 7, "{lines}");
+    for (line, answer) in lines.lines().zip(answers) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let likeliest =
+            |said: &Value| (said["top"][0]["label"].clone(), said["top"][0]["probability"].as_f64().unwrap());
+        let ((class, said), (other, wanted)) = (likeliest(&line), likeliest(answer));
+        assert!(class == other && (said - wanted).abs() < 1e-6, "{line} {answer}");
+    }
 }
 
 #[test]

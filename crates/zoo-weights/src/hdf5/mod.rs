@@ -5,6 +5,7 @@
 //! the model `model/layer/weight`. What Keras keeps beside the weights, its optimizer's state and the seeds of its
 //! random layers, is left out.
 
+pub(crate) mod config;
 pub(crate) mod format;
 
 use std::collections::HashMap;
@@ -14,9 +15,6 @@ use format::{File, Object};
 
 use crate::error::Fault;
 use crate::file::{Contents, Data, Entry};
-
-/// The key of the metadata for the activation behind the last layer, where the file describes its model.
-pub(crate) const ACTIVATION: &str = "activation";
 
 /// The member of a `.keras` archive that describes the model.
 pub(crate) const KERAS_CONFIG: &str = "config.json";
@@ -64,23 +62,8 @@ pub(crate) fn read(bytes: &[u8], range: Range<usize>) -> Result<Contents, Fault>
             *range = range.start + start..range.end + start;
         }
     }
-    let metadata = config.and_then(|config| activation(config.as_bytes())).into_iter();
-    let metadata = metadata.map(|activation| (ACTIVATION.to_string(), activation)).collect();
+    let metadata = config.map(|config| config::told(config.as_bytes())).into_iter().flatten().collect();
     Ok(Contents { entries, metadata, ..Contents::default() })
-}
-
-/// The activation behind a model's last layer, by Keras' description of the model.
-pub(crate) fn activation(config: &[u8]) -> Option<String> {
-    let config: serde_json::Value = serde_json::from_slice(config).ok()?;
-    // An inner model may be the last layer; serde_json bounds the depth.
-    let mut last = &config;
-    while let Some(layer) = last["config"]["layers"].as_array().and_then(|layers| layers.last()) {
-        last = layer;
-    }
-    match last["class_name"].as_str()? {
-        "Softmax" => Some("softmax".into()),
-        _ => last["config"]["activation"].as_str().map(str::to_string),
-    }
 }
 
 /// A layer of the older kind: `weight_names` has the paths of its weights in order. A layer that is a model itself

@@ -79,8 +79,8 @@ pub(super) fn map_for(model: &str) -> Result<KeyMap, String> {
 ///
 /// The network is the model, inside the file's or itself, in which most layers are known. A single dense layer beside
 /// it, whatever its name, is the classifier: so a network is built that learned first on other pictures. What else
-/// stands there keeps its name.
-pub(super) fn apply(entries: &mut [Entry], network: Network) -> Result<(), Fault> {
+/// stands there keeps its name, and so does a classifier where it is not the mean of each map that it is given.
+pub(super) fn apply(entries: &mut [Entry], network: Network, is_mean: bool) -> Result<(), Fault> {
     let paths = paths(entries);
     let Some(body) = body(&paths, network) else { return Ok(()) };
     let layers = Layers::of(body.names.iter().map(|(_, name)| name.as_str()));
@@ -95,11 +95,16 @@ pub(super) fn apply(entries: &mut [Entry], network: Network) -> Result<(), Fault
     };
     let unknown: Vec<&str> =
         paths.iter().map(String::as_str).filter(|path| !targets.contains_key(path)).collect();
-    if let ([head], false) = (unknown.as_slice(), targets.values().any(|(target, _)| is_classifier(target)))
+    if is_mean
+        && let ([head], false) =
+            (unknown.as_slice(), targets.values().any(|(target, _)| is_classifier(target)))
         && let Some(inputs) = dense_inputs(entries, head)
         && let Some(target) = (network.classifier)(inputs)
     {
         targets.insert(head, (target.into(), Layer::Dense));
+    }
+    if !is_mean {
+        targets.retain(|_, (target, _)| !is_classifier(target));
     }
     // The weights that Keras trains come before those it does not, so that a layer's need not lie together.
     let mut places: HashMap<String, usize> = HashMap::new();

@@ -106,12 +106,12 @@ impl KeyMap {
         }
     }
 
-    /// Maps all entries of a file.
-    pub(crate) fn apply(self, entries: &mut [Entry]) -> std::result::Result<(), Fault> {
+    /// Maps all entries of a file. Behind what is not the mean of each map (`is_mean`), a head of Keras is none of ours.
+    pub(crate) fn apply(self, entries: &mut [Entry], is_mean: bool) -> std::result::Result<(), Fault> {
         match self {
-            Self::KerasXception => keras::apply(entries, keras::XCEPTION),
-            Self::KerasMobilenetV2 => keras::apply(entries, keras::MOBILENET_V2),
-            Self::KerasVgg => keras::apply(entries, keras::VGG),
+            Self::KerasXception => keras::apply(entries, keras::XCEPTION, is_mean),
+            Self::KerasMobilenetV2 => keras::apply(entries, keras::MOBILENET_V2, is_mean),
+            Self::KerasVgg => keras::apply(entries, keras::VGG, is_mean),
             _ => {
                 for entry in entries {
                     entry.name = self.rename(&entry.name);

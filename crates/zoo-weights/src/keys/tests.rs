@@ -32,7 +32,7 @@ fn shapes(entries: Vec<Entry>) -> Shapes {
 
 fn mapped(keys: KeyMap, list: &str) -> Shapes {
     let mut entries = entries(list);
-    keys.apply(&mut entries).unwrap();
+    keys.apply(&mut entries, true).unwrap();
     shapes(entries)
 }
 
@@ -80,8 +80,23 @@ fn the_names_of_keras_1_are_known() {
         entry.name = name.replace("conv2d", "convolution2d");
     }
     assert!(old.iter().any(|entry| entry.name.starts_with("convolution2d")));
-    KeyMap::KerasXception.apply(&mut old).unwrap();
+    KeyMap::KerasXception.apply(&mut old, true).unwrap();
     assert_eq!(shapes(old), shapes(entries("timm-legacy_xception")));
+}
+
+#[test]
+fn behind_what_is_not_the_mean_a_classifier_of_keras_keeps_its_name() {
+    for head in ["predictions", "dense"] {
+        let mut theirs = entries("keras-Xception");
+        for entry in &mut theirs {
+            entry.name = entry.name.replace("predictions/", &format!("{head}/"));
+        }
+        KeyMap::KerasXception.apply(&mut theirs, false).unwrap();
+        let theirs = shapes(theirs);
+        let kept: Vec<_> = theirs.keys().filter(|name| name.contains('/')).collect();
+        assert!(kept.len() == 2 && kept.iter().all(|name| name.starts_with(head)), "{kept:?}");
+        assert!(!theirs.contains_key("fc.weight") && theirs.contains_key("conv1.weight"));
+    }
 }
 
 /// lucid builds its networks on Apple's machines alone, so its lists are made here: torchvision's, with the
@@ -119,7 +134,7 @@ fn lucid_names_lead_back() {
             shapes(entries(list)),
             theirs.iter().map(|e| (e.name.clone(), e.shape.clone())).collect::<Shapes>()
         );
-        keys.apply(&mut theirs).unwrap();
+        keys.apply(&mut theirs, true).unwrap();
         assert_eq!(shapes(theirs), expected, "{keys:?}");
     }
     assert_eq!(tables::rename("classifier.bias", tables::LUCID_GOOGLENET), "fc.bias");
@@ -150,7 +165,7 @@ fn the_first_dense_layer_of_vgg_is_reordered_from_channels_last() {
     let values: Vec<u8> = (0..input as u32).flat_map(|value| (value as f32).to_le_bytes()).collect();
     let data = Data::InFile(0..values.len());
     let mut fc1 = [Entry { name: "fc1/kernel".into(), dtype: Dtype::F32, shape: vec![input, 1], data }];
-    KeyMap::KerasVgg.apply(&mut fc1).unwrap();
+    KeyMap::KerasVgg.apply(&mut fc1, true).unwrap();
     let [fc1] = &fc1;
     assert_eq!((fc1.name.as_str(), fc1.shape.as_slice()), ("classifier.0.weight", &[1, input][..]));
     let mapped = crate::reading::bytes_of(&values, fc1);
@@ -175,6 +190,6 @@ fn shapes_that_a_layer_can_not_have_are_an_error() {
             data: Data::InFile(0..len),
         };
         let map = if name.starts_with("fc1") { KeyMap::KerasVgg } else { KeyMap::KerasMobilenetV2 };
-        assert!(map.apply(&mut [entry()]).is_err(), "{name}");
+        assert!(map.apply(&mut [entry()], true).is_err(), "{name}");
     }
 }

@@ -10,7 +10,7 @@ use crate::Cli;
 #[expect(dead_code, reason = "what stands before a block is tested with those that are run")]
 mod blocks;
 
-use blocks::{called, plain, quoted, texts};
+use blocks::{called, quoted, texts};
 
 #[test]
 fn chores_in_texts_are_chores() {
@@ -18,16 +18,21 @@ fn chores_in_texts_are_chores() {
     let mut shown = 0;
     for (path, text) in texts(&root) {
         let blocks = blocks::blocks(&path, &text).into_iter();
-        let lines = blocks.flat_map(|block| block.commands().into_iter().map(move |line| (block.place.clone(), line)));
+        let lines = blocks
+            .flat_map(|block| block.commands().into_iter().map(move |line| (block.place.clone(), line)));
         for (place, line) in lines.chain(quoted(&path, &text)) {
             for call in called(&line, &["cargo", "xtask"]) {
                 // What may be left out stands in brackets.
-                let words = call.into_iter().take_while(|word| !word.starts_with('[')).map(plain);
-                let fault = Cli::try_parse_from(["xtask"].into_iter().chain(words)).err();
+                let words = call.into_iter().take_while(|word| !word.starts_with('['));
+                let fault = Cli::try_parse_from(["xtask".to_string()].into_iter().chain(words)).err();
                 let lacks =
                     [ErrorKind::MissingSubcommand, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
                 let fault = fault.filter(|fault| !lacks.contains(&fault.kind()));
-                assert!(fault.is_none(), "{place}: `{line}`: {}", fault.map_or(String::new(), |fault| fault.to_string()));
+                assert!(
+                    fault.is_none(),
+                    "{place}: `{line}`: {}",
+                    fault.map_or(String::new(), |fault| fault.to_string())
+                );
                 shown += 1;
             }
         }

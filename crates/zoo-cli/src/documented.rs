@@ -10,7 +10,7 @@ use crate::arguments::Cli;
 #[expect(dead_code, reason = "what stands before a block is tested with those that are run")]
 mod blocks;
 
-use blocks::{called, plain, quoted, texts};
+use blocks::{called, quoted, texts};
 
 /// Ways in which a text starts the program.
 const STARTS: [&[&str]; 4] = [
@@ -23,16 +23,19 @@ const STARTS: [&[&str]; 4] = [
 /// What is wrong with the calls of a line, if anything.
 fn faults(line: &str, may_lack: bool) -> Vec<String> {
     let calls = STARTS.iter().flat_map(|start| called(line, start));
-    let fault = |words: Vec<&str>| {
-        let words = words.into_iter().map(plain);
-        let fault = Cli::try_parse_from(["zoo"].into_iter().chain(words)).err()?;
+    let fault = |words: Vec<String>| {
+        let fault = Cli::try_parse_from(["zoo".to_string()].into_iter().chain(words)).err()?;
         let lacks = [
             ErrorKind::MissingRequiredArgument,
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
             ErrorKind::MissingSubcommand,
         ];
         let asks = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion];
-        let is_fine = asks.contains(&fault.kind()) || may_lack && lacks.contains(&fault.kind());
+        // In a sentence a word in capitals stands for a value.
+        let is_place = |word: &str| word.len() > 1 && word.chars().all(|letter| letter.is_ascii_uppercase());
+        let is_value = [ErrorKind::InvalidValue, ErrorKind::ValueValidation].contains(&fault.kind());
+        let may_be = lacks.contains(&fault.kind()) || is_value && line.split(' ').any(is_place);
+        let is_fine = asks.contains(&fault.kind()) || may_lack && may_be;
         (!is_fine).then(|| format!("`{line}`: {fault}"))
     };
     calls.filter_map(fault).collect()
@@ -46,7 +49,9 @@ fn commands_in_texts_are_commands() {
         for block in blocks::blocks(&path, &text) {
             for line in block.commands() {
                 shown += 1;
-                wrong.extend(faults(&line, false).into_iter().map(|fault| format!("{}: {fault}", block.place)));
+                wrong.extend(
+                    faults(&line, false).into_iter().map(|fault| format!("{}: {fault}", block.place)),
+                );
             }
         }
         for (place, part) in quoted(&path, &text) {
@@ -70,8 +75,11 @@ fn flags_in_texts_are_flags() {
         .chain(["--help".to_string()])
         .collect();
     // Those of other programs: cargo, cargo xtask, scripts.
-    let others = ["--workspace", "--release", "--master", "--simd", "--keep", "--model_path", "--all-targets"];
-    for (path, text) in texts(&root).into_iter().filter(|(path, _)| path.starts_with("docs/book") || path == "README.md") {
+    let others =
+        ["--workspace", "--release", "--master", "--simd", "--keep", "--model_path", "--all-targets"];
+    for (path, text) in
+        texts(&root).into_iter().filter(|(path, _)| path.starts_with("docs/book") || path == "README.md")
+    {
         for (place, part) in quoted(&path, &text) {
             let flag = part.split([' ', '=']).next().unwrap_or_default();
             let is_known = flags.contains(flag) || others.contains(&flag);
@@ -86,7 +94,8 @@ fn examples_of_the_help_are_commands() {
     for command in Cli::command().get_subcommands() {
         let help = command.get_after_help().or(command.get_after_long_help()).map(ToString::to_string);
         let help = help.unwrap_or_default();
-        for line in help.lines().map(|line| line.split(" #").next().unwrap_or_default().trim()) {
+        // What is said of a command stands behind it, at some distance.
+        for line in help.lines().map(|line| line.trim().split("  ").next().unwrap_or_default()) {
             shown += usize::from(line.contains("zoo "));
             let wrong = faults(line, false);
             assert!(wrong.is_empty(), "{}: {wrong:?}", command.get_name());

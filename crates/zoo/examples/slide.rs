@@ -21,11 +21,12 @@ fn main() -> anyhow::Result<()> {
 
 /// The likeliest digit at each place, and how likely it is.
 fn slide(digits: &Path) -> anyhow::Result<Vec<(u32, f32)>> {
-    let net = zoo::model("lenet5")?.convolutional().input_size(28, 60).pretrained()?;
-    let digit = |name: &str| net.prepare().picture(&Picture::open(&digits.join(name))?, name);
+    let prepare = zoo::model("lenet5")?.pretrained()?.prepare().clone();
+    let digit = |name: &str| prepare.picture(&Picture::open(&digits.join(name))?, name);
     let (seven, three) = (digit("7.png")?, digit("3.png")?);
     let gap = seven.narrow(3, 0, 4)?; // four columns without ink
     let wide = Tensor::cat(&[&seven, &gap, &three], 3)?; // (1, 1, 28, 60)
+    let net = zoo::model("lenet5")?.convolutional().input_size(28, 60).pretrained()?;
     let maps = net.outputs(&wide)?.remove(0); // (1, 10, 1, 9)
     let likely = candle_nn::ops::softmax(&maps, 1)?.flatten_from(2)?.get(0)?; // (10, 9)
     let (digits, sure) = (likely.t()?.argmax(D::Minus1)?, likely.max(0)?);

@@ -18,8 +18,19 @@ pub(crate) struct Block {
 
 /// Programs that a text may start.
 const PROGRAMS: [&str; 13] = [
-    "zoo", "cargo", "find", "parallel", "dot", "pip", "python", "python3", "curl", "docker", "examples/scale/run.sh",
-    ".ci/run", "git",
+    "zoo",
+    "cargo",
+    "find",
+    "parallel",
+    "dot",
+    "pip",
+    "python",
+    "python3",
+    "curl",
+    "docker",
+    "examples/scale/run.sh",
+    ".ci/run",
+    "git",
 ];
 
 impl Block {
@@ -56,24 +67,34 @@ fn begins(line: &str) -> bool {
 }
 
 fn program(line: &str) -> Option<&str> {
-    line.split(' ').find(|word| !word.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_')))
+    line.split(' ').find(|word| {
+        !word
+            .split_once('=')
+            .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+    })
 }
 
 /// The texts with commands, from the project's root.
 pub(crate) fn texts(root: &Path) -> Vec<(String, String)> {
     let mut paths: Vec<PathBuf> =
-        ["README.md", "CONTRIBUTING.md", "benches/README.md", "examples/scale/README.md"].map(PathBuf::from).to_vec();
+        ["README.md", "CONTRIBUTING.md", "benches/README.md", "examples/scale/README.md"]
+            .map(PathBuf::from)
+            .to_vec();
     for folder in ["docs", "docs/book/src"] {
         let entries = fs::read_dir(root.join(folder)).expect("the texts are there");
-        let files = entries.map(|entry| Path::new(folder).join(entry.expect("a folder can be read").file_name()));
+        let files =
+            entries.map(|entry| Path::new(folder).join(entry.expect("a folder can be read").file_name()));
         paths.extend(files.filter(|path| path.extension().is_some_and(|ending| ending == "md")));
     }
     for entry in fs::read_dir(root.join("crates")).expect("the crates are there") {
-        paths.push(Path::new("crates").join(entry.expect("a folder can be read").file_name()).join("README.md"));
+        paths.push(
+            Path::new("crates").join(entry.expect("a folder can be read").file_name()).join("README.md"),
+        );
     }
     paths.sort();
     let read = |path: PathBuf| {
-        let text = fs::read_to_string(root.join(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text = fs::read_to_string(root.join(&path))
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         (path.to_string_lossy().replace('\\', "/"), text)
     };
     paths.into_iter().map(read).collect()
@@ -126,24 +147,35 @@ pub(crate) fn quoted(path: &str, text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The words of a command that come behind a program's name, wherever in a line it is started.
-pub(crate) fn called<'a>(line: &'a str, name: &[&str]) -> Vec<Vec<&'a str>> {
+/// The words of a command line; quotes hold some together.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quote = None;
+    for letter in line.chars() {
+        match (quote, letter) {
+            (None, '"' | '\'') => quote = Some(letter),
+            (Some(open), _) if letter == open => quote = None,
+            (None, ' ') => words.push(String::new()),
+            _ => words.last_mut().expect("there is a word from the beginning").push(letter),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// The words that come behind a program's name, wherever in a line it is started.
+pub(crate) fn called(line: &str, name: &[&str]) -> Vec<Vec<String>> {
     let mut calls = Vec::new();
-    for part in line.split('|') {
-        let words: Vec<&str> = part.split(' ').filter(|word| !word.is_empty()).collect();
-        let starts = (0..words.len()).filter(|start| words[*start..].starts_with(name));
+    for part in words(line).split(|word| ["|", "||", "&&", ";"].contains(&word.as_str())) {
+        let is_name = |words: &[String]| words.iter().zip(name).all(|(word, name)| word == name);
+        let mut starts =
+            (0..part.len()).filter(|start| part.len() - start >= name.len() && is_name(&part[*start..]));
         // A word that only looks so, as in `--zoo zoo`, does not start it.
-        let start = starts.into_iter().find(|start| *start == 0 || !words[start - 1].starts_with('-'));
-        let end = |words: &[&str]| words.iter().position(|word| matches!(*word, ">" | "&&" | ";")).unwrap_or(words.len());
+        let start = starts.find(|start| *start == 0 || !part[start - 1].starts_with("--"));
         if let Some(start) = start {
-            let rest = &words[start + name.len()..];
-            calls.push(rest[..end(rest)].to_vec());
+            let rest = part[start + name.len()..].iter();
+            calls.push(rest.take_while(|word| !word.starts_with('>')).cloned().collect());
         }
     }
     calls
-}
-
-/// A word without the quotes around it.
-pub(crate) fn plain(word: &str) -> &str {
-    word.trim_matches(['"', '\''])
 }

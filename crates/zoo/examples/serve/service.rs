@@ -116,7 +116,8 @@ impl Service {
             return Err((StatusCode::REQUEST_TIMEOUT, why));
         };
         let bytes = bytes?;
-        let ending = |_: AcquireError| (StatusCode::INTERNAL_SERVER_ERROR, "the service is ending".to_string());
+        let ending =
+            |_: AcquireError| (StatusCode::INTERNAL_SERVER_ERROR, "the service is ending".to_string());
         let computing = Arc::clone(&self.computing).acquire_owned().await.map_err(ending)?;
         let network = Arc::clone(&self.network);
         // Decoding and answering take long: not on the threads that listen. Whoever goes away does not end it, so that its
@@ -195,9 +196,8 @@ async fn piece(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
 async fn whole(body: &mut Body, most: usize) -> Result<Vec<u8>, Refused> {
     let mut bytes = Vec::new();
     while let Some(piece) = piece(body).await {
-        let piece = piece.map_err(|fault| {
-            (StatusCode::BAD_REQUEST, format!("the picture did not come whole: {fault}"))
-        })?;
+        let piece = piece
+            .map_err(|fault| (StatusCode::BAD_REQUEST, format!("the picture did not come whole: {fault}")))?;
         if bytes.len() + piece.len() > most {
             drop(bytes);
             pass(body, 16 * most).await;

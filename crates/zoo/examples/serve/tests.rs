@@ -49,8 +49,7 @@ fn begin(address: SocketAddr, body: &[u8], length: usize) -> TcpStream {
 /// Begins to post, and sends nothing of the body before the service asks for it: then the request is under way.
 fn under_way(address: SocketAddr, length: usize) -> TcpStream {
     const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-    let mut stream =
-        said(address, &format!("content-length: {length}\r\nexpect: 100-continue\r\n"), b"");
+    let mut stream = said(address, &format!("content-length: {length}\r\nexpect: 100-continue\r\n"), b"");
     let mut answer = [0; CONTINUE.len()];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(answer, CONTINUE);

@@ -8,6 +8,7 @@ Needs `pip install "ray[data]" onnxruntime pillow`. The lines are those of `zoo 
 import argparse
 import json
 import os
+import time
 from pathlib import Path
 
 # Workers import what lies beside this file, wherever they are started.
@@ -63,6 +64,7 @@ def main():
 
     paths = [str(path.absolute()) for path in listed(chosen.pictures)]
     ray.init(num_cpus=chosen.workers, include_dashboard=False, log_to_driver=False)
+    begun = time.monotonic()
     data = ray.data.from_items([{"number": number, "path": path} for number, path in enumerate(paths)])
     answers = data.repartition(4 * chosen.workers).map_batches(
         Answers,
@@ -72,7 +74,9 @@ def main():
         num_cpus=1,
     )
     rows = sorted(answers.take_all(), key=lambda row: row["number"])
+    took = time.monotonic() - begun
     chosen.out.write_text("".join(row["line"] + "\n" for row in rows))
+    print(f"{len(rows)} pictures in {took:.1f} s, {len(rows) / took:.1f} a second")
 
 
 if __name__ == "__main__":

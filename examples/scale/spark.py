@@ -8,6 +8,7 @@ finds them, and `--master` names the cluster.
 
 import argparse
 import shlex
+import time
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -29,14 +30,17 @@ def main():
     paths = [str(path.absolute()) for path in listed(chosen.pictures)]
     spark = SparkSession.builder.master(chosen.master or f"local[{chosen.workers}]").appName("zoo").getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
+    begun = time.monotonic()
     # One thread each: the tasks are what runs side by side.
     call = [chosen.zoo, "predict", chosen.model, "--files-from", "-", "--format", "jsonl", "--threads", "1"]
     # A picture that can't be read has its line, and makes the program end with 1, so the code says nothing here.
     lines = spark.sparkContext.parallelize(paths, chosen.workers).pipe(shlex.join(call)).collect()
+    took = time.monotonic() - begun
     spark.stop()
     if len(lines) != len(paths):
         raise SystemExit(f"{len(lines)} answers to {len(paths)} pictures: see what `{shlex.join(call)}` says")
     chosen.out.write_text("".join(line + "\n" for line in lines))
+    print(f"{len(lines)} pictures in {took:.1f} s, {len(lines) / took:.1f} a second")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 //! The zoo's chores, one file for each command.
 
 mod docs;
+#[cfg(test)]
+mod documented;
 mod fetch_data;
 mod fetch_weights;
 mod memory;

@@ -4,8 +4,11 @@
 
 mod advise;
 mod bad_input;
+#[expect(dead_code, reason = "what is said within sentences is tested beside the command line")]
+mod blocks;
 mod book;
 mod classes;
+mod commands;
 mod compare;
 mod contracts;
 mod export;

@@ -1,8 +1,8 @@
 //! A service that classifies pictures: one network for all requests, limits on size and time, a page to drop a picture on.
 //!
 //! ```text
-//! cargo run --release -p zoo --example serve -- lenet5                     # then open http://127.0.0.1:8080
-//! cargo run --release -p zoo --example serve -- run/best.safetensors 0.0.0.0:8080
+//! cargo run --release -p architecture-zoo --example serve -- lenet5                     # then open http://127.0.0.1:8080
+//! cargo run --release -p architecture-zoo --example serve -- run/best.safetensors 0.0.0.0:8080
 //! curl --data-binary @photo.jpg http://127.0.0.1:8080/classify
 //! ```
 //!
@@ -28,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
     let address: SocketAddr = arguments.next().unwrap_or_else(|| "127.0.0.1:8080".into()).parse()?;
     let listener = TcpListener::bind(address).await?;
     println!("http://{}", listener.local_addr()?);
-    Service::new(Arc::new(network), Limits::default()).serve(listener, ended()).await?;
+    Service::new(Arc::new(network), Limits::default()).serve(listener, ended()).await;
     println!("all requests are answered");
     Ok(())
 }

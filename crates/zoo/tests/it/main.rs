@@ -16,6 +16,7 @@ mod options;
 mod pages;
 mod published;
 mod publishing;
+mod readme;
 mod segmenting;
 mod steps;
 mod tidy;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use zoo_layers::{
-    Activation, Call, Conv2d, Frozen, Graph, Linear, MaxPool2d, Mode, Net, Op, Operation, Plan, Recompute, Route, Shape,
+    Activation, Call, Conv2d, Frozen, Graph, Linear, MaxPool2d, Mode, Net, Op, Operation, Plan, Recompute,
+    Route, Shape,
 };
 
 const WAYS: [Recompute; 2] = [Recompute::Cheap, Recompute::All];
@@ -201,7 +202,8 @@ fn smooth_layers_err_by_the_rounding_of_what_they_keep() {
     for way in [Recompute::Nothing, Recompute::Cheap, Recompute::All] {
         let route = Route::training(&graph).recomputing(way).keeping_bf16();
         let half = lesson(graph.init(1).unwrap(), &route, &pictures).0;
-        for ((name, a), (_, b)) in half.iter().zip(&plain).filter(|((name, _), _)| name.contains("gradient")) {
+        for ((name, a), (_, b)) in half.iter().zip(&plain).filter(|((name, _), _)| name.contains("gradient"))
+        {
             let error = distance(&values(a), &values(b));
             // A norm and a tanh read two rounded values in each half of a unit, and the stem's norm one: 25 roundings, each of
             // up to 2^-9, that know nothing of each other.

@@ -100,7 +100,7 @@ pub struct Block<'a, T> {
     /// `c[i]` begins at `c + i * c_row`.
     pub(crate) c: *mut T,
     pub(crate) c_row: usize,
-    /// Whether the sums are added to what is in `c`.
+    /// Whether the sums go on from what is in `c`: the same bits, however they are divided into blocks.
     pub(crate) add: bool,
     pub(crate) finish: Option<Finish<'a, T>>,
 }
@@ -263,10 +263,16 @@ pub(crate) unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize, co
     // depth; the last vector is cut where it isn't whole.
     unsafe {
         let mut sums = [[S::splat(S::Elem::ZERO); VECTORS]; ROWS];
-        // What is written or added to at the end is on its way meanwhile: its rows lie too far apart to be foreseen.
-        for i in 0..ROWS {
-            for v in 0..VECTORS {
-                fetch(tile.c.wrapping_add(i * block.c_row + v * S::N));
+        for (i, row) in sums.iter_mut().enumerate() {
+            for (v, sum) in row.iter_mut().enumerate() {
+                let at = tile.c.wrapping_add(i * block.c_row + v * S::N);
+                if block.add {
+                    let cut = v + 1 == VECTORS && last < S::N;
+                    *sum = if cut { S::load_part(at, last) } else { S::load(at) };
+                } else {
+                    // What is written at the end is on its way meanwhile: rows lie too far apart to be foreseen.
+                    fetch(at);
+                }
             }
         }
         match block.operands {
@@ -291,15 +297,6 @@ pub(crate) unsafe fn fixed<S: Lanes, const ROWS: usize, const VECTORS: usize, co
             }
             // SAFETY: the caller promises that the kind is `KIND`, and each is above.
             _ => std::hint::unreachable_unchecked(),
-        }
-        if block.add {
-            for (i, row) in sums.iter_mut().enumerate() {
-                for (v, sum) in row.iter_mut().enumerate() {
-                    let from = tile.c.add(i * block.c_row + v * S::N);
-                    let cut = v + 1 == VECTORS && last < S::N;
-                    *sum = sum.add(if cut { S::load_part(from, last) } else { S::load(from) });
-                }
-            }
         }
         if let Some(finish) = block.finish {
             end::<S, ROWS, VECTORS>(tile, &finish, last, &mut sums);

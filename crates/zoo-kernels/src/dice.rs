@@ -86,19 +86,17 @@ impl Dice<'_> {
             probabilities(&parts, part, logits, &mut given);
             for (i, &label) in parts.labels(part, labels).iter().enumerate() {
                 let label = self.counts(label);
-                let at = |class: usize| given[class * count + i];
                 let more = |class: usize| if label == Some(class) { at_label[class] } else { T::ZERO };
+                let slopes = || everywhere.iter().enumerate().map(|(class, &slope)| slope + more(class));
+                let given = || given[i..].iter().step_by(count);
                 let mut mean = T::ZERO;
-                for class in 0..shape[1] {
-                    mean += at(class) * (everywhere[class] + more(class));
+                for (&given, slope) in given().zip(slopes()) {
+                    mean += given * slope;
                 }
-                for class in 0..shape[1] {
-                    let slope = at(class) * (everywhere[class] + more(class) - mean);
+                for (class, (&given, slope)) in given().zip(slopes()).enumerate() {
+                    let slope = if label.is_some() { given * (slope - mean) } else { T::ZERO };
                     // SAFETY: the part's pixels are this task's.
-                    unsafe {
-                        *grad.get().add(start + i + class * parts.pixels) =
-                            if label.is_some() { slope } else { T::ZERO };
-                    }
+                    unsafe { *grad.get().add(start + i + class * parts.pixels) = slope };
                 }
             }
         });

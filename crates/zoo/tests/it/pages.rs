@@ -22,6 +22,7 @@ fn pages() -> BTreeMap<String, String> {
     let crates = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let manifest = fs::read_to_string(crates.join("zoo/Cargo.toml")).unwrap();
     let others = [
+        "zoo-base",
         "zoo-data",
         "zoo-engine",
         "zoo-explain",

@@ -1,5 +1,7 @@
 //! The programs of README and book, as they stand there: `zoo-cli/tests/it/commands.rs` looks for them here.
 
+#![expect(clippy::print_stdout, reason = "as the texts have it")]
+
 use candle_core::{DType, Device, Tensor};
 use zoo::layers::Mode;
 

@@ -80,9 +80,10 @@ impl<S: Lanes> Strip<S> {
     unsafe fn load<const WHOLE: bool>(&self, row: *const S::Elem) -> [S; 3] {
         let from = row.wrapping_add(self.x);
         let from = [from.wrapping_sub(1), from, from.wrapping_add(1)];
-        // SAFETY: whole strips have a column on both sides; of others, lanes outside the plane aren't read.
         match self.inside {
+            // SAFETY: lanes outside the plane aren't read.
             Some(inside) if !WHOLE => from_fn(|i| unsafe { S::load_lanes(from[i], inside[i]) }),
+            // SAFETY: a whole strip has a column on both sides.
             _ => from.map(|from| unsafe { S::load(from) }),
         }
     }
@@ -94,9 +95,10 @@ impl<S: Lanes> Strip<S> {
     #[inline(always)]
     unsafe fn load_here<const WHOLE: bool>(&self, row: *const S::Elem) -> S {
         let from = row.wrapping_add(self.x);
-        // SAFETY: as above.
         match self.inside {
+            // SAFETY: lanes outside the plane aren't read.
             Some([_, here, _]) if !WHOLE => unsafe { S::load_lanes(from, here) },
+            // SAFETY: all lanes of a whole strip lie in the plane.
             _ => unsafe { S::load(from) },
         }
     }

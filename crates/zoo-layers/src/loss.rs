@@ -51,11 +51,7 @@ impl CrossEntropy {
     pub fn weighted(&self, logits: &Tensor, labels: &[i64], weights: &[f64]) -> Result<Tensor> {
         let classes = self.fits(logits, labels, weights)?;
         if logits.device().is_cpu() {
-            let labels = labels.to_vec();
-            let kernel: Arc<dyn kernel::Kernel> =
-                Arc::new(Kernel { loss: *self, labels, weights: weights.to_vec() });
-            let (loss, _) = tape::run(&kernel, std::slice::from_ref(logits), (&[], 0), &Stream::from_key(0))?;
-            return Ok(loss);
+            return Kernel::run(Loss::CrossEntropy(*self), logits, labels, weights);
         }
         Ok(self.composed(logits, labels, (weights, classes))?)
     }
@@ -153,10 +149,7 @@ impl Dice {
     pub fn weighted(&self, logits: &Tensor, labels: &[i64], weights: &[f64]) -> Result<Tensor> {
         CrossEntropy { ignored: self.ignored, smoothing: 0.0 }.fits(logits, labels, weights)?;
         if logits.device().is_cpu() {
-            let kernel: Arc<dyn kernel::Kernel> =
-                Arc::new(DiceKernel { dice: *self, labels: labels.to_vec(), weights: weights.to_vec() });
-            let (loss, _) = tape::run(&kernel, std::slice::from_ref(logits), (&[], 0), &Stream::from_key(0))?;
-            return Ok(loss);
+            return Kernel::run(Loss::Dice(*self), logits, labels, weights);
         }
         Ok(self.composed(logits, labels, weights)?)
     }
@@ -199,67 +192,50 @@ fn refused(message: String) -> Error {
     Error::Candle(candle_core::Error::Msg(message))
 }
 
-/// The loss as an operation with its gradient.
+/// A loss of labelled positions, as an operation with its gradient.
 #[derive(Debug)]
 struct Kernel {
-    loss: CrossEntropy,
+    loss: Loss,
     labels: Vec<i64>,
     weights: Vec<f64>,
 }
 
+#[derive(Clone, Copy, Debug)]
+enum Loss {
+    CrossEntropy(CrossEntropy),
+    Dice(Dice),
+}
+
 impl Kernel {
-    fn spec(&self) -> loss::CrossEntropy<'_> {
-        let CrossEntropy { ignored, smoothing } = self.loss;
-        loss::CrossEntropy { ignored, smoothing, weights: &self.weights }
+    /// Computes it by kernels.
+    fn run(loss: Loss, logits: &Tensor, labels: &[i64], weights: &[f64]) -> Result<Tensor> {
+        let kernel: Arc<dyn kernel::Kernel> =
+            Arc::new(Self { loss, labels: labels.to_vec(), weights: weights.to_vec() });
+        let (loss, _) = tape::run(&kernel, std::slice::from_ref(logits), (&[], 0), &Stream::from_key(0))?;
+        Ok(loss)
     }
 }
 
 impl CpuKernel for Kernel {
     fn name(&self) -> &'static str {
-        "cross_entropy"
-    }
-
-    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
-        let Forward { args, out, .. } = run;
-        out.fill(self.spec().forward(args[0].dims, args[0].data, &self.labels)?);
-        Ok(())
-    }
-
-    fn gradients<T: Element>(
-        &self,
-        back: Backward<'_, T>,
-        grads: &mut [Option<&mut [T]>],
-    ) -> Result<(), KernelError> {
-        let Backward { args, grad, .. } = back;
-        match &mut grads[0] {
-            Some(logits) => self.spec().backward(args[0].dims, args[0].data, &self.labels, grad[0], logits),
-            None => Ok(()),
+        match self.loss {
+            Loss::CrossEntropy(_) => "cross_entropy",
+            Loss::Dice(_) => "dice",
         }
     }
-}
-
-/// Dice as an operation with its gradient.
-#[derive(Debug)]
-struct DiceKernel {
-    dice: Dice,
-    labels: Vec<i64>,
-    weights: Vec<f64>,
-}
-
-impl DiceKernel {
-    fn spec(&self) -> dice::Dice<'_> {
-        dice::Dice { ignored: self.dice.ignored, weights: &self.weights }
-    }
-}
-
-impl CpuKernel for DiceKernel {
-    fn name(&self) -> &'static str {
-        "dice"
-    }
 
     fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
         let Forward { args, out, .. } = run;
-        out.fill(self.spec().forward(args[0].dims, args[0].data, &self.labels)?);
+        let (weights, labels, logits) = (&self.weights, &self.labels, &args[0]);
+        out.fill(match self.loss {
+            Loss::CrossEntropy(CrossEntropy { ignored, smoothing }) => {
+                let loss = loss::CrossEntropy { ignored, smoothing, weights };
+                loss.forward(logits.dims, logits.data, labels)?
+            }
+            Loss::Dice(Dice { ignored }) => {
+                dice::Dice { ignored, weights }.forward(logits.dims, logits.data, labels)?
+            }
+        });
         Ok(())
     }
 
@@ -269,9 +245,16 @@ impl CpuKernel for DiceKernel {
         grads: &mut [Option<&mut [T]>],
     ) -> Result<(), KernelError> {
         let Backward { args, grad, .. } = back;
-        match &mut grads[0] {
-            Some(logits) => self.spec().backward(args[0].dims, args[0].data, &self.labels, grad[0], logits),
-            None => Ok(()),
+        let Some(to) = &mut grads[0] else { return Ok(()) };
+        let (weights, labels, logits) = (&self.weights, &self.labels, &args[0]);
+        match self.loss {
+            Loss::CrossEntropy(CrossEntropy { ignored, smoothing }) => {
+                let loss = loss::CrossEntropy { ignored, smoothing, weights };
+                loss.backward(logits.dims, logits.data, labels, grad[0], to)
+            }
+            Loss::Dice(Dice { ignored }) => {
+                dice::Dice { ignored, weights }.backward(logits.dims, logits.data, labels, grad[0], to)
+            }
         }
     }
 }

@@ -63,14 +63,16 @@ def main():
     chosen = arguments.parse_args()
 
     paths = [str(path.absolute()) for path in listed(chosen.pictures)]
-    ray.init(num_cpus=chosen.workers, include_dashboard=False, log_to_driver=False)
+    # One more than the workers hold: Ray's own tasks would wait for ever for a place.
+    ray.init(num_cpus=chosen.workers + 1, include_dashboard=False, log_to_driver=False)
     begun = time.monotonic()
-    data = ray.data.from_items([{"number": number, "path": path} for number, path in enumerate(paths)])
-    answers = data.repartition(4 * chosen.workers).map_batches(
+    items = [{"number": number, "path": path} for number, path in enumerate(paths)]
+    data = ray.data.from_items(items, override_num_blocks=min(4 * chosen.workers, len(items)))
+    answers = data.map_batches(
         Answers,
         fn_constructor_args=(str(chosen.onnx.absolute()), chosen.top),
         batch_size=16,
-        concurrency=chosen.workers,
+        compute=ray.data.ActorPoolStrategy(size=chosen.workers),
         num_cpus=1,
     )
     rows = sorted(answers.take_all(), key=lambda row: row["number"])

@@ -48,13 +48,13 @@ pub enum Error {
         why: String,
     },
     /// The file has nothing under the key that was asked for.
-    #[error("{} has nothing under the key `{key}`; its names begin with {}", path.display(), names.join(", "))]
+    #[error("{} has nothing under the key `{key}`; it has {}", path.display(), names.join(", "))]
     NoKey {
         /// The file.
         path: PathBuf,
         /// The key.
         key: String,
-        /// What names begin with.
+        /// The keys of the dicts that it has, or else what its names begin with; the first eight.
         names: Vec<String>,
     },
     /// The file keeps several networks, or one in several states, and none is the usual one.

@@ -72,6 +72,8 @@ pub(crate) struct Contents {
     pub(crate) notes: Vec<String>,
     /// Whether the key that was asked for has been followed.
     pub(crate) key_used: bool,
+    /// The keys that could have been asked for.
+    pub(crate) keys: Vec<String>,
 }
 
 /// One tensor of a file.
@@ -156,24 +158,28 @@ impl TensorFile {
         }
         let (format, contents) =
             parse(&bytes, key).ok_or_else(|| Error::UnknownFormat { path: path.clone() })?;
-        let Contents { entries, metadata, notes, key_used } =
+        let Contents { entries, metadata, notes, key_used, keys } =
             contents.map_err(|fault| fault.of(&path, format))?;
         let index = index(&entries).map_err(|fault| fault.of(&path, format))?;
         let file = Self { path, format, bytes, entries, index, metadata, notes, file: None };
         match key {
-            Some(key) if !key_used => file.under_key(key),
+            Some(key) if !key_used => file.under_key(key, keys),
             _ => Ok(file),
         }
     }
 
-    fn under_key(self, key: &str) -> Result<Self> {
+    /// The tensors whose names begin with the key; `keys` are those of the dicts that the file has.
+    fn under_key(self, key: &str, keys: Vec<String>) -> Result<Self> {
         let prefix = format!("{}.", key.trim_end_matches('.'));
         if self.entries.iter().any(|entry| entry.name.starts_with(&prefix)) {
             return Ok(self.under(&prefix, |_| false));
         }
         // Keras' names have slashes.
         let scope = |entry: &Entry| entry.name.split(['.', '/']).next().map(str::to_string);
-        let mut names: Vec<String> = self.entries.iter().filter_map(scope).collect();
+        let mut names: Vec<String> = match keys.is_empty() {
+            true => self.entries.iter().filter_map(scope).collect(),
+            false => keys,
+        };
         names.dedup();
         names.truncate(8);
         Err(Error::NoKey { path: self.path.clone(), key: key.into(), names })

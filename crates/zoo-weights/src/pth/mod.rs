@@ -91,7 +91,7 @@ fn contents<'a>(
 ) -> Result<Contents, Fault> {
     let chosen = state_dict::choose(pickle, key)?;
     let mut entries = Vec::with_capacity(chosen.tensors.len());
-    for (name, tensor) in chosen.tensors {
+    for &(name, tensor) in &chosen.tensors {
         let storage = &tensor.storage;
         if repeats(tensor) {
             return Err(Fault::Refused(format!(
@@ -111,7 +111,8 @@ fn contents<'a>(
             data,
         });
     }
-    Ok(Contents { entries, notes: chosen.notes, key_used: chosen.key_used, ..Contents::default() })
+    let state_dict::Chosen { notes, key_used, keys, .. } = chosen;
+    Ok(Contents { entries, notes, key_used, keys, ..Contents::default() })
 }
 
 /// Whether a tensor's elements are more than its storage's: a view that repeats some, and never a weight.

@@ -35,6 +35,8 @@ pub(super) struct Chosen<'p, 'a> {
     pub(super) notes: Vec<String>,
     /// Whether the key that was asked for was a dict's, and not the beginning of names.
     pub(super) key_used: bool,
+    /// The keys that could have been asked for.
+    pub(super) keys: Vec<String>,
 }
 
 /// A dict with tensors in it.
@@ -58,6 +60,7 @@ pub(super) fn choose<'p, 'a>(pickle: &'p Pickle<'a>, key: Option<&str>) -> Resul
         tensors: tensors(pickle, dict),
         notes: unread(pickle, dict).into_iter().collect(),
         key_used: false,
+        keys: candidates.iter().map(|c| c.path.clone()).filter(|path| !path.is_empty()).collect(),
     };
     if let Some(candidate) = key.and_then(|key| candidates.iter().find(|candidate| candidate.path == key)) {
         return Ok(Chosen { key_used: true, ..whole(candidate.dict) });

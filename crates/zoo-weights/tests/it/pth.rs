@@ -127,7 +127,7 @@ fn averaged_weights_are_taken_and_said_and_a_key_takes_the_others() {
     assert_eq!(inner.values("conv.bias").unwrap().unwrap(), [0.5; 4]);
     assert!(inner.notes()[0].contains("takes `ema.module`, the averaged weights"), "{:?}", inner.notes());
     let error = TensorFile::open_key(fixture("averaged.pth"), Some("teacher")).unwrap_err().to_string();
-    assert!(error.contains("nothing under the key `teacher`"), "{error}");
+    assert!(error.contains("nothing under the key `teacher`; it has state_dict"), "{error}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub mod digits;
 mod error;
 mod finding;
 pub mod folder;
+mod gif;
 pub mod handwriting;
 pub mod idx;
 mod jpeg;

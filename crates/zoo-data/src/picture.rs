@@ -17,7 +17,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::resize::Region;
-use crate::{Error, PictureError, Result, jpeg, shown, tiff};
+use crate::{Error, PictureError, Result, gif, jpeg, shown, tiff};
 
 /// The most pixels of a picture that is read: 2^27, a camera's 134 megapixels.
 pub const MAX_PIXELS: u64 = 1 << 27;
@@ -130,6 +130,7 @@ impl Picture {
                 None => decode(bytes, name, format, check_size)?,
             },
             ImageFormat::WebP if is_cut_webp(bytes) => return Err(cut(name, format)),
+            ImageFormat::Gif if gif::is_cut(bytes) => return Err(cut(name, format)),
             _ => decode(bytes, name, format, check_size)?,
         };
         image.apply_orientation(orientation);

@@ -55,6 +55,23 @@ fn what_is_no_picture_is_refused_in_a_sentence() {
 }
 
 /// A PNG of 1x1 whose header says something else, with the checksum put right.
+/// A decoder of GIF is content with a picture's pixels; Pillow wants its last block of data whole, and so do we.
+#[test]
+fn a_gif_ends_behind_its_first_pictures_data() {
+    let noisy = RgbImage::from_fn(30, 20, |x, y| image::Rgb([(x * y % 251) as u8, (x * 7) as u8, (y * 11) as u8]));
+    let whole = encode(noisy, ImageFormat::Gif);
+    let picture = Picture::decode(&whole, "some.gif").unwrap();
+    // The end of the file, and that of the data.
+    for missing in 1..=2 {
+        let shorter = Picture::decode(&whole[..whole.len() - missing], "some.gif").unwrap();
+        assert_eq!(shorter, picture);
+    }
+    for missing in 3..whole.len() {
+        let error = message(&whole[..whole.len() - missing]);
+        assert!(missing > 40 || error.contains("it ends before all of it is there"), "{missing}: {error}");
+    }
+}
+
 fn png_header(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = encode(GrayImage::new(1, 1), ImageFormat::Png);
     bytes[16..20].copy_from_slice(&width.to_be_bytes());

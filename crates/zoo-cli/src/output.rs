@@ -17,6 +17,8 @@ use crate::failure::{InPart, ReaderGone, is_wrong_call, sentence};
 /// Characters in a line of the terminal, or `None` where there is none and nothing need be cut.
 pub(crate) fn width() -> Option<usize> {
     let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    // A shell that doesn't know says 0.
+    let columns = columns.filter(|&columns: &usize| columns > 0);
     let terminal = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     match stdout().is_terminal() {
         true => columns.or_else(terminal),

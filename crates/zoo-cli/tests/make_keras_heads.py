@@ -106,6 +106,6 @@ for arch in wanted:
         precisely('float64'); exact = f(); exact.set_weights(net.get_weights()); precisely('float32')
         z = scores(exact, x.astype('float64')); y = np.asarray(exact(x.astype('float64'), training=False))
         own = scores(net, x); off = np.abs(own-z).max()/np.abs(z).max(); print(arch, kind, z.dtype, f'Keras itself {off:.1e}')
-        np.save(t+'-x.npy', (x if kind!='binary' else x.astype('float64')/127.5-1).astype('float32').transpose(0,3,1,2).copy()); np.save(t+'-y.npy', y); np.save(t+'-z.npy', z)
+        np.save(t+'-x.npy', (x if kind!='binary' else x.astype('float64')/127.5-1).astype('float32').transpose(0,3,1,2).copy()); np.save(t+'-y.npy', y); np.save(t+'-z.npy', z); np.save(t+'-own.npy', own)
         save(net, t)
 print(keras.__version__, 'done')

@@ -4,8 +4,8 @@
 //! `cargo run --release -p zoo-kernels --example convolutions [repetitions]`; `RAYON_NUM_THREADS` and
 //! `ZOO_SIMD` as everywhere.
 
-#![expect(clippy::print_stdout, reason = "an example that prints a table")]
-
+use std::error::Error;
+use std::io::{Write, stdout};
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -78,13 +78,21 @@ fn copy_rate(repetitions: usize, bytes: usize) -> Result<f64> {
     Ok(bytes as f64 / ms / 1e6)
 }
 
-fn main() -> Result<()> {
+fn main() -> std::result::Result<(), Box<dyn Error>> {
+    let mut table = stdout().lock();
     let repetitions = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(10);
     let filter = std::env::args().nth(2).unwrap_or_default();
     let peak = measured_peak();
-    println!("instruction set {}, measured peak {peak:.0} GFLOP/s", Isa::current().name());
-    println!("Shares are of the peak; of depthwise layers, of what a copy of the same bytes reaches (GB/s).");
-    println!("{:<24}{:>7}  {:<45}{:<45}weight gradient", "layer", "MFLOP", "forward", "input gradient");
+    writeln!(table, "instruction set {}, measured peak {peak:.0} GFLOP/s", Isa::current().name())?;
+    writeln!(
+        table,
+        "Shares are of the peak; of depthwise layers, of what a copy of the same bytes reaches (GB/s)."
+    )?;
+    writeln!(
+        table,
+        "{:<24}{:>7}  {:<45}{:<45}weight gradient",
+        "layer", "MFLOP", "forward", "input gradient"
+    )?;
     for (name, shape, spec) in layers() {
         if !name.contains(&filter) {
             continue;
@@ -103,7 +111,7 @@ fn main() -> Result<()> {
         let bytes = 4 * (input.len() + out.len());
         let depthwise = spec.groups == spec.in_channels && spec.groups > 1;
         let copy = if depthwise { copy_rate(repetitions, bytes)? } else { 0.0 };
-        let cell = |pass, ms: f64| {
+        let cell = |pass, ms: f64| -> Result<String> {
             let (rate, limit, unit) = match depthwise {
                 true => (bytes as f64 / ms / 1e6, copy, "GB/s"),
                 false => (flop / ms / 1e6, peak, "GFLOP/s"),
@@ -112,13 +120,14 @@ fn main() -> Result<()> {
             let share = 100.0 * rate / limit;
             Ok(format!("{ms:>7.3} ms {rate:>3.0} {unit:<7} {share:>3.0} %  {:<18}", short(method)))
         };
-        println!(
+        writeln!(
+            table,
             "{name:<24}{:>7.1}  {:<45}{:<45}{}",
             flop / 1e6,
             cell(Pass::Forward, forward)?,
             cell(Pass::GradInput, to_input)?,
             cell(Pass::GradWeight, to_weight)?.trim_end()
-        );
+        )?;
     }
     Ok(())
 }

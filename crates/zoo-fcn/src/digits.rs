@@ -1,14 +1,18 @@
-//! A small fully convolutional network in the paper's manner, for scenes of handwritten digits.
+//! A small fully convolutional network for scenes of handwritten digits, which sums features where the paper sums scores.
 
-use zoo_layers::{Conv2d, ConvTranspose2d, Graph, Init, MaxPool2d, Node, Result, Scope, Shape};
+use zoo_layers::{Align, Conv2d, Graph, MaxPool2d, Result, Shape};
 
 /// Ten digits and the background, which is class 0.
 pub const DIGIT_CLASSES: usize = 11;
 
-/// A small network with the paper's fusion of scores taken to the whole size: four blocks of 3×3 convolutions, each at half
-/// the size of the one before, each with scores of its own. It is this project's, for pictures in which strokes are two
-/// pixels wide and the eighth of a size shows nothing of them: which digit it is, the deep scores say, and where its ink
-/// ends, the shallow ones.
+/// Four blocks of 3×3 convolutions, each at half the size of the one before, and a way back: a block's map, brought to the
+/// next larger block's channels by a 1×1 convolution and to its size by interpolation, is added to that block's own map,
+/// and a 3×3 convolution joins the two. The last of these maps has the size of the picture, and its scores are the answer.
+///
+/// It is this project's. The paper (section 4.2) adds *scores* of deep and shallow layers; here, where strokes are two
+/// pixels wide and digits lie against each other, the shallow layers have to be asked which of two neighbours a pixel
+/// belongs to, and a sum of two verdicts can't say that: of features it can (Lin et al. 2017, "Feature Pyramid Networks for
+/// Object Detection", section 3; Ronneberger et al. 2015, "U-Net", join them side by side).
 #[derive(Clone, Debug, PartialEq)]
 pub struct FcnDigits {
     /// Name of the graph.
@@ -24,12 +28,12 @@ pub struct FcnDigits {
 }
 
 impl FcnDigits {
-    /// For scenes of digits of 24 to 48 pixels: what a score of the last block sees is 84 pixels wide.
+    /// For scenes of digits of 24 to 48 pixels: what a position of the last block sees is 76 pixels wide.
     pub const FCN_DIGITS: Self = Self {
         name: "fcn_digits",
         input: Shape::map(1, 96, 96),
-        widths: [16, 24, 48, 96],
-        convs: [2, 2, 2, 3],
+        widths: [16, 32, 64, 128],
+        convs: [2, 2, 3, 2],
         classes: DIGIT_CLASSES,
     };
 
@@ -50,29 +54,23 @@ impl FcnDigits {
                     x =
                         net.conv_norm_act(x, Conv2d::k3(width), format!("conv{name}"), format!("bn{name}"))?;
                 }
-                blocks.push(x); // (n, width, h / 2^index, w / 2^index)
+                blocks.push((x, width)); // (n, width, h / 2^index, w / 2^index)
             }
-            let mut scores = None;
-            for (index, block) in blocks.into_iter().enumerate().rev() {
-                scores = Some(self.scores(net, block, scores, index + 1)?);
+            blocks.pop();
+            for (index, (block, width)) in blocks.into_iter().enumerate().rev() {
+                let number = index + 1;
+                let deeper = net.conv(x, Conv2d::k1(width), format!("lateral{number}"))?;
+                let deeper = net.upsample_like(deeper, block, Align::Areas)?;
+                x = net.add(deeper, block)?;
+                x = net.conv_norm_act(
+                    x,
+                    Conv2d::k3(width),
+                    format!("join{number}"),
+                    format!("bn_join{number}"),
+                )?;
             }
-            match scores {
-                Some(logits) => net.output("logits", logits),
-                None => Err(net.misfit("logits", "FCN", "it has no block")),
-            }
+            let scores = net.conv(x, Conv2d::k1(self.classes), "score")?;
+            net.output("logits", scores)
         })
-    }
-
-    /// A block's scores, and added to them those of the deeper blocks, made twice as large. The shallow ones start at zero:
-    /// the network begins as its coarsest.
-    fn scores(&self, net: &mut Scope<'_>, block: Node, deeper: Option<Node>, number: usize) -> Result<Node> {
-        let conv = Conv2d::k1(self.classes).bias_init(Init::ZEROS);
-        let name = format!("score{number}");
-        let Some(deeper) = deeper else { return net.conv(block, conv, name) };
-        let scores = net.conv(block, conv.weight_init(Init::ZEROS), name)?;
-        let larger = ConvTranspose2d::new(self.classes, 4, 2).no_bias().weight_init(Init::Bilinear);
-        let deeper = net.conv_transpose(deeper, larger, format!("upscore{number}"))?;
-        let deeper = net.crop_like(deeper, scores, 1)?;
-        net.add(deeper, scores)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{D, DType, Device, Module, Tensor};
 use serde_json::Value;
 use zoo_data::Picture;
 use zoo_engine::Engine;
@@ -26,6 +26,24 @@ pub struct Network {
     pub(crate) prepare: Prepare,
     pub(crate) report: LoadReport,
     pub(crate) file: PathBuf,
+}
+
+/// The main output for a prepared batch, by the compiled network where it answers (see [`Network::outputs`]), and never on
+/// candle's tape: a part of a model of one's own that doesn't learn. One that learns is [`Network::net`].
+///
+/// ```
+/// use candle_core::{DType, Device, Module, Tensor};
+///
+/// let net = zoo::model("lenet5")?.pretrained()?;
+/// let features = candle_nn::seq().add(net).add_fn(|logits| logits.relu());
+/// let pictures = Tensor::zeros((2, 1, 28, 28), DType::F32, &Device::Cpu)?;
+/// assert_eq!(features.forward(&pictures)?.dims(), [2, 10]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+impl Module for Network {
+    fn forward(&self, pictures: &Tensor) -> candle_core::Result<Tensor> {
+        self.main(pictures).map_err(candle_core::Error::wrap)
+    }
 }
 
 /// What a network says of a picture: the likeliest classes, the first first.
@@ -228,9 +246,7 @@ impl Network {
     /// As [`Network::answers`].
     pub fn logits(&self, pictures: &Tensor) -> Result<Tensor> {
         classifies(self.graph(), &self.options)?;
-        let main = self.graph().main_output().node;
-        let place = self.graph().outputs_in(Mode::Eval).position(|output| output.node == main).unwrap_or(0);
-        let logits = self.outputs(pictures)?.swap_remove(place);
+        let logits = self.main(pictures)?;
         match logits.rank() {
             // Dense layers as convolutions: one vector for each place.
             4 => Ok(logits
@@ -239,6 +255,13 @@ impl Network {
                 .map_err(zoo_layers::Error::from)?),
             _ => Ok(logits),
         }
+    }
+
+    /// The main output for a prepared batch.
+    fn main(&self, pictures: &Tensor) -> Result<Tensor> {
+        let main = self.graph().main_output().node;
+        let place = self.graph().outputs_in(Mode::Eval).position(|output| output.node == main).unwrap_or(0);
+        Ok(self.outputs(pictures)?.swap_remove(place))
     }
 
     /// The likeliest classes of many pictures, in order, while later ones are being read on other threads: `read` makes a

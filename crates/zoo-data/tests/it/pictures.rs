@@ -58,7 +58,8 @@ fn what_is_no_picture_is_refused_in_a_sentence() {
 /// A decoder of GIF is content with a picture's pixels; Pillow wants its last block of data whole, and so do we.
 #[test]
 fn a_gif_ends_behind_its_first_pictures_data() {
-    let noisy = RgbImage::from_fn(30, 20, |x, y| image::Rgb([(x * y % 251) as u8, (x * 7) as u8, (y * 11) as u8]));
+    let noisy =
+        RgbImage::from_fn(30, 20, |x, y| image::Rgb([(x * y % 251) as u8, (x * 7) as u8, (y * 11) as u8]));
     let whole = encode(noisy, ImageFormat::Gif);
     let picture = Picture::decode(&whole, "some.gif").unwrap();
     // The end of the file, and that of the data.

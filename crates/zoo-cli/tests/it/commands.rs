@@ -78,9 +78,10 @@ fn what_other_programs_are_given_is_there() {
                     assert!(packages.contains(package), "{place}: no package is called {package}");
                 }
                 if let Some(example) = value(&["--example"]) {
-                    let folder = root().join("crates/zoo/examples");
-                    let is_there =
-                        folder.join(format!("{example}.rs")).exists() || folder.join(example).is_dir();
+                    let is_there = fs::read_dir(root().join("crates")).unwrap().any(|found| {
+                        let folder = found.unwrap().path().join("examples");
+                        folder.join(format!("{example}.rs")).exists() || folder.join(example).is_dir()
+                    });
                     assert!(is_there, "{place}: no example is called {example}");
                 }
                 if let Some(path) = value(&["--path"]) {

@@ -42,6 +42,7 @@ pub mod split;
 mod table;
 mod tiff;
 mod tiff_pieces;
+mod tiff_tags;
 
 pub use augment::{Augment, Mix, Mixed};
 pub use dataset::{

@@ -14,7 +14,7 @@ use tiff::tags::{ByteOrder, PhotometricInterpretation as Kind, Tag};
 
 use crate::jpeg::{Planes, cmyk_to_rgb};
 use crate::picture::{DECODER_BYTES, MAX_PIXELS};
-use crate::{PictureError, Result, tiff_pieces};
+use crate::{PictureError, Result, tiff_pieces, tiff_tags};
 
 /// Why a file isn't read, before it has a name.
 pub(crate) type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -53,6 +53,7 @@ struct Head {
 }
 
 fn reader(bytes: &[u8]) -> Judged<Decoder<Cursor<&[u8]>>> {
+    tiff_tags::check_rows(bytes)?;
     let mut limits = Limits::default();
     limits.decoding_buffer_size = (8 * MAX_PIXELS) as usize;
     limits.intermediate_buffer_size = DECODER_BYTES as usize;

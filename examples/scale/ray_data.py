@@ -67,7 +67,7 @@ def main():
     ray.init(num_cpus=chosen.workers + 1, include_dashboard=False, log_to_driver=False)
     begun = time.monotonic()
     items = [{"number": number, "path": path} for number, path in enumerate(paths)]
-    data = ray.data.from_items(items, override_num_blocks=min(4 * chosen.workers, len(items)))
+    data = ray.data.from_items(items, override_num_blocks=max(1, min(4 * chosen.workers, len(items))))
     answers = data.map_batches(
         Answers,
         fn_constructor_args=(str(chosen.onnx.absolute()), chosen.top),

@@ -6,9 +6,9 @@
 //! digit d is class d + 1.
 //!
 //! The parts don't share a digit: scenes to learn from show the first 7,200 of the 8,000 digits to train on, scenes to
-//! choose by the other 800, and scenes to be tested on MNIST's test digits. What a scene shows is a function of the seed,
-//! its part and its number, with additions, multiplications, divisions and square roots alone, which every machine rounds
-//! alike.
+//! choose by the other 800, and scenes to be tested on MNIST's test digits. Digits to learn from are turned, scaled and
+//! bent a little; the others are as they were written. What a scene shows is a function of the seed, its part and its
+//! number, with additions, multiplications, divisions and square roots alone, which every machine rounds alike.
 //!
 //! ```
 //! use zoo_data::{Dataset, Scenes, scenes::Plan};

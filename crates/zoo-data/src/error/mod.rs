@@ -343,8 +343,8 @@ pub enum Error {
 
     /// A path that holds nothing that is known as data.
     #[error(
-        "{}: is no data set; give a folder with a sub-folder of pictures for each class, with MNIST's IDX files or \
-         with CIFAR's binary files, or a CSV or TSV table of paths and labels",
+        "{}: is no data set; give a folder with a sub-folder of pictures for each class, with pictures and their masks, \
+         with MNIST's IDX files or with CIFAR's binary files, or a CSV or TSV table of paths and labels",
         crate::shown(path)
     )]
     NoDataset {

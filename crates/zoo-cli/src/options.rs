@@ -11,6 +11,13 @@ pub(crate) struct OptionArguments {
     /// Picture size, channels x height x width
     #[arg(long, value_name = "CxHxW", value_parser = parse_input)]
     input: Option<[usize; 3]>,
+    #[command(flatten)]
+    pub(crate) layers: LayerArguments,
+}
+
+/// What the caller changes of a network's layers.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct LayerArguments {
     /// Classes to tell apart instead of the network's own
     #[arg(long, value_name = "N")]
     pub(crate) classes: Option<usize>,
@@ -38,7 +45,22 @@ pub(crate) fn parse_input(text: &str) -> Result<[usize; 3], String> {
 
 impl OptionArguments {
     /// The model as the caller wants it.
-    pub(crate) fn asked(&self, mut model: Model) -> Result<Model> {
+    pub(crate) fn asked(&self, model: Model) -> Result<Model> {
+        let model = self.layers.asked(model);
+        let Some([channels, height, width]) = self.input else { return Ok(model) };
+        let own = model.graph()?.input().channels();
+        ensure!(
+            own == channels,
+            "`{}` takes {own} channels, not {channels}; for other channels give `--in-channels {channels}` too",
+            model.architecture().name
+        );
+        Ok(model.input_size(height, width))
+    }
+}
+
+impl LayerArguments {
+    /// The model with these layers.
+    pub(crate) fn asked(&self, mut model: Model) -> Model {
         if let Some(classes) = self.classes {
             model = model.classes(classes);
         }
@@ -54,14 +76,7 @@ impl OptionArguments {
         if self.convolutional {
             model = model.convolutional();
         }
-        let Some([channels, height, width]) = self.input else { return Ok(model) };
-        let own = model.graph()?.input().channels();
-        ensure!(
-            own == channels,
-            "`{}` takes {own} channels, not {channels}; for other channels give `--in-channels {channels}` too",
-            model.architecture().name
-        );
-        Ok(model.input_size(height, width))
+        model
     }
 }
 

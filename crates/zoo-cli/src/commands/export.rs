@@ -17,7 +17,8 @@ use zoo_weights::Destination;
 
 use crate::{
     failure::OrWrongCall,
-    options, output,
+    options::{self, LayerArguments},
+    output,
     running::{RunArguments, writable, written},
     triton::Place as Triton,
 };
@@ -36,6 +37,7 @@ const BUFFER: usize = 1 << 20;
                         zoo export fcn_resnet50 fcn.onnx --input free\n  \
                         zoo export mine.safetensors mine.onnx --input 3x320x480\n  \
                         zoo export resnet50 features.onnx --at layer3 --at layer4\n  \
+                        zoo export vgg16 maps.onnx --convolutional --input free\n  \
                         zoo export resnet50 --triton models --fold-norms")]
 pub(crate) struct Arguments {
     /// Name of an architecture, or a .safetensors file that names its own
@@ -61,6 +63,8 @@ pub(crate) struct Arguments {
     /// Put the weights into a second file, OUT.onnx.data, whatever their size
     #[arg(long)]
     external_data: bool,
+    #[command(flatten)]
+    layers: LayerArguments,
     #[command(flatten)]
     run: RunArguments,
 }
@@ -109,10 +113,10 @@ impl FromStr for Picture {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
-        let model = self.run.model(&self.model)?;
+        let model = self.layers.asked(self.run.model(&self.model)?);
         self.check_places(&model).or_wrong_call()?;
         // What can't be written is told before weights are fetched.
-        let unloaded = self.shaped(&self.part(&model.graph()?)?).or_wrong_call()?;
+        let unloaded = self.shaped(&self.part(&model.graph().or_wrong_call()?)?).or_wrong_call()?;
         let triton = self.triton.as_ref().map(|folder| Triton::new(folder, model.architecture().name));
         let to = match (&self.to, &triton) {
             (_, Some(triton)) => triton.model(),

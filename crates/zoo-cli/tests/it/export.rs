@@ -43,6 +43,25 @@ fn what_was_written_is_told() {
 }
 
 #[test]
+fn layers_change_as_for_the_other_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = exported(folder.path(), &["lenet5", "--convolutional", "--input", "free"]);
+    for line in ["in  input (batch, 1, height, width)", "out logits (batch, 10, logits.height, logits.width)"]
+    {
+        assert!(told.lines().any(|told| told == line), "no `{line}` in\n{told}");
+    }
+    let told = exported(folder.path(), &["lenet5", "--in-channels", "3", "--classes", "7", "--batch", "2"]);
+    for line in ["in  input (2, 3, 28, 28)", "out logits (2, 7)"] {
+        assert!(told.lines().any(|told| told == line), "no `{line}` in\n{told}");
+    }
+    refused(
+        &["export", "lenet5", "x.onnx", "--output-stride", "8"],
+        2,
+        &["lenet5", "output stride", "Xception"],
+    );
+}
+
+#[test]
 fn the_file_says_what_it_is() {
     let folder = tempfile::tempdir().unwrap();
     exported(folder.path(), &["lenet5"]);

@@ -71,6 +71,8 @@ def augmentation(recipe, size, last):
                 steps += [T.Resize(size), T.CenterCrop(size), T.RandomCrop(size, padding=step["padding"])]
             case "flip":
                 steps.append(T.RandomHorizontalFlip())
+            case "trivial_augment":
+                steps.append(T.TrivialAugmentWide())
             case other:
                 sys.exit(f"the recipe's {other} isn't restated here")
     return T.Compose([*steps, *last])
@@ -105,9 +107,22 @@ def accuracy(net, loader):
     return right / len(loader.dataset)
 
 
+def mixed(x, y, mix):
+    """Mixup of each batch with itself in another order: pictures, both labels, and the share of the first."""
+    if mix["mixup"] == 0:
+        return x, y, y, 1.0
+    if mix["cutmix"] > 0 or mix["probability"] < 1:
+        sys.exit("the recipe's CutMix, or mixing of some batches alone, isn't restated here")
+    share = torch.distributions.Beta(mix["mixup"], mix["mixup"]).sample().item()
+    other = torch.randperm(len(x))
+    return share * x + (1 - share) * x[other], y, y[other], share
+
+
 def learn(net, recipe, train, validation, shares, mode):
     """Epochs of a recipe; leaves the best network by the validation part. Without one, the last."""
     optim = optimizer(net, recipe, shares)
+    average = lambda old, new, _: recipe["ema"] * old + (1 - recipe["ema"]) * new if new.is_floating_point() else new
+    judged = torch.optim.swa_utils.AveragedModel(net, avg_fn=average, use_buffers=True) if recipe["ema"] > 0 else net
     epoch, step = len(train), 0
     best = (-1.0, None)
     stale = 0
@@ -117,17 +132,22 @@ def learn(net, recipe, train, validation, shares, mode):
             now = rate(recipe, step, epoch * recipe["epochs"], epoch)
             for group in optim.param_groups:
                 group["lr"] = now * group["share"]
-            loss = F.cross_entropy(net(x), y, label_smoothing=recipe["label_smoothing"])
+            x, y, other, share = mixed(x, y, recipe["mix"])
+            scores = net(x)
+            parts = [F.cross_entropy(scores, y, label_smoothing=recipe["label_smoothing"]) for y in (y, other)]
+            loss = share * parts[0] + (1 - share) * parts[1]
             optim.zero_grad()
             loss.backward()
             if recipe["clip"] > 0:
                 nn.utils.clip_grad_norm_([p for p in net.parameters() if p.requires_grad], recipe["clip"])
             optim.step()
+            if judged is not net:
+                judged.update_parameters(net)
             step += 1
-        top1 = accuracy(net, validation) if validation is not None else 0.0
+        top1 = accuracy(judged, validation) if validation is not None else 0.0
         print(json.dumps({"validation_top1": top1, "loss": loss.item()}), file=sys.stderr, flush=True)
         if top1 > best[0] or validation is None:
-            best, stale = (top1, copy.deepcopy(net.state_dict())), 0
+            best, stale = (top1, copy.deepcopy(getattr(judged, "module", judged).state_dict())), 0
         else:
             stale += 1
             if 0 < recipe["patience"] <= stale:
@@ -197,8 +217,13 @@ def finetune(run, options):
             above = len(place) - 1 - place[unit_of(name)]
             return recipe["layer_decay"] ** (0 if name.startswith("fc.") else above)
 
+        def mode(net):
+            net.train()
+            still = set(unit_names(net)) if recipe["frozen_norms"] else frozen
+            freeze_norms(net, still)
+
         trains = loader("train", augmentation(recipe, size, last), recipe["batch_size"], shuffle=True, drop_last=True)
-        learn(net, recipe, trains, loader("validation", plain, 32), shares, frozen_norms)
+        learn(net, recipe, trains, loader("validation", plain, 32), shares, mode)
         report(stage["name"], accuracy(net, tests), tests, start)
 
 
@@ -230,10 +255,10 @@ def frozen_units(net, thawed):
     return set(units) - top
 
 
-def frozen_norms(net):
-    net.train()
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
+def freeze_norms(net, units):
+    """Norms of these units keep their statistics, and normalise by them."""
+    for name, module in net.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and unit_of(name) in units:
             module.eval()
 
 

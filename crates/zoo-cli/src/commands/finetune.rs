@@ -16,8 +16,8 @@ const TOP: u8 = 50;
 /// Fine-tune a network that has learned on pictures of your own
 ///
 /// First a new last layer learns alone, from features that are computed once; then the network thaws from the top, in
-/// small steps that are smaller still further down, its norms as they are. The best network by the validation part is
-/// kept, and tested once. The run's folder is as `zoo train`'s, and --resume goes on in the same way.
+/// small steps that are smaller still further down. The best network by the validation part is kept, and tested once. The
+/// run's folder is as `zoo train`'s, and --resume goes on in the same way.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  zoo finetune resnet50 --data photos/ -o run/\n  \
                         zoo finetune resnet18 --data photos/ --linear-probe -o head.safetensors\n  \
@@ -39,6 +39,9 @@ pub(crate) struct Arguments {
     /// then all]
     #[arg(long, value_name = "SCOPE|auto|all")]
     unfreeze: Vec<String>,
+    /// Let norms keep the statistics that they came with: for batches of a few pictures
+    #[arg(long)]
+    frozen_norms: bool,
     #[command(flatten)]
     run: RunArguments,
 }
@@ -52,7 +55,7 @@ impl Arguments {
         };
         self.run.take(plan.weights.clone(), plan.key.clone());
         let device = self.run.machine()?;
-        let data = open(plan.data.as_deref(), &plan.named()?)?;
+        let data = open(plan.data.as_deref(), &plan.named()?, plan.scenes())?;
         let model = plan.asked(data.classes(), &device)?.under(plan.key.clone());
         let graph = model.graph().or_wrong_call()?;
         if !data.has_masks() {
@@ -91,7 +94,8 @@ impl Arguments {
         }
         let segments = model.check_segments().is_ok();
         let usual = || if segments { Recipe::finetune_segmenter() } else { Recipe::finetune() };
-        let recipe = self.learn.recipe.of(usual)?;
+        let mut recipe = self.learn.recipe.of(usual)?;
+        recipe.frozen_norms |= self.frozen_norms;
         let &Recipe { weigh_classes, balanced, .. } = &recipe;
         let head = Recipe { weigh_classes, balanced, ..Recipe::head()? };
         let head = match segments {

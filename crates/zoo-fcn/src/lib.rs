@@ -31,7 +31,7 @@
 //! | [`fcn32s_small`] | 976,539 | - | 0.122 (96×96) | - | - |
 //! | [`fcn16s_small`] | 607,478 | - | 0.127 | - | - |
 //! | [`fcn8s_small`] | 516,849 | - | 0.130 | - | - |
-//! | [`fcn_digits`] | 390,363 | - | 0.208 (96×96) | - | - |
+//! | [`fcn_digits`] | 449,371 | - | 0.229 (96×96) | - | - |
 //!
 //! # What it introduced
 //! A linear layer on a 7×7 map is a 7×7 convolution with the same weights. So a classifier can be laid over a picture
@@ -55,8 +55,9 @@
 //! * [`fcn32s_small`], [`fcn16s_small`] and [`fcn8s_small`] have five convolutions and at most 64 channels, to show on scenes
 //!   of digits in minutes what each fusion brings.
 //! * [`fcn_digits`] is this project's, a small network with norms for scenes of handwritten digits, which adds features of
-//!   four sizes where the paper adds scores. Its layers are called `conv1_1` and `bn1_1` to `conv4_2` and `bn4_2`,
-//!   `lateral1`, `join1` and `bn_join1` to `lateral3`, `join3` and `bn_join3`, and `score`.
+//!   four sizes where the paper adds scores, and joins them in Xception's residual units. Its layers are called `conv1_1` and
+//!   `bn1_1` to `conv4_1` and `bn4_1`, `deeper1` and `lateral1` to `deeper3` and `lateral3`, `unit1_1` to `unit4_6` (the size
+//!   and the number, with Xception's names within), and `score`.
 //!
 //! # Parameter names
 //! pytorch-fcn's: `conv1_1`, …, `conv5_3`, `fc6`, `fc7`, `score_fr`, `score_pool4`, `score_pool3`, `upscore` (32s),

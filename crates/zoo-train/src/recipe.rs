@@ -77,6 +77,9 @@ pub struct Recipe {
     pub balanced: bool,
     /// Mean and deviation of a digit's pixels, of which paper is 0 and ink is 1.
     pub digits: Option<Scale>,
+    /// Scenes of digits to learn from, where no data are given; 48,000 if nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scenes: Option<u32>,
     /// What is changed in pictures at random.
     pub augment: Vec<Augment>,
     /// Pictures mixed with others.
@@ -189,6 +192,7 @@ impl Recipe {
         weigh_classes: false,
         balanced: false,
         digits: None,
+        scenes: None,
         augment: Vec::new(),
         mix: Mix::NONE,
     };
@@ -322,6 +326,7 @@ impl Recipe {
                 fault("auxiliary weight", &self.auxiliary, "a number of at least 0")
             }
             _ if !not_negative(self.clip) => fault("clipping", &self.clip, "a number of at least 0"),
+            _ if self.scenes == Some(0) => fault("number of scenes", &0, "at least 1"),
             _ if !share(self.ema) => fault("averaging", &self.ema, below_one),
             _ => match self.digits {
                 Some(Scale { mean, .. }) if !mean.is_finite() => fault("mean", &mean, "a number"),
@@ -374,6 +379,7 @@ mod tests {
             (Recipe { learning_rate: f64::NAN, ..Recipe::PLAIN }, "learning rate is NaN"),
             (Recipe { label_smoothing: 1.0, ..Recipe::PLAIN }, "label smoothing is 1"),
             (Recipe { digits, ..Recipe::PLAIN }, "deviation is 0"),
+            (Recipe { scenes: Some(0), ..Recipe::PLAIN }, "number of scenes is 0"),
             (Recipe { optimizer: sgd, ..Recipe::PLAIN }, "momentum is 1"),
             (Recipe { layer_decay: 0.0, ..Recipe::PLAIN }, "layer decay is 0"),
             (Recipe { ema: 1.0, ..Recipe::PLAIN }, "averaging is 1"),

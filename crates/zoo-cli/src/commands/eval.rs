@@ -84,7 +84,7 @@ enum PartName {
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
         let model = self.options.asked(self.run.model(&self.model)?).or_wrong_call()?;
-        let whole = open(self.data.as_deref(), &model)?;
+        let whole = open(self.data.as_deref(), &model, None)?;
         let data = part(whole, self.part, self.split.as_deref())?;
         if data.has_masks() {
             return self.pixels(&model, &*data);

@@ -43,7 +43,7 @@ impl Arguments {
             Some((folder, plan)) => (Some(folder), plan),
             None => (None, self.plan()?),
         };
-        let data = open(plan.data.as_deref(), &plan.named()?)?;
+        let data = open(plan.data.as_deref(), &plan.named()?, plan.scenes())?;
         let model = plan.asked(data.classes(), &device)?;
         let graph = model.graph().or_wrong_call()?;
         if plan.data.is_none() && !data.has_masks() && graph.input().channels() != 1 {

@@ -35,6 +35,13 @@ pub(crate) struct Plan {
     pub(crate) file: Option<PathBuf>,
 }
 
+impl Plan {
+    /// How many scenes of digits there are to learn from, where there are no data.
+    pub(crate) fn scenes(&self) -> Option<u32> {
+        self.stages.first().and_then(|stage| stage.recipe.scenes)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {

@@ -180,3 +180,14 @@ fn a_segmenter_that_is_killed_ends_in_the_same_bytes_and_begins_another() {
     let call = [&more[..], &["--init-from", "assets/digits/1.png", "-o", text(&odd)]].concat();
     refused(&call, 1, &["1.png"]);
 }
+
+#[test]
+fn a_recipe_says_how_many_scenes_are_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recipe, run) = (folder.path().join("few.toml"), folder.path().join("run"));
+    fs::write(&recipe, "scenes = 6\nepochs = 1\nbatch_size = 2\n").unwrap();
+    printed(&["train", "fcn_digits", "--input", "1x24x24", "--recipe", text(&recipe), "-o", text(&run)]);
+    let parts: serde_json::Value =
+        serde_json::from_slice(&fs::read(run.join("split.json")).unwrap()).unwrap();
+    assert_eq!(parts["train"].as_array().unwrap().len(), 6);
+}

@@ -31,7 +31,7 @@ fn pictures_of_any_size_get_masks_of_their_own() {
 #[test]
 fn tiles_are_answered_as_the_whole_is() {
     let net = zoo::model("digits").unwrap().pretrained().unwrap();
-    let picture = noise(501, 387);
+    let picture = noise(801, 67);
     let whole = net.segment(&picture, SEGMENT_MEMORY).unwrap();
     let tiled = net.segment(&picture, 24 << 20).unwrap();
     assert!(whole.tiles == 1 && tiled.tiles > 3, "{} {}", whole.tiles, tiled.tiles);
@@ -121,7 +121,7 @@ fn what_another_step_learned_is_carried_and_told() {
         let (_, tensor) = net.net().unwrap().tensors().find(|(param, _)| param.name == name).unwrap();
         tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap()
     };
-    assert_eq!(value(&net, "join1.weight"), value(&coarse, "join1.weight"));
+    assert_eq!(value(&net, "conv4_1.weight"), value(&coarse, "conv4_1.weight"));
     let other = zoo::model("lenet5").unwrap().initialised_from(&path).unwrap_err();
     assert!(
         matches!(other, Error::NothingFits { .. }) && other.to_string().contains("conv1_1.weight"),
@@ -134,7 +134,7 @@ fn the_network_of_digits_takes_any_size_and_fits_into_a_megabyte() {
     let graph = FcnDigits::FCN_DIGITS.graph().unwrap();
     let reach = graph.reach().unwrap();
     assert_eq!(reach.stride, 8);
-    assert!((42..96).contains(&reach.halo), "{reach:?}");
+    assert!((42..240).contains(&reach.halo), "{reach:?}");
     let net = graph.init(3).unwrap();
     let picture = Tensor::ones((1, 1, 19, 33), DType::F32, &Device::Cpu).unwrap();
     assert_eq!(net.forward(&picture, Mode::Eval).unwrap().dims(), [1, 11, 19, 33]);

@@ -19,7 +19,7 @@ const FLOORS: &[&[(&str, &[&str])]] = &[
         ("zoo-xception", &[]),
         ("zoo-mobilenet", &[]),
         ("zoo-senet", &["zoo-resnet"]),
-        ("zoo-fcn", &["zoo-vgg", "zoo-resnet"]),
+        ("zoo-fcn", &["zoo-vgg", "zoo-resnet", "zoo-xception"]),
     ],
     &[("zoo-engine", &[]), ("zoo-explain", &[]), ("zoo-onnx", &[]), ("zoo-report", &[]), ("zoo-train", &[])],
     &[("zoo", &[])],

@@ -75,7 +75,8 @@ fn every_network_is_drawn_without_overlap() {
         let faults = faults(&page);
         assert!(faults.is_empty(), "{}: {faults:#?}", architecture.name);
         let ratio = page.width / page.height;
-        assert!((0.35..2.5).contains(&ratio), "{} is {} by {}", architecture.name, page.width, page.height);
+        // What a shortcut spans stays in one column: of `fcn_digits` all between the first block and the last.
+        assert!((0.25..2.5).contains(&ratio), "{} is {} by {}", architecture.name, page.width, page.height);
     }
 }
 

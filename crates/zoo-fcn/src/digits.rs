@@ -67,7 +67,7 @@ impl FcnDigits {
                 blocks.push(x); // (n, width, h / 2^index, w / 2^index)
             }
             blocks.pop();
-            x = self.units(net, x, 3)?;
+            x = self.units(net, x, self.units.len() - 1)?;
             for (index, block) in blocks.into_iter().enumerate().rev() {
                 let width = Conv2d::k1(self.back[index]);
                 let deeper = net.conv(x, width.clone(), format!("deeper{}", index + 1))?;

@@ -66,6 +66,10 @@
 //! **Memory-bound** kernels go over a channel while it is in the cache: batch norm reads its input from memory
 //! once in the forward pass. Its backward pass computes the activation again instead of keeping its input.
 //!
+//! **Weights on their way.** In inference ([`nhwc`]) a panel of weights is read from memory once for each picture: while a
+//! tile is computed, its share of the next panel is fetched. Weights and arenas of more than 2 MiB lie in large pages where
+//! the system has them.
+//!
 //! Scratch comes from a pool that each thread keeps; no inner loop allocates.
 //!
 //! # Instruction sets
@@ -103,6 +107,7 @@ mod epilogue;
 mod error;
 pub mod gemm;
 mod isa;
+mod lasting;
 pub mod loss;
 pub mod lrn;
 mod math;

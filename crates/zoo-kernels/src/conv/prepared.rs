@@ -9,7 +9,7 @@ use crate::epilogue::Epilogue;
 use crate::error::{Result, Shape, check_equal, check_len};
 use crate::gemm::left::Left;
 use crate::isa::Isa;
-use crate::scratch::Aligned;
+use crate::lasting::Lasting;
 
 /// A convolution of maps of one size, its weight packed, or transformed as Winograd's tiles need it.
 ///
@@ -38,13 +38,13 @@ pub struct Prepared<T: Element> {
 /// What the weight became.
 enum Ready<T> {
     /// As it is, for depthwise convolutions.
-    Depthwise(Aligned<T>),
+    Depthwise(Lasting<T>),
     /// As it is, for Winograd's products: transformed it would be four times as large.
-    Panels(Aligned<T>),
+    Panels(Lasting<T>),
     /// Transformed for Winograd's products.
-    Blocks(Aligned<T>),
+    Blocks(Lasting<T>),
     /// Packed for other products.
-    Product(Aligned<T>),
+    Product(Lasting<T>),
 }
 
 impl<T: Element> Prepared<T> {
@@ -66,13 +66,13 @@ impl<T: Element> Prepared<T> {
             Method::Depthwise => Ready::Depthwise(copy(weight)),
             Method::WinogradPanels => Ready::Panels(copy(weight)),
             Method::WinogradBlocks => {
-                let mut transformed = Aligned::zeroed(winograd::transformed_len(spec));
+                let mut transformed = Lasting::zeroed(winograd::transformed_len(spec));
                 winograd::transform(isa, spec, weight, &mut transformed);
                 Ready::Blocks(transformed)
             }
             _ => {
                 let source = layer.left(weight);
-                let mut packed = Aligned::zeroed(source.packed_len(isa));
+                let mut packed = Lasting::zeroed(source.packed_len(isa));
                 source.pack(isa, &mut packed);
                 Ready::Product(packed)
             }
@@ -120,8 +120,8 @@ impl<T: Element> Prepared<T> {
     }
 }
 
-fn copy<T: Element>(weight: &[T]) -> Aligned<T> {
-    let mut copy = Aligned::zeroed(weight.len());
+fn copy<T: Element>(weight: &[T]) -> Lasting<T> {
+    let mut copy = Lasting::zeroed(weight.len());
     copy.copy_from_slice(weight);
     copy
 }

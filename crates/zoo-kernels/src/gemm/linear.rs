@@ -5,8 +5,8 @@ use crate::element::Element;
 use crate::epilogue::Epilogue;
 use crate::error::{Result, check_len};
 use crate::isa::Isa;
+use crate::lasting::Lasting;
 use crate::reduce::channel_sums;
-use crate::scratch::Aligned;
 
 /// `out = input * weight^T + bias`, for `rows` rows of `in_features` numbers.
 ///
@@ -45,7 +45,7 @@ pub struct Prepared<T: Element> {
     isa: Isa,
     in_features: usize,
     out_features: usize,
-    packed: Aligned<T>,
+    packed: Lasting<T>,
 }
 
 impl<T: Element> Prepared<T> {
@@ -56,7 +56,7 @@ impl<T: Element> Prepared<T> {
     pub fn new([in_features, out_features]: [usize; 2], weight: &[T]) -> Result<Self> {
         let isa = Isa::current();
         let weight = Matrix::new(weight, out_features, in_features)?.transposed();
-        let mut packed = Aligned::zeroed(packed_len::<T>(isa, [in_features, out_features]));
+        let mut packed = Lasting::zeroed(packed_len::<T>(isa, [in_features, out_features]));
         pack(isa, weight, &mut packed);
         Ok(Self { isa, in_features, out_features, packed })
     }

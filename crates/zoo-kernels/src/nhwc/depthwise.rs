@@ -14,8 +14,8 @@ use crate::activation::Activation;
 use crate::conv::{Conv2d, inside};
 use crate::epilogue::finish;
 use crate::isa::{Isa, Kernel, dispatch};
+use crate::lasting::Lasting;
 use crate::par::{Shared, part, tasks};
-use crate::scratch::Aligned;
 use crate::simd::Lanes;
 
 /// Packed weights.
@@ -23,7 +23,7 @@ pub(super) struct Depthwise {
     spec: Conv2d,
     isa: Isa,
     /// Tap by tap the channels' weights, then their biases, each in whole vectors.
-    weights: Aligned<f32>,
+    weights: Lasting<f32>,
     width: usize,
 }
 
@@ -38,7 +38,7 @@ impl Depthwise {
     pub(super) fn new(spec: &Conv2d, fold: Fold<'_>, isa: Isa) -> Self {
         let (channels, taps) = (spec.out_channels, spec.kernel_size[0] * spec.kernel_size[1]);
         let width = channels.next_multiple_of(isa.lanes::<f32>());
-        let mut weights = Aligned::zeroed((taps + 1) * width);
+        let mut weights = Lasting::zeroed((taps + 1) * width);
         for channel in 0..channels {
             weights[taps * width + channel] = fold.shift(channel);
         }
@@ -108,8 +108,9 @@ struct Rows<'a> {
 /// Pixels that are computed together: as many sums as hide the latency of an addition.
 const TOGETHER: usize = 8;
 const FEWER: usize = 4;
-/// Columns of the kernels for which there is a loop of their own.
+/// Columns of the kernels for which there is a loop of their own, and of those at the picture's edges.
 const THREE: usize = 3;
+const TWO: usize = 2;
 
 impl Kernel<f32> for Rows<'_> {
     #[inline(always)]
@@ -130,15 +131,16 @@ impl Kernel<f32> for Rows<'_> {
                 let left = (x * spec.stride[1]) as isize - first;
                 let window = Window { n, y, x, rows: skip..end, top, left };
                 let inside_all = |pixels: usize| x >= from && x + pixels <= to;
-                let all = 0..spec.kernel_size[1];
-                x += match (all.end, inside_all(TOGETHER), inside_all(FEWER)) {
-                    (THREE, true, _) => self.pixels::<S, TOGETHER, THREE>(&window, all),
-                    (THREE, _, true) => self.pixels::<S, FEWER, THREE>(&window, all),
-                    (_, _, true) => self.pixels::<S, FEWER, 0>(&window, all),
-                    _ => {
-                        let (skip, end) = inside(left, spec.dilation[1], w, spec.kernel_size[1]);
-                        self.pixels::<S, 1, 0>(&window, skip..end)
-                    }
+                let (skip, end) = inside(left, spec.dilation[1], w, spec.kernel_size[1]);
+                let columns = skip..end;
+                x += match spec.kernel_size[1] {
+                    THREE if inside_all(TOGETHER) => self.pixels::<S, TOGETHER, THREE>(&window, columns),
+                    THREE if inside_all(FEWER) => self.pixels::<S, FEWER, THREE>(&window, columns),
+                    THREE if inside_all(TWO) => self.pixels::<S, TWO, THREE>(&window, columns),
+                    THREE if inside_all(1) => self.pixels::<S, 1, THREE>(&window, columns),
+                    THREE if columns.len() == TWO => self.pixels::<S, 1, TWO>(&window, columns),
+                    _ if inside_all(FEWER) => self.pixels::<S, FEWER, 0>(&window, columns),
+                    _ => self.pixels::<S, 1, 0>(&window, columns),
                 };
             }
         }

@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use super::conv::{Fold, Tail};
 use super::map::Map;
-use super::tile::{self, Tile};
+use super::tile::{self, Ahead, Tile};
 use crate::activation::Activation;
 use crate::conv::Conv2d;
 use crate::isa::Isa;
+use crate::lasting::Lasting;
 use crate::par::{Shared, part, tasks};
-use crate::scratch::Aligned;
 
 /// Numbers of a sum that are added up in registers before they are added to those before: so much of a panel of
 /// weights stays in the cache while pixels pass by, and rounding errors of long sums stay small.
@@ -20,6 +20,8 @@ const BLOCK: usize = 768;
 const NEAR: usize = 1 << 15;
 /// Products of a vector that are worth a task of their own.
 const TASK: usize = 1 << 16;
+/// Products of a vector that take as long as reading a number from the cache's last level.
+const READ: f64 = 2.0;
 
 /// Packed weights.
 pub(super) struct Direct {
@@ -27,9 +29,9 @@ pub(super) struct Direct {
     isa: Isa,
     panels: Vec<Panel>,
     /// Panel by panel; in a panel for each number of the sum a row of output channels.
-    weights: Aligned<f32>,
+    weights: Lasting<f32>,
     /// Panel by panel, whole vectors.
-    bias: Aligned<f32>,
+    bias: Lasting<f32>,
     /// What a tap beyond the picture reads.
     zeros: Vec<f32>,
     /// Input channels that a panel sees.
@@ -112,8 +114,8 @@ impl Direct {
                 bias_len += vectors * lanes;
             }
         }
-        let weights = Aligned::zeroed(weights_len);
-        let mut bias = Aligned::zeroed(bias_len);
+        let weights = Lasting::zeroed(weights_len);
+        let mut bias = Lasting::zeroed(bias_len);
         for panel in &panels {
             for i in 0..panel.channels {
                 bias[panel.bias + i] = fold.shift(panel.channel + i);
@@ -207,21 +209,25 @@ impl Direct {
     /// Into how many blocks of pixels and groups of panels the work is divided: enough tasks for the threads to share
     /// evenly, with the least to read. Results don't depend on it.
     fn divide(&self, pixels: usize, input: &Map) -> [usize; 2] {
-        let vectors: usize = self.weights.len() / self.isa.lanes::<f32>();
-        let wanted = (pixels.saturating_mul(vectors) / TASK).clamp(1, 8 * rayon::current_num_threads());
+        let (threads, vectors) = (rayon::current_num_threads(), self.weights.len() / self.isa.lanes::<f32>());
+        let wanted = (pixels.saturating_mul(vectors) / TASK).clamp(1, 8 * threads);
         let [n, c, h, w] = input.shape;
         let read = n * c * h * w;
-        let least = (read / NEAR).clamp(1, pixels.div_ceil(self.rows));
-        let cost = |[blocks, groups]: [usize; 2]| blocks * self.weights.len() + groups * read;
-        let mut best = [least.max(wanted).min(pixels.div_ceil(self.rows)), 1];
-        for groups in 2..=self.panels.len().min(wanted) {
-            let divided = [wanted.div_ceil(groups).max(least).min(pixels.div_ceil(self.rows)), groups];
-            let (few, fewer) = (best[0] * best[1] < wanted, divided[0] * groups > best[0] * best[1]);
-            if cost(divided) < cost(best) || (few && fewer) {
-                best = divided;
-            }
-        }
-        best
+        let (tiles, panels) = (pixels.div_ceil(self.rows), self.panels.len());
+        let least = (read / NEAR).clamp(1, tiles);
+        // Numbers read, and what the thread with the most to do computes, as long as reading so many.
+        let cost = |[blocks, groups]: [usize; 2]| {
+            let rounds = (blocks * groups).div_ceil(threads);
+            let most = rounds * tiles.div_ceil(blocks) * panels.div_ceil(groups);
+            let products =
+                most as f64 * threads as f64 / (tiles * panels) as f64 * pixels as f64 * vectors as f64;
+            (blocks * self.weights.len() + groups * read) as f64 + products / READ
+        };
+        let divided = (1..=panels.min(wanted)).flat_map(|groups| {
+            let blocks = wanted.div_ceil(groups).max(least);
+            [blocks, blocks.next_multiple_of(threads)].map(|blocks| [blocks.min(tiles), groups])
+        });
+        divided.min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or([1, 1])
     }
 }
 
@@ -263,43 +269,53 @@ impl Job<'_> {
         let residuals: Option<Vec<*const f32>> = self.tail.residual.map(|residual| {
             pixels.clone().map(|pixel| place(self.beside, &residual, pixel).cast_const()).collect()
         });
-        let lanes = conv.isa.lanes::<f32>();
-        for block in blocks(self.count, self.length) {
-            for panel in panels {
-                let done = block.segments.start * self.length + block.from;
-                for i in 0..tiles {
-                    let tile = part(pixels.len(), tiles, i);
-                    let place = tile.start * self.count + block.segments.start * tile.len();
-                    // SAFETY: `Conv::run`, or whoever called `run_alone`, checked that all maps lie in their memories and that the output is apart from the
-                    // input; a segment's address is that of `length` numbers in the input (its halo included, where
-                    // `reads_rows` said so), or of zeros for as many channels. A panel's weights and biases were packed
-                    // for that many numbers. Other tasks write other pixels or other channels, and the instruction set
-                    // is that of `Isa::current` at packing.
-                    unsafe {
-                        let call = Tile {
-                            segments: segments.as_ptr().add(place),
-                            count: block.segments.len(),
-                            from: panel.input + block.from,
-                            length: block.length,
-                            weights: conv.weights.as_ptr().add(panel.weights + done * panel.vectors * lanes),
-                            bias: (done == 0).then(|| conv.bias.as_ptr().add(panel.bias)),
-                            residual: match &residuals {
-                                Some(residuals) if done == 0 => Some(residuals.as_ptr().add(tile.start)),
-                                _ => None,
-                            },
-                            out: outs.as_ptr().add(tile.start),
-                            channel: panel.channel,
-                            channels: panel.channels,
-                            activation: match block.is_last {
-                                true => self.tail.activation,
-                                false => Activation::Identity,
-                            },
-                        };
-                        tile::run(conv.isa, tile.len(), panel.vectors, &call);
-                    }
+        let blocks: Vec<Block> = blocks(self.count, self.length).collect();
+        let parts: Vec<_> =
+            blocks.iter().flat_map(|block| panels.iter().map(move |panel| (block, panel))).collect();
+        for (p, &(block, panel)) in parts.iter().enumerate() {
+            let done = block.segments.start * self.length + block.from;
+            let own = self.weights(block, panel);
+            let next = parts.get(p + 1).map_or(&[][..], |(block, panel)| self.weights(block, panel));
+            for i in 0..tiles {
+                let tile = part(pixels.len(), tiles, i);
+                let place = tile.start * self.count + block.segments.start * tile.len();
+                // SAFETY: `Conv::run`, or whoever called `run_alone`, checked that all maps lie in their memories and that
+                // the output is apart from the input; a segment's address is that of `length` numbers in the input (its
+                // halo included, where `reads_rows` said so), or of zeros for as many channels. A panel's weights and
+                // biases were packed for that many numbers. Other tasks write other pixels or other channels, and the
+                // instruction set is that of `Isa::current` at packing.
+                unsafe {
+                    let call = Tile {
+                        segments: segments.as_ptr().add(place),
+                        count: block.segments.len(),
+                        from: panel.input + block.from,
+                        length: block.length,
+                        weights: own.as_ptr(),
+                        ahead: Ahead::of(next, tiles, i, block.segments.len() * block.length),
+                        bias: (done == 0).then(|| conv.bias.as_ptr().add(panel.bias)),
+                        residual: match &residuals {
+                            Some(residuals) if done == 0 => Some(residuals.as_ptr().add(tile.start)),
+                            _ => None,
+                        },
+                        out: outs.as_ptr().add(tile.start),
+                        channel: panel.channel,
+                        channels: panel.channels,
+                        activation: match block.is_last {
+                            true => self.tail.activation,
+                            false => Activation::Identity,
+                        },
+                    };
+                    tile::run(conv.isa, tile.len(), panel.vectors, &call);
                 }
             }
         }
+    }
+
+    /// A panel's weights of a part of all sums.
+    fn weights(&self, block: &Block, panel: &Panel) -> &[f32] {
+        let width = panel.vectors * self.conv.isa.lanes::<f32>();
+        let done = block.segments.start * self.length + block.from;
+        &self.conv.weights[panel.weights + done * width..][..block.segments.len() * block.length * width]
     }
 
     /// Gives `each` the addresses of an output pixel's segments.

@@ -3,15 +3,15 @@
 use std::ops::{Deref, DerefMut, Range};
 
 use crate::error::{KernelError, Result, Shape};
-use crate::scratch::Aligned;
+use crate::lasting::Lasting;
 
 /// The memory that all maps of a run lie in: zeros at first, from a cache line on.
-pub struct Arena(Aligned<f32>);
+pub struct Arena(Lasting<f32>);
 
 impl Arena {
     /// An arena of `len` numbers.
     pub fn new(len: usize) -> Self {
-        Self(Aligned::zeroed(len))
+        Self(Lasting::zeroed(len))
     }
 }
 

@@ -8,7 +8,7 @@ use super::map::Map;
 use crate::error::{KernelError, Result};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, part, tasks};
-use crate::pool::{Pool2d, Window, adaptive_windows, larger, windows};
+use crate::pool::{Pool2d, Window, adaptive_windows, windows};
 use crate::simd::Lanes;
 
 /// `out` = the largest value of each window, or NaN if there is one in it; both maps in `arena`.
@@ -121,58 +121,79 @@ impl Kernel<f32> for Part<'_> {
     #[inline(always)]
     fn run<S: Lanes<Elem = f32>>(self) {
         let [_, _, oh, ow] = self.out.shape;
-        let mut row = [0.0; CHANNELS];
         for pixel in self.pixels.clone() {
             let (n, y, x) = (pixel / (oh * ow), pixel / ow % oh, pixel % ow);
             let (rows, columns) = (&self.windows.rows[y], &self.windows.columns[x]);
+            let out = self.out.at(n, y, x);
             let mut channel = self.channels.start;
             while channel < self.channels.end {
-                let count = CHANNELS.min(self.channels.end - channel);
-                // SAFETY: the maps lie in the arena, apart from each other; windows are inside the input; tasks write
-                // other pixels or other channels.
-                let (arena, to) = unsafe {
-                    let place = self.out.at(n, y, x) + channel;
-                    (self.arena.get(), self.arena.slice(place, count))
+                let count = S::N.min(self.channels.end - channel);
+                let most = match self.step {
+                    Step::Max => self.largest::<S>(n, rows, columns, channel, count),
+                    Step::Average => self.mean::<S>(n, rows, columns, channel, count),
                 };
-                let from = |y: usize, x: usize| {
-                    // SAFETY: as above.
-                    unsafe { std::slice::from_raw_parts(arena.add(self.input.at(n, y, x) + channel), count) }
-                };
-                let lines = rows.inside.clone().step_by(self.windows.dilation[0]);
-                match self.step {
-                    Step::Max => {
-                        to.fill(f32::NEG_INFINITY);
-                        for y in lines {
-                            for x in columns.inside.clone().step_by(self.windows.dilation[1]) {
-                                for (most, &x) in to.iter_mut().zip(from(y, x)) {
-                                    *most = larger(*most, x);
-                                }
-                            }
-                        }
-                    }
-                    Step::Average => {
-                        // Row by row, so that sums stay short.
-                        to.fill(0.0);
-                        let row = &mut row[..count];
-                        for y in lines {
-                            row.fill(0.0);
-                            for x in columns.inside.clone() {
-                                for (sum, &x) in row.iter_mut().zip(from(y, x)) {
-                                    *sum += x;
-                                }
-                            }
-                            for (sum, &row) in to.iter_mut().zip(&*row) {
-                                *sum += row;
-                            }
-                        }
-                        let scale = 1.0 / (rows.count * columns.count) as f32;
-                        for sum in to {
-                            *sum *= scale;
-                        }
-                    }
+                // SAFETY: the map lies in the arena; tasks write other pixels or other channels.
+                unsafe {
+                    let to = self.arena.get().add(out + channel);
+                    if count == S::N { most.store(to) } else { most.store_part(to, count) }
                 }
                 channel += count;
             }
         }
+    }
+}
+
+impl Part<'_> {
+    /// `count` channels of a pixel of the input.
+    #[inline(always)]
+    fn load<S: Lanes<Elem = f32>>(&self, n: usize, y: usize, x: usize, channel: usize, count: usize) -> S {
+        // SAFETY: the map lies in the arena, apart from the output; windows are inside of it.
+        unsafe {
+            let from = self.arena.get().add(self.input.at(n, y, x) + channel);
+            if count == S::N { S::load(from) } else { S::load_part(from, count) }
+        }
+    }
+
+    #[inline(always)]
+    fn largest<S: Lanes<Elem = f32>>(
+        &self,
+        n: usize,
+        rows: &Window,
+        columns: &Window,
+        channel: usize,
+        count: usize,
+    ) -> S {
+        let mut most = S::splat(f32::NEG_INFINITY);
+        let mut y = rows.inside.start;
+        while y < rows.inside.end {
+            let mut x = columns.inside.start;
+            while x < columns.inside.end {
+                most = most.larger(self.load(n, y, x, channel, count));
+                x += self.windows.dilation[1];
+            }
+            y += self.windows.dilation[0];
+        }
+        most
+    }
+
+    /// Row by row, so that sums stay short.
+    #[inline(always)]
+    fn mean<S: Lanes<Elem = f32>>(
+        &self,
+        n: usize,
+        rows: &Window,
+        columns: &Window,
+        channel: usize,
+        count: usize,
+    ) -> S {
+        let mut sum = S::splat(0.0);
+        for y in rows.inside.clone() {
+            let mut row = S::splat(0.0);
+            for x in columns.inside.clone() {
+                row = row.add(self.load(n, y, x, channel, count));
+            }
+            sum = sum.add(row);
+        }
+        sum.mul(S::splat(1.0 / (rows.count * columns.count) as f32))
     }
 }

@@ -13,8 +13,8 @@ use crate::epilogue::finish;
 use crate::isa::{Isa, Kernel};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{on_avx2, on_avx512};
-use crate::par::part_of_vectors;
-use crate::simd::{Lanes, fetch};
+use crate::par::{part, part_of_vectors};
+use crate::simd::{Lanes, fetch, fetch_far};
 
 /// A tile's sums, and what follows them.
 #[derive(Clone, Copy)]
@@ -28,6 +28,8 @@ pub(super) struct Tile {
     pub(super) length: usize,
     /// Packed: for each number of the sum the tile's vectors.
     pub(super) weights: *const f32,
+    /// Weights that will be needed next, of which this tile has its share brought near.
+    pub(super) ahead: Ahead,
     /// The tile's vectors of biases; or none, to add to what is there.
     pub(super) bias: Option<*const f32>,
     /// For each pixel where another summand lies, counted from `channel` on.
@@ -38,6 +40,24 @@ pub(super) struct Tile {
     /// Channels of the result: the last vector may be cut.
     pub(super) channels: usize,
     pub(super) activation: Activation,
+}
+
+/// A part of the weights that follow, fetched from memory while a tile is computed: a line with each number of its sum. The
+/// first tile of a panel would wait for each of them otherwise.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    from: *const f32,
+    /// Bytes from one to the next.
+    step: usize,
+}
+
+impl Ahead {
+    /// Part `i` of `parts` of `weights`, over so many steps.
+    pub(super) fn of(weights: &[f32], parts: usize, i: usize, steps: usize) -> Self {
+        let part = part(weights.len(), parts, i);
+        let from = weights.as_ptr().wrapping_add(part.start);
+        Self { from, step: (part.len() * size_of::<f32>()).div_ceil(steps.max(1)) }
+    }
 }
 
 /// Vectors across the widest tile.
@@ -113,6 +133,7 @@ impl<const R: usize, const V: usize> Kernel<f32> for Sized<'_, R, V> {
             }
         }
         let mut weights = tile.weights;
+        let mut ahead = tile.ahead.from;
         // SAFETY: by the contract of `run`, so many segments have the addresses of `R` pixels, which have so many
         // numbers, and so many times `V` vectors of weights lie one behind the other.
         unsafe {
@@ -122,6 +143,10 @@ impl<const R: usize, const V: usize> Kernel<f32> for Sized<'_, R, V> {
                     *pixel = (*tile.segments.add(segment * R + r)).add(tile.from);
                 }
                 for k in 0..tile.length {
+                    for i in 0..lines::<S>(R, V) {
+                        fetch_far(ahead.wrapping_byte_add(i * LINE));
+                    }
+                    ahead = ahead.wrapping_byte_add(tile.ahead.step);
                     let mut b = [S::splat(0.0); V];
                     for (v, b) in b.iter_mut().enumerate() {
                         *b = S::load(weights.add(v * S::N));
@@ -232,6 +257,18 @@ impl<const R: usize, const V: usize> Sized<'_, R, V> {
             }
         }
     }
+}
+
+/// A line of the cache, in bytes.
+const LINE: usize = 64;
+
+/// Lines to fetch with each number of a sum, that a tile's share of the next panel is fetched whole: as many as the tile
+/// reads itself if its few rows are the only ones, half as many where there must be two tiles.
+#[inline(always)]
+const fn lines<S: Lanes>(rows: usize, vectors: usize) -> usize {
+    let read = vectors * S::N * size_of::<f32>() / LINE;
+    let lines = if rows < 4 { read } else { read / 2 };
+    if lines == 0 { 1 } else { lines }
 }
 
 /// Numbers of the widest vector.

@@ -13,15 +13,16 @@ use std::ops::Range;
 use super::conv::{Fold, Tail};
 use super::forms::{Form, axis, tiles};
 use super::map::Map;
-use super::tile::{self, Tile};
+use super::tile::{self, Ahead, Tile};
 use crate::activation::Activation;
 use crate::conv::Conv2d;
 use crate::conv::winograd::transform::{Line, Pixels, Source, Weight};
 use crate::epilogue::finish;
 use crate::error::Shape;
 use crate::isa::{Isa, Kernel, dispatch};
+use crate::lasting::Lasting;
 use crate::par::{Shared, part, tasks};
-use crate::scratch::{self, Aligned};
+use crate::scratch;
 use crate::simd::Lanes;
 
 /// Numbers between the products, so that not all of them begin in the same set of a cache.
@@ -37,8 +38,8 @@ pub(super) struct Winograd {
     isa: Isa,
     panels: Vec<Panel>,
     /// Product by product, panel by panel; in a panel for each input channel a row of output channels.
-    weights: Aligned<f32>,
-    bias: Aligned<f32>,
+    weights: Lasting<f32>,
+    bias: Lasting<f32>,
     zeros: Vec<f32>,
     rows: usize,
 }
@@ -68,12 +69,12 @@ impl Winograd {
             vectors: channels.len().div_ceil(lanes),
         };
         let panels: Vec<Panel> = tile::panels(isa, spec.out_channels).map(panel).collect();
-        let mut bias = Aligned::zeroed(vectors * lanes);
+        let mut bias = Lasting::zeroed(vectors * lanes);
         for channel in 0..spec.out_channels {
             bias[channel] = fold.shift(channel);
         }
         let product = spec.in_channels * vectors * lanes + GAP;
-        let weights = Aligned::zeroed(form.products() * product);
+        let weights = Lasting::zeroed(form.products() * product);
         let widest = panels.iter().map(|panel| panel.vectors).max().unwrap_or(1);
         let rows = tile::most_rows(isa, widest);
         let zeros = vec![0.0; spec.in_channels.max(vectors * lanes)];
@@ -112,6 +113,12 @@ impl Winograd {
     /// Numbers between the products of packed weights.
     fn product(&self) -> usize {
         self.spec.in_channels * self.bias.len() + GAP
+    }
+
+    /// A panel's weights of a product.
+    fn weights_of(&self, product: usize, panel: &Panel) -> &[f32] {
+        let start = product * self.product() + panel.channel * self.spec.in_channels;
+        &self.weights[start..][..self.spec.in_channels * panel.vectors * self.isa.lanes::<f32>()]
     }
 
     /// About how many numbers a task works in.
@@ -202,10 +209,15 @@ impl Job<'_> {
             let (from, to) = (&sources[product * seen..], &mut sums[product * made..]);
             let segments: Vec<*const f32> = (0..count).map(|i| from[i * width..].as_ptr()).collect();
             let out: Vec<*mut f32> = (0..count).map(|i| to[i * outs..].as_mut_ptr()).collect();
-            for panel in panels {
+            for (p, panel) in panels.iter().enumerate() {
+                let own = conv.weights_of(product, panel);
+                let next = match panels.get(p + 1) {
+                    Some(next) => conv.weights_of(product, next),
+                    None if product + 1 < products => conv.weights_of(product + 1, first),
+                    None => &[],
+                };
                 for i in 0..rows {
                     let some = part(count, rows, i);
-                    let weights = product * conv.product() + panel.channel * conv.spec.in_channels;
                     // SAFETY: each tile has as many numbers of this product as there are input channels, and room for
                     // the sums of all panels in whole vectors; the weights were packed so, for this instruction set.
                     unsafe {
@@ -214,7 +226,8 @@ impl Job<'_> {
                             count: 1,
                             from: 0,
                             length: conv.spec.in_channels,
-                            weights: conv.weights.as_ptr().add(weights),
+                            weights: own.as_ptr(),
+                            ahead: Ahead::of(next, rows, i, conv.spec.in_channels),
                             bias: Some(conv.zeros.as_ptr()),
                             residual: None,
                             out: out.as_ptr().add(some.start),

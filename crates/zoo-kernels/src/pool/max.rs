@@ -137,8 +137,21 @@ fn taps(pool: &Pool2d, width: usize, windows: usize) -> Range<usize> {
 
 /// The larger, or NaN if either is: a comparison with NaN is false.
 #[inline(always)]
-pub(crate) fn larger<T: Element>(a: T, b: T) -> T {
+fn larger<T: Element>(a: T, b: T) -> T {
     if b > a || b.is_nan() { b } else { a }
+}
+
+/// The same of each number and its neighbour in `from`, which are as many.
+#[inline(always)]
+fn take_larger<S: Lanes>(most: &mut [S::Elem], from: &[S::Elem]) {
+    let (mut whole, mut others) = (most.chunks_exact_mut(S::N), from.chunks_exact(S::N));
+    for (most, from) in whole.by_ref().zip(others.by_ref()) {
+        // SAFETY: both are a vector long.
+        unsafe { S::load(most.as_ptr()).larger(S::load(from.as_ptr())).store(most.as_mut_ptr()) };
+    }
+    for (most, &from) in whole.into_remainder().iter_mut().zip(others.remainder()) {
+        *most = larger(*most, from);
+    }
 }
 
 struct Forward<'a, T> {
@@ -166,18 +179,14 @@ impl<T: Element> Kernel<T> for Forward<'_, T> {
                 // Down the rows of the windows, then along what that leaves.
                 column.fill(T::NEG_INFINITY);
                 for y in window.inside.clone().step_by(self.pool.dilation[0]) {
-                    for (most, &x) in column.iter_mut().zip(&input[y * w..(y + 1) * w]) {
-                        *most = larger(*most, x);
-                    }
+                    take_larger::<S>(&mut column, &input[y * w..(y + 1) * w]);
                 }
                 split.split::<S>(&column, &mut phases);
                 out.fill(T::NEG_INFINITY);
                 for kx in taps(self.pool, w, ow) {
                     let (windows, phase, first) = tap(self.pool, kx, w, ow);
                     let values = &phases[phase * split.len + first..][..windows.len()];
-                    for (out, &x) in out[windows].iter_mut().zip(values) {
-                        *out = larger(*out, x);
-                    }
+                    take_larger::<S>(&mut out[windows], values);
                 }
             }
         }

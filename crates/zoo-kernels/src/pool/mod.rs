@@ -5,7 +5,6 @@ mod max;
 mod spec;
 
 pub use average::{adaptive_average_backward, adaptive_average_forward, average_backward, average_forward};
-pub(crate) use max::larger;
 pub use max::{max_backward, max_forward};
 pub use spec::Pool2d;
 pub(crate) use spec::{Window, adaptive_windows, windows};

@@ -142,6 +142,14 @@ impl Lanes for F32x8 {
         Self(on!(_mm256_max_ps(low.0, self.0)))
     }
     #[inline(always)]
+    fn larger(self, other: Self) -> Self {
+        // The second if either is NaN, which is right unless the first is.
+        on!({
+            let larger = _mm256_max_ps(self.0, other.0);
+            Self(_mm256_blendv_ps(larger, self.0, _mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0)))
+        })
+    }
+    #[inline(always)]
     fn at_most(self, high: Self) -> Self {
         Self(on!(_mm256_min_ps(high.0, self.0)))
     }

@@ -116,6 +116,14 @@ impl Lanes for F32x16 {
         Self(on!(_mm512_max_ps(low.0, self.0)))
     }
     #[inline(always)]
+    fn larger(self, other: Self) -> Self {
+        // The second if either is NaN, which is right unless the first is.
+        on!({
+            let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0);
+            Self(_mm512_mask_mov_ps(_mm512_max_ps(self.0, other.0), is_nan, self.0))
+        })
+    }
+    #[inline(always)]
     fn at_most(self, high: Self) -> Self {
         Self(on!(_mm512_min_ps(high.0, self.0)))
     }

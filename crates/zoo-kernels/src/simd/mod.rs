@@ -81,6 +81,8 @@ pub trait Lanes: Copy {
     fn mul(self, other: Self) -> Self;
     /// The larger of `self` and `low`; NaN stays NaN.
     fn at_least(self, low: Self) -> Self;
+    /// The larger of both, or NaN if either is.
+    fn larger(self, other: Self) -> Self;
     /// The smaller of `self` and `high`; NaN stays NaN.
     fn at_most(self, high: Self) -> Self;
     /// `values` where the lanes of `self` and `other` are equal or both NaN, and `values` where not; zeros elsewhere.
@@ -117,6 +119,19 @@ pub(crate) fn fetch<T>(at: *const T) {
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// The same for what is needed later: to the second level of it.
+#[inline(always)]
+pub(crate) fn fetch_far<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as in `fetch`.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;

@@ -119,6 +119,13 @@ macro_rules! lanes {
                 self
             }
             #[inline(always)]
+            fn larger(mut self, other: Self) -> Self {
+                for i in 0..N {
+                    self.0[i] = if self.0[i] >= other.0[i] || self.0[i].is_nan() { self.0[i] } else { other.0[i] };
+                }
+                self
+            }
+            #[inline(always)]
             fn at_most(mut self, high: Self) -> Self {
                 for i in 0..N {
                     self.0[i] = if self.0[i] > high.0[i] { high.0[i] } else { self.0[i] };

@@ -122,6 +122,8 @@ impl Kernel<f32> for Rows<'_> {
         let (from, _) = inside(-first, spec.stride[1], w, ow);
         let (_, to) = inside((last * spec.dilation[1]) as isize - first, spec.stride[1], w, ow);
         let to = to.max(from);
+        // Whether a window's second column is the next one's first.
+        let is_shared = spec.stride[1] == spec.dilation[1];
         for row in self.rows.clone() {
             let (n, y) = (row / oh, row % oh);
             let top = (y * spec.stride[0]) as isize - spec.padding.top as isize;
@@ -134,9 +136,14 @@ impl Kernel<f32> for Rows<'_> {
                 let (skip, end) = inside(left, spec.dilation[1], w, spec.kernel_size[1]);
                 let columns = skip..end;
                 x += match spec.kernel_size[1] {
+                    THREE if inside_all(TOGETHER) && is_shared => {
+                        self.neighbours::<S, TOGETHER, THREE>(&window, columns)
+                    }
+                    THREE if inside_all(FEWER) && is_shared => {
+                        self.neighbours::<S, FEWER, THREE>(&window, columns)
+                    }
                     THREE if inside_all(TOGETHER) => self.pixels::<S, TOGETHER, THREE>(&window, columns),
                     THREE if inside_all(FEWER) => self.pixels::<S, FEWER, THREE>(&window, columns),
-                    THREE if inside_all(TWO) => self.pixels::<S, TWO, THREE>(&window, columns),
                     THREE if inside_all(1) => self.pixels::<S, 1, THREE>(&window, columns),
                     THREE if columns.len() == TWO => self.pixels::<S, 1, TWO>(&window, columns),
                     _ if inside_all(FEWER) => self.pixels::<S, FEWER, 0>(&window, columns),
@@ -184,6 +191,25 @@ impl Rows<'_> {
         window: &Window,
         columns: Range<usize>,
     ) -> usize {
+        self.row::<S, R, W, false>(window, columns)
+    }
+
+    /// The same where a window's second column is the next one's first: a pixel is read once for all windows that see it.
+    #[inline(always)]
+    fn neighbours<S: Lanes<Elem = f32>, const R: usize, const W: usize>(
+        &self,
+        window: &Window,
+        columns: Range<usize>,
+    ) -> usize {
+        self.row::<S, R, W, true>(window, columns)
+    }
+
+    #[inline(always)]
+    fn row<S: Lanes<Elem = f32>, const R: usize, const W: usize, const SHARED: bool>(
+        &self,
+        window: &Window,
+        columns: Range<usize>,
+    ) -> usize {
         let (spec, width) = (&self.conv.spec, self.conv.width);
         let ([kh, kw], channels) = (spec.kernel_size, spec.out_channels);
         let corner = |i: usize, j: usize| {
@@ -217,11 +243,11 @@ impl Rows<'_> {
         // Tasks write other rows.
         unsafe {
             while channel + S::N <= channels {
-                self.vector::<S, R, W>(&places, channel, S::N);
+                self.vector::<S, R, W, SHARED>(&places, channel, S::N);
                 channel += S::N;
             }
             if channel < channels {
-                self.vector::<S, R, W>(&places, channel, channels - channel);
+                self.vector::<S, R, W, SHARED>(&places, channel, channels - channel);
             }
         }
         R
@@ -232,7 +258,7 @@ impl Rows<'_> {
     /// # Safety
     /// All that the places name can be read, and written.
     #[inline(always)]
-    unsafe fn vector<S: Lanes<Elem = f32>, const R: usize, const W: usize>(
+    unsafe fn vector<S: Lanes<Elem = f32>, const R: usize, const W: usize, const SHARED: bool>(
         &self,
         places: &Places,
         channel: usize,
@@ -246,6 +272,22 @@ impl Rows<'_> {
             for i in 0..places.rows {
                 let row = places.first.add(i * places.down + channel);
                 let weights = places.weights.add(i * kw * width + channel);
+                if SHARED {
+                    let mut taps = [S::splat(0.0); W];
+                    for (j, tap) in taps.iter_mut().enumerate() {
+                        *tap = S::load(weights.add(j * width));
+                    }
+                    for at in 0..R + W - 1 {
+                        let x = row.add(at * places.across);
+                        let x = if count == S::N { S::load(x) } else { S::load_part(x, count) };
+                        for j in 0..W {
+                            if at >= j && at - j < R {
+                                sums[at - j] = sums[at - j].fma(x, taps[j]);
+                            }
+                        }
+                    }
+                    continue;
+                }
                 for j in 0..columns {
                     let (weight, tap) = (S::load(weights.add(j * width)), row.add(j * places.across));
                     for (r, sum) in sums.iter_mut().enumerate() {

@@ -250,25 +250,25 @@ struct Job<'a> {
 impl Job<'_> {
     /// Some pixels of some panels.
     fn task(&self, pixels: Range<usize>, panels: &[Panel]) {
-        let (conv, rows) = (self.conv, self.conv.rows);
-        let first = pixels.start;
-        let tiles = pixels.len().div_ceil(rows);
+        let conv = self.conv;
+        let count = pixels.len().div_ceil(conv.rows);
+        let tiles: Vec<Range<usize>> = (0..count).map(|i| part(pixels.len(), count, i)).collect();
         // Of each pixel of the block where its segments begin, tile by tile; where its result goes; and its residual.
         let mut segments = vec![std::ptr::null(); pixels.len() * self.count];
-        for i in 0..tiles {
-            let tile = part(pixels.len(), tiles, i);
+        let mut outs: Vec<*mut f32> = Vec::with_capacity(pixels.len());
+        let mut residuals: Vec<*const f32> = Vec::new();
+        let mut walk = self.out.walk(pixels);
+        for tile in &tiles {
             let (start, rows) = (tile.start * self.count, tile.len());
-            for (r, pixel) in tile.enumerate() {
-                self.segments(first + pixel, |segment, address| {
-                    segments[start + segment * rows + r] = address;
-                });
+            for (r, pixel) in walk.by_ref().take(rows).enumerate() {
+                self.segments(pixel, |segment, address| segments[start + segment * rows + r] = address);
+                let [n, y, x] = pixel;
+                outs.push(self.to.get().wrapping_add(self.out.at(n, y, x)));
+                if let Some(residual) = &self.tail.residual {
+                    residuals.push(self.beside.get().wrapping_add(residual.at(n, y, x)));
+                }
             }
         }
-        let place = |memory: Shared<f32>, map: &Map, pixel| memory.get().wrapping_add(place(map, pixel));
-        let outs: Vec<*mut f32> = pixels.clone().map(|pixel| place(self.to, &self.out, pixel)).collect();
-        let residuals: Option<Vec<*const f32>> = self.tail.residual.map(|residual| {
-            pixels.clone().map(|pixel| place(self.beside, &residual, pixel).cast_const()).collect()
-        });
         let blocks: Vec<Block> = blocks(self.count, self.length).collect();
         let parts: Vec<_> =
             blocks.iter().flat_map(|block| panels.iter().map(move |panel| (block, panel))).collect();
@@ -276,8 +276,8 @@ impl Job<'_> {
             let done = block.segments.start * self.length + block.from;
             let own = self.weights(block, panel);
             let next = parts.get(p + 1).map_or(&[][..], |(block, panel)| self.weights(block, panel));
-            for i in 0..tiles {
-                let tile = part(pixels.len(), tiles, i);
+            let ahead = Ahead::of(next, tiles.len(), block.segments.len() * block.length);
+            for (i, tile) in tiles.iter().enumerate() {
                 let place = tile.start * self.count + block.segments.start * tile.len();
                 // SAFETY: `Conv::run`, or whoever called `run_alone`, checked that all maps lie in their memories and that
                 // the output is apart from the input; a segment's address is that of `length` numbers in the input (its
@@ -291,10 +291,10 @@ impl Job<'_> {
                         from: panel.input + block.from,
                         length: block.length,
                         weights: own.as_ptr(),
-                        ahead: Ahead::of(next, tiles, i, block.segments.len() * block.length),
+                        ahead: ahead.part(i),
                         bias: (done == 0).then(|| conv.bias.as_ptr().add(panel.bias)),
-                        residual: match &residuals {
-                            Some(residuals) if done == 0 => Some(residuals.as_ptr().add(tile.start)),
+                        residual: match self.tail.residual {
+                            Some(_) if done == 0 => Some(residuals.as_ptr().add(tile.start)),
                             _ => None,
                         },
                         out: outs.as_ptr().add(tile.start),
@@ -320,13 +320,11 @@ impl Job<'_> {
 
     /// Gives `each` the addresses of an output pixel's segments.
     #[inline(always)]
-    fn segments(&self, pixel: usize, mut each: impl FnMut(usize, *const f32)) {
+    fn segments(&self, [n, y, x]: [usize; 3], mut each: impl FnMut(usize, *const f32)) {
         let (spec, input) = (&self.conv.spec, &self.input);
         let [_, _, h, w] = input.shape;
-        let [_, _, oh, ow] = self.out.shape;
         let arena = self.from.get().cast_const();
-        let (n, rest) = (pixel / (oh * ow), pixel % (oh * ow));
-        let (y, x) = (rest / ow * spec.stride[0], rest % ow * spec.stride[1]);
+        let (y, x) = (y * spec.stride[0], x * spec.stride[1]);
         let [kh, kw] = spec.kernel_size;
         if self.count == kh && self.length != self.conv.seen {
             // Rows, whose zeros around the picture are the halo's.

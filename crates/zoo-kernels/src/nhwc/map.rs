@@ -119,6 +119,22 @@ impl Map {
         self.start + n * self.picture + y * self.row + x * self.pixel
     }
 
+    /// Picture, row and column of some of all pictures' pixels, one after the other.
+    pub(super) fn walk(&self, pixels: Range<usize>) -> impl Iterator<Item = [usize; 3]> + use<> {
+        let [_, _, h, w] = self.shape;
+        let (start, each) = (pixels.start, (h * w).max(1));
+        let mut next = [start / each, start % each / w.max(1), start % w.max(1)];
+        pixels.map(move |_| {
+            let now @ [n, y, x] = next;
+            next = match (x + 1 < w, y + 1 < h) {
+                (true, _) => [n, y, x + 1],
+                (false, true) => [n, y + 1, 0],
+                (false, false) => [n + 1, 0, 0],
+            };
+            now
+        })
+    }
+
     /// Pixels of all pictures.
     pub(super) fn pixels(&self) -> usize {
         self.shape[0] * self.shape[2] * self.shape[3]

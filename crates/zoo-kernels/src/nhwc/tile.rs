@@ -13,7 +13,7 @@ use crate::epilogue::finish;
 use crate::isa::{Isa, Kernel};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{on_avx2, on_avx512};
-use crate::par::{part, part_of_vectors};
+use crate::par::part_of_vectors;
 use crate::simd::{Lanes, fetch, fetch_far};
 
 /// A tile's sums, and what follows them.
@@ -47,16 +47,21 @@ pub(super) struct Tile {
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
     from: *const f32,
-    /// Bytes from one to the next.
+    /// Bytes of a tile's share, and from one line to the next.
+    share: usize,
     step: usize,
 }
 
 impl Ahead {
-    /// Part `i` of `parts` of `weights`, over so many steps.
-    pub(super) fn of(weights: &[f32], parts: usize, i: usize, steps: usize) -> Self {
-        let part = part(weights.len(), parts, i);
-        let from = weights.as_ptr().wrapping_add(part.start);
-        Self { from, step: (part.len() * size_of::<f32>()).div_ceil(steps.max(1)) }
+    /// The first of `tiles` shares of `weights`, over so many numbers of a sum.
+    pub(super) fn of(weights: &[f32], tiles: usize, steps: usize) -> Self {
+        let share = (weights.len() * size_of::<f32>()).div_ceil(tiles.max(1));
+        Self { from: weights.as_ptr(), share, step: share.div_ceil(steps.max(1)) }
+    }
+
+    /// The `i`-th.
+    pub(super) fn part(self, i: usize) -> Self {
+        Self { from: self.from.wrapping_byte_add(i * self.share), ..self }
     }
 }
 
@@ -125,6 +130,15 @@ impl<const R: usize, const V: usize> Kernel<f32> for Sized<'_, R, V> {
     fn run<S: Lanes<Elem = f32>>(self) {
         let tile = self.0;
         let mut sums = [[S::splat(0.0); V]; R];
+        if let Some(bias) = tile.bias {
+            for v in 0..V {
+                // SAFETY: by the contract of `run`, biases are whole vectors.
+                let bias = unsafe { S::load(bias.add(v * S::N)) };
+                for sums in &mut sums {
+                    sums[v] = bias;
+                }
+            }
+        }
         // Where the result goes is on its way meanwhile.
         for r in 0..R {
             for v in 0..V {
@@ -188,23 +202,13 @@ impl<const R: usize, const V: usize> Sized<'_, R, V> {
         let tile = self.0;
         let (low, high) = limits(tile.activation);
         let (low, high) = (S::splat(low), S::splat(high));
-        // SAFETY: by the contract of `run`, biases are whole vectors, and `V` of them can be written for each pixel.
+        // SAFETY: by the contract of `run`, `V` vectors can be written for each pixel.
         unsafe {
-            match tile.bias {
-                Some(bias) => {
-                    for v in 0..V {
-                        let bias = S::load(bias.add(v * S::N));
-                        for sums in &mut sums {
-                            sums[v] = sums[v].add(bias);
-                        }
-                    }
-                }
-                None => {
-                    for (r, sums) in sums.iter_mut().enumerate() {
-                        let before = (*tile.out.add(r)).add(tile.channel);
-                        for (v, sum) in sums.iter_mut().enumerate() {
-                            *sum = sum.add(S::load(before.add(v * S::N)));
-                        }
+            if tile.bias.is_none() {
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let before = (*tile.out.add(r)).add(tile.channel);
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        *sum = sum.add(S::load(before.add(v * S::N)));
                     }
                 }
             }
@@ -240,14 +244,12 @@ impl<const R: usize, const V: usize> Sized<'_, R, V> {
                 for (v, sum) in sums.iter().enumerate() {
                     let at = v * S::N;
                     let count = if tile.channels < at + S::N { tile.channels - at } else { S::N };
-                    let mut before = match tile.bias {
-                        Some(bias) => S::load(bias.add(at)),
-                        None => some(out.add(at), count),
-                    };
-                    if let Some(residual) = residual {
-                        before = before.add(some(residual.add(at), count));
+                    let mut sum = S::load(sum.as_ptr());
+                    if tile.bias.is_none() {
+                        sum = sum.add(some(out.add(at), count));
                     }
-                    let sum = finish(S::load(sum.as_ptr()), None, Some(before), None, tile.activation);
+                    let residual = residual.map(|residual| some(residual.add(at), count));
+                    let sum = finish(sum, None, None, residual, tile.activation);
                     if count == S::N {
                         sum.store(out.add(at));
                     } else {
@@ -267,8 +269,11 @@ const LINE: usize = 64;
 #[inline(always)]
 const fn lines<S: Lanes>(rows: usize, vectors: usize) -> usize {
     let read = vectors * S::N * size_of::<f32>() / LINE;
-    let lines = if rows < 4 { read } else { read / 2 };
-    if lines == 0 { 1 } else { lines }
+    match rows {
+        1 => 0,
+        2 | 3 => read,
+        _ => read.div_ceil(2),
+    }
 }
 
 /// Numbers of the widest vector.

@@ -216,6 +216,7 @@ impl Job<'_> {
                     None if product + 1 < products => conv.weights_of(product + 1, first),
                     None => &[],
                 };
+                let ahead = Ahead::of(next, rows, conv.spec.in_channels);
                 for i in 0..rows {
                     let some = part(count, rows, i);
                     // SAFETY: each tile has as many numbers of this product as there are input channels, and room for
@@ -227,7 +228,7 @@ impl Job<'_> {
                             from: 0,
                             length: conv.spec.in_channels,
                             weights: own.as_ptr(),
-                            ahead: Ahead::of(next, rows, i, conv.spec.in_channels),
+                            ahead: ahead.part(i),
                             bias: Some(conv.zeros.as_ptr()),
                             residual: None,
                             out: out.as_ptr().add(some.start),

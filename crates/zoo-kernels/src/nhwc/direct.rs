@@ -19,7 +19,7 @@ const BLOCK: usize = 768;
 /// Numbers of the input that a task goes over again and again.
 const NEAR: usize = 1 << 15;
 /// Products of a vector that are worth a task of their own.
-const TASK: usize = 1 << 16;
+const TASK: usize = 1 << 15;
 /// Products of a vector that take as long as reading a number from the cache's last level.
 const READ: f64 = 2.0;
 

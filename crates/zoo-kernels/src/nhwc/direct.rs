@@ -257,28 +257,41 @@ impl Job<'_> {
         let mut segments = vec![std::ptr::null(); pixels.len() * self.count];
         let mut outs: Vec<*mut f32> = Vec::with_capacity(pixels.len());
         let mut residuals: Vec<*const f32> = Vec::new();
-        let mut walk = self.out.walk(pixels);
-        for tile in &tiles {
-            let (start, rows) = (tile.start * self.count, tile.len());
-            for (r, pixel) in walk.by_ref().take(rows).enumerate() {
-                self.segments(pixel, |segment, address| segments[start + segment * rows + r] = address);
-                let [n, y, x] = pixel;
-                outs.push(self.to.get().wrapping_add(self.out.at(n, y, x)));
-                if let Some(residual) = &self.tail.residual {
-                    residuals.push(self.beside.get().wrapping_add(residual.at(n, y, x)));
+        let [from, to, beside] = [self.from, self.to, self.beside].map(Shared::get);
+        if self.is_plain() {
+            let place = |map: &Map, pixel: usize| map.start + pixel * map.pixel;
+            for (segment, pixel) in segments.iter_mut().zip(pixels.clone()) {
+                *segment = from.wrapping_add(place(&self.input, pixel)).cast_const();
+            }
+            outs.extend(pixels.clone().map(|pixel| to.wrapping_add(place(&self.out, pixel))));
+            if let Some(map) = &self.tail.residual {
+                residuals.extend(pixels.map(|pixel| beside.wrapping_add(place(map, pixel)).cast_const()));
+            }
+        } else {
+            let mut walk = self.out.walk(pixels);
+            for tile in &tiles {
+                let (start, rows) = (tile.start * self.count, tile.len());
+                for (r, pixel) in walk.by_ref().take(rows).enumerate() {
+                    self.segments(pixel, |segment, address| segments[start + segment * rows + r] = address);
+                    let [n, y, x] = pixel;
+                    outs.push(to.wrapping_add(self.out.at(n, y, x)));
+                    if let Some(map) = &self.tail.residual {
+                        residuals.push(beside.wrapping_add(map.at(n, y, x)));
+                    }
                 }
             }
         }
-        let blocks: Vec<Block> = blocks(self.count, self.length).collect();
-        let parts: Vec<_> =
-            blocks.iter().flat_map(|block| panels.iter().map(move |panel| (block, panel))).collect();
-        for (p, &(block, panel)) in parts.iter().enumerate() {
-            let done = block.segments.start * self.length + block.from;
-            let own = self.weights(block, panel);
-            let next = parts.get(p + 1).map_or(&[][..], |(block, panel)| self.weights(block, panel));
-            let ahead = Ahead::of(next, tiles.len(), block.segments.len() * block.length);
+        let parts = || {
+            blocks(self.count, self.length).flat_map(|block| panels.iter().map(move |panel| (block, panel)))
+        };
+        let mut next = parts().skip(1);
+        for (block, panel) in parts() {
+            let done = block.segment * self.length + block.from;
+            let own = self.weights(&block, panel);
+            let next = next.next().map_or(&[][..], |(block, panel)| self.weights(&block, panel));
+            let ahead = Ahead::of(next, tiles.len(), block.segments * block.length);
             for (i, tile) in tiles.iter().enumerate() {
-                let place = tile.start * self.count + block.segments.start * tile.len();
+                let place = tile.start * self.count + block.segment * tile.len();
                 // SAFETY: `Conv::run`, or whoever called `run_alone`, checked that all maps lie in their memories and that
                 // the output is apart from the input; a segment's address is that of `length` numbers in the input (its
                 // halo included, where `reads_rows` said so), or of zeros for as many channels. A panel's weights and
@@ -287,7 +300,7 @@ impl Job<'_> {
                 unsafe {
                     let call = Tile {
                         segments: segments.as_ptr().add(place),
-                        count: block.segments.len(),
+                        count: block.segments,
                         from: panel.input + block.from,
                         length: block.length,
                         weights: own.as_ptr(),
@@ -311,11 +324,21 @@ impl Job<'_> {
         }
     }
 
+    /// Whether each output pixel sees one input pixel, and neither map has gaps.
+    fn is_plain(&self) -> bool {
+        let spec = &self.conv.spec;
+        let maps = [Some(self.input), Some(self.out), self.tail.residual];
+        spec.kernel_size == [1, 1]
+            && spec.stride == [1, 1]
+            && spec.padding == Default::default()
+            && maps.iter().flatten().all(Map::is_even)
+    }
+
     /// A panel's weights of a part of all sums.
     fn weights(&self, block: &Block, panel: &Panel) -> &[f32] {
         let width = panel.vectors * self.conv.isa.lanes::<f32>();
-        let done = block.segments.start * self.length + block.from;
-        &self.conv.weights[panel.weights + done * width..][..block.segments.len() * block.length * width]
+        let done = block.segment * self.length + block.from;
+        &self.conv.weights[panel.weights + done * width..][..block.segments * block.length * width]
     }
 
     /// Gives `each` the addresses of an output pixel's segments.
@@ -360,8 +383,11 @@ pub(super) fn place(map: &Map, pixel: usize) -> usize {
 }
 
 /// A part of all sums.
+#[derive(Clone, Copy)]
 struct Block {
-    segments: Range<usize>,
+    /// The first of its segments, and how many.
+    segment: usize,
+    segments: usize,
     from: usize,
     length: usize,
     is_last: bool,
@@ -375,6 +401,7 @@ fn blocks(count: usize, length: usize) -> impl Iterator<Item = Block> {
     (0..groups * parts).map(move |i| {
         let (segments, within) = (part(count, groups, i / parts), part(length, parts, i % parts));
         let is_last = i + 1 == groups * parts;
-        Block { segments, from: within.start, length: within.len(), is_last }
+        let (segment, segments) = (segments.start, segments.len());
+        Block { segment, segments, from: within.start, length: within.len(), is_last }
     })
 }

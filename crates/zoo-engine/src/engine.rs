@@ -27,6 +27,8 @@ pub struct Engine {
     model: String,
     /// Batch, channels, height, width.
     input: [usize; 4],
+    /// Pictures that go through the program together.
+    together: usize,
     steps: Vec<Step>,
     picture: nhwc::Map,
     results: Vec<Output>,
@@ -54,7 +56,8 @@ enum Place {
 /// What an engine takes, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
-    /// Everything that lies between layers, for the largest batch: the picture, maps, and what kernels on planes use.
+    /// Everything that lies between layers, for as many pictures as go through them together: the picture, maps, and what
+    /// kernels on planes use.
     pub arena: usize,
     /// Of that, the zeros around the picture.
     pub halo: usize,
@@ -77,6 +80,8 @@ pub struct StepInfo<'a> {
 
 /// Runs whose memory is kept.
 const WAITING: usize = 8;
+/// Bytes of maps, and of dense layers' weights, that stay in the cache's last level.
+const NEAR: u64 = 24 << 20;
 
 impl Engine {
     /// Compiles a network that answers for pictures of `input` (n, c, h, w), from the picture to its outputs.
@@ -115,11 +120,12 @@ impl Engine {
         let route = Route::new(Mode::Eval, [Graph::PICTURE], targets.iter().copied());
         let plan = Plan::at(graph, &route, &Frozen::nothing(), &[Shape::map(channels, height, width)])?;
         check_memory(graph, &plan, input)?;
-        let program = compile::compile(graph, &plan, weights, batch, options)?;
-        Ok(Self::new(graph.name(), input, program))
+        let together = together(graph, &plan, batch);
+        let program = compile::compile(graph, &plan, weights, together, options)?;
+        Ok(Self::new(graph.name(), input, together, program))
     }
 
-    fn new(model: &str, input: [usize; 4], program: Program) -> Self {
+    fn new(model: &str, input: [usize; 4], together: usize, program: Program) -> Self {
         let Program { steps, cells, picture, results } = program;
         let results = results.into_iter().map(|(home, shape)| {
             let place = match (home.planes, home.pixels) {
@@ -142,7 +148,7 @@ impl Engine {
         let picture = cells.map(picture);
         let (arena, planes) = (cells.arena, cells.planes);
         let (model, waiting) = (model.into(), Mutex::default());
-        Self { model, input, steps, picture, results, sizes, arena, planes, waiting }
+        Self { model, input, together, steps, picture, results, sizes, arena, planes, waiting }
     }
 
     /// What it was compiled for: batch, channels, height, width.
@@ -183,16 +189,17 @@ impl Engine {
     /// # Errors
     /// As [`Engine::run`].
     pub fn timed(&self, pictures: &[f32]) -> Result<(Vec<Vec<f32>>, Vec<Duration>)> {
-        let mut times = Vec::with_capacity(self.steps.len());
-        let results = self.follow(pictures, |_, time| times.push(time))?;
+        let mut times = vec![Duration::ZERO; self.steps.len()];
+        let results = self.follow(pictures, |step, time| times[step] += time)?;
         Ok((results, times))
     }
 
-    fn follow(&self, pictures: &[f32], each: impl FnMut(&Step, Duration) + Send) -> Result<Vec<Vec<f32>>> {
+    /// Gives `each` the time that a step took, by its number: again for those that go through it later.
+    fn follow(&self, pictures: &[f32], each: impl FnMut(usize, Duration) + Send) -> Result<Vec<Vec<f32>>> {
         zoo_kernels::on_pool(|| self.answer(pictures, each))
     }
 
-    fn answer(&self, pictures: &[f32], mut each: impl FnMut(&Step, Duration)) -> Result<Vec<Vec<f32>>> {
+    fn answer(&self, pictures: &[f32], mut each: impl FnMut(usize, Duration)) -> Result<Vec<Vec<f32>>> {
         let [most, c, h, w] = self.input;
         let count = pictures.len() / (c * h * w);
         if count == 0 || count > most || pictures.len() != count * c * h * w {
@@ -205,37 +212,54 @@ impl Engine {
             });
         }
         let mut memory = self.memory();
-        let kernel = |node: &str, source| Error::Kernel { node: node.into(), source };
-        let mut picture = self.picture;
-        picture.shape[0] = count;
-        nhwc::from_planes(pictures, &mut memory.arena, picture).map_err(|source| kernel("input", source))?;
-        for step in &self.steps {
-            let start = Instant::now();
-            step.work.run(&mut memory, count).map_err(|refusal| match refusal {
-                Refusal::Kernel(source) => kernel(&step.node, source),
-                Refusal::Layer(reason) => Error::Layer { node: step.node.clone(), reason },
-            })?;
-            each(step, start.elapsed());
-        }
-        let mut results = Vec::with_capacity(self.results.len());
-        for output in &self.results {
-            let len = count * output.shape.elements();
-            results.push(match output.place {
-                Place::Planes(plane) => memory.planes[plane][..len].to_vec(),
-                Place::Arena(mut map) => {
-                    map.shape[0] = count;
-                    let mut planes = vec![0.0; len];
-                    nhwc::to_planes(&memory.arena, map, &mut planes)
-                        .map_err(|source| kernel("output", source))?;
-                    planes
-                }
-            });
+        let numbers = |output: &Output| Vec::with_capacity(count * output.shape.elements());
+        let mut results: Vec<Vec<f32>> = self.results.iter().map(numbers).collect();
+        for pictures in pictures.chunks(self.together * c * h * w) {
+            self.pass(pictures, &mut memory, &mut results, &mut each)?;
         }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < WAITING {
             waiting.push(memory);
         }
         Ok(results)
+    }
+
+    /// Answers pictures that go through the program together, behind those that are answered.
+    fn pass(
+        &self,
+        pictures: &[f32],
+        memory: &mut Memory,
+        results: &mut [Vec<f32>],
+        each: &mut impl FnMut(usize, Duration),
+    ) -> Result<()> {
+        let [_, c, h, w] = self.input;
+        let count = pictures.len() / (c * h * w);
+        let kernel = |node: &str, source| Error::Kernel { node: node.into(), source };
+        let mut picture = self.picture;
+        picture.shape[0] = count;
+        nhwc::from_planes(pictures, &mut memory.arena, picture).map_err(|source| kernel("input", source))?;
+        for (i, step) in self.steps.iter().enumerate() {
+            let start = Instant::now();
+            step.work.run(memory, count).map_err(|refusal| match refusal {
+                Refusal::Kernel(source) => kernel(&step.node, source),
+                Refusal::Layer(reason) => Error::Layer { node: step.node.clone(), reason },
+            })?;
+            each(i, start.elapsed());
+        }
+        for (output, result) in self.results.iter().zip(results) {
+            let len = count * output.shape.elements();
+            match output.place {
+                Place::Planes(plane) => result.extend_from_slice(&memory.planes[plane][..len]),
+                Place::Arena(mut map) => {
+                    map.shape[0] = count;
+                    let start = result.len();
+                    result.resize(start + len, 0.0);
+                    nhwc::to_planes(&memory.arena, map, &mut result[start..])
+                        .map_err(|source| kernel("output", source))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn memory(&self) -> Memory {
@@ -245,6 +269,22 @@ impl Engine {
             Memory { arena: nhwc::Arena::new(self.arena), planes }
         })
     }
+}
+
+/// How many pictures of a batch go through all layers together: so many that what lies between the layers stays in the cache.
+/// Weights are read again for the next ones, on their way while others are used; dense layers, which would wait for them, are
+/// better read once for all pictures. Results don't depend on it.
+fn together(graph: &Graph, plan: &Plan, batch: usize) -> usize {
+    let layers = plan.steps().iter().flat_map(|step| step.nodes()).map(|node| graph.get(*node));
+    let dense =
+        layers.filter(|layer| matches!(layer.output, Shape::Vector { .. })).flat_map(|layer| &layer.params);
+    let dense: usize = dense.map(zoo_layers::Param::elements).sum();
+    let numbers = size_of::<f32>() as u64;
+    if dense as u64 * numbers > NEAR {
+        return batch;
+    }
+    let most = usize::try_from(NEAR / (plan.peak(1) * numbers).max(1)).unwrap_or(usize::MAX).max(1);
+    batch.div_ceil(batch.div_ceil(most))
 }
 
 /// Refuses what can't fit into the machine, before anything is read or packed.
@@ -264,4 +304,61 @@ fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use zoo_layers::{Conv2d, Linear, Result};
+
+    use super::*;
+
+    fn network(size: usize, features: usize) -> Result<Graph> {
+        Graph::build("tiny", Shape::map(1, size, size), |net, picture| {
+            let x = net.conv(picture, Conv2d::k3(8), "conv")?;
+            let x = net.global_avg_pool(x)?;
+            let x = net.linear(x, Linear::new(features), "fc1")?;
+            let x = net.linear(x, Linear::new(10), "fc2")?;
+            net.output("logits", x)
+        })
+    }
+
+    fn engine(graph: &Graph, batch: usize) -> Engine {
+        let Shape::Map { channels, height, width } = graph.input() else { unreachable!() };
+        let net = graph.init(1).unwrap();
+        Engine::compile(graph, &net, [batch, channels, height, width], Options::default()).unwrap()
+    }
+
+    #[test]
+    fn pictures_that_the_cache_holds_go_together_and_others_one_after_the_other() {
+        // Maps of 0.1, 4.6 and 39 MB for each picture, where 24 MiB are near.
+        for (size, batch, together) in [(64, 5, 5), (380, 7, 4), (1100, 3, 1)] {
+            assert_eq!(engine(&network(size, 10).unwrap(), batch).together, together, "{size}");
+        }
+        // Dense layers that the cache doesn't hold are read once for all.
+        let dense = Graph::build("dense", Shape::map(1, 1100, 1100), |net, picture| {
+            let x = net.conv(picture, Conv2d::k3(8).stride(100), "conv")?;
+            let x = net.flatten(x)?;
+            let x = net.linear(x, Linear::new(5000), "fc")?;
+            net.output("logits", x)
+        });
+        assert_eq!(engine(&dense.unwrap(), 3).together, 3);
+    }
+
+    #[test]
+    fn an_answer_does_not_depend_on_who_goes_together() {
+        let graph = network(380, 10).unwrap();
+        let (several, one) = (engine(&graph, 7), engine(&graph, 1));
+        assert!(several.sizes().arena < 5 * one.sizes().arena);
+        let each = 380 * 380;
+        let pictures: Vec<f32> = (0..7 * each).map(|i| (i * 7919 % 1009) as f32 / 1009.0).collect();
+        for count in [7, 5, 1] {
+            let (answers, times) = several.timed(&pictures[..count * each]).unwrap();
+            assert_eq!(times.len(), several.steps().count());
+            let alone: Vec<f32> = pictures[..count * each]
+                .chunks(each)
+                .flat_map(|picture| one.run(picture).unwrap().remove(0))
+                .collect();
+            assert_eq!(answers[0], alone);
+        }
+    }
 }

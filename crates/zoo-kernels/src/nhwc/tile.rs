@@ -55,7 +55,7 @@ pub(super) struct Ahead {
 impl Ahead {
     /// The first of `tiles` shares of `weights`, over so many numbers of a sum.
     pub(super) fn of(weights: &[f32], tiles: usize, steps: usize) -> Self {
-        let share = (weights.len() * size_of::<f32>()).div_ceil(tiles.max(1));
+        let share = size_of_val(weights).div_ceil(tiles.max(1));
         Self { from: weights.as_ptr(), share, step: share.div_ceil(steps.max(1)) }
     }
 

@@ -275,7 +275,7 @@ impl Engine {
 /// Weights are read again for the next ones, on their way while others are used; dense layers, which would wait for them, are
 /// better read once for all pictures. Results don't depend on it.
 fn together(graph: &Graph, plan: &Plan, batch: usize) -> usize {
-    let layers = plan.steps().iter().flat_map(|step| step.nodes()).map(|node| graph.get(*node));
+    let layers = plan.steps().iter().flat_map(zoo_layers::Step::nodes).map(|node| graph.get(*node));
     let dense =
         layers.filter(|layer| matches!(layer.output, Shape::Vector { .. })).flat_map(|layer| &layer.params);
     let dense: usize = dense.map(zoo_layers::Param::elements).sum();

@@ -119,8 +119,8 @@ impl Engine {
         }
         let route = Route::new(Mode::Eval, [Graph::PICTURE], targets.iter().copied());
         let plan = Plan::at(graph, &route, &Frozen::nothing(), &[Shape::map(channels, height, width)])?;
-        check_memory(graph, &plan, input)?;
         let together = together(graph, &plan, batch);
+        check_memory(graph, &plan, input, together)?;
         let program = compile::compile(graph, &plan, weights, together, options)?;
         Ok(Self::new(graph.name(), input, together, program))
     }
@@ -287,10 +287,12 @@ fn together(graph: &Graph, plan: &Plan, batch: usize) -> usize {
     batch.div_ceil(batch.div_ceil(most))
 }
 
-/// Refuses what can't fit into the machine, before anything is read or packed.
-fn check_memory(graph: &Graph, plan: &Plan, input: [usize; 4]) -> Result<()> {
+/// Refuses what can't fit into the machine, before anything is read or packed: the batch, and what lies between layers for
+/// the pictures that go through them together.
+fn check_memory(graph: &Graph, plan: &Plan, input: [usize; 4], together: usize) -> Result<()> {
     let Some(available) = available() else { return Ok(()) };
-    let needed = plan.peak(input[0] as u64).saturating_mul(4);
+    let pictures = input.iter().fold(1, |numbers: u64, side| numbers.saturating_mul(*side as u64));
+    let needed = plan.peak(together as u64).saturating_add(pictures).saturating_mul(4);
     if needed <= available {
         return Ok(());
     }

@@ -137,17 +137,19 @@ impl Kernel<f32> for Rows<'_> {
                 let columns = skip..end;
                 x += match spec.kernel_size[1] {
                     THREE if inside_all(TOGETHER) && is_shared => {
-                        self.neighbours::<S, TOGETHER, THREE>(&window, columns)
+                        self.pixels::<S, TOGETHER, THREE, true>(&window, columns)
                     }
                     THREE if inside_all(FEWER) && is_shared => {
-                        self.neighbours::<S, FEWER, THREE>(&window, columns)
+                        self.pixels::<S, FEWER, THREE, true>(&window, columns)
                     }
-                    THREE if inside_all(TOGETHER) => self.pixels::<S, TOGETHER, THREE>(&window, columns),
-                    THREE if inside_all(FEWER) => self.pixels::<S, FEWER, THREE>(&window, columns),
-                    THREE if inside_all(1) => self.pixels::<S, 1, THREE>(&window, columns),
-                    THREE if columns.len() == TWO => self.pixels::<S, 1, TWO>(&window, columns),
-                    _ if inside_all(FEWER) => self.pixels::<S, FEWER, 0>(&window, columns),
-                    _ => self.pixels::<S, 1, 0>(&window, columns),
+                    THREE if inside_all(TOGETHER) => {
+                        self.pixels::<S, TOGETHER, THREE, false>(&window, columns)
+                    }
+                    THREE if inside_all(FEWER) => self.pixels::<S, FEWER, THREE, false>(&window, columns),
+                    THREE if inside_all(1) => self.pixels::<S, 1, THREE, false>(&window, columns),
+                    THREE if columns.len() == TWO => self.pixels::<S, 1, TWO, false>(&window, columns),
+                    _ if inside_all(FEWER) => self.pixels::<S, FEWER, 0, false>(&window, columns),
+                    _ => self.pixels::<S, 1, 0, false>(&window, columns),
                 };
             }
         }
@@ -184,28 +186,10 @@ struct Places {
 
 impl Rows<'_> {
     /// All channels of `R` neighbouring pixels, of which all have these columns of the kernel inside the picture: `W` of
-    /// them, if it isn't 0. Gives `R`.
+    /// them, if it isn't 0. If `SHARED`, a window's second column is the next one's first, and a pixel is read once for all
+    /// windows that see it. Gives `R`.
     #[inline(always)]
-    fn pixels<S: Lanes<Elem = f32>, const R: usize, const W: usize>(
-        &self,
-        window: &Window,
-        columns: Range<usize>,
-    ) -> usize {
-        self.row::<S, R, W, false>(window, columns)
-    }
-
-    /// The same where a window's second column is the next one's first: a pixel is read once for all windows that see it.
-    #[inline(always)]
-    fn neighbours<S: Lanes<Elem = f32>, const R: usize, const W: usize>(
-        &self,
-        window: &Window,
-        columns: Range<usize>,
-    ) -> usize {
-        self.row::<S, R, W, true>(window, columns)
-    }
-
-    #[inline(always)]
-    fn row<S: Lanes<Elem = f32>, const R: usize, const W: usize, const SHARED: bool>(
+    fn pixels<S: Lanes<Elem = f32>, const R: usize, const W: usize, const SHARED: bool>(
         &self,
         window: &Window,
         columns: Range<usize>,

@@ -128,14 +128,17 @@ impl Kernel<f32> for Part<'_> {
             let mut channel = self.channels.start;
             while channel < self.channels.end {
                 let count = S::N.min(self.channels.end - channel);
-                let most = match self.step {
-                    Step::Max => self.largest::<S>(n, rows, columns, channel, count),
-                    Step::Average => self.mean::<S>(n, rows, columns, channel, count),
+                let result = match self.step {
+                    Step::Max => self.window::<S, true>(n, [rows, columns], channel, count),
+                    Step::Average => {
+                        let sum = self.window::<S, false>(n, [rows, columns], channel, count);
+                        sum.mul(S::splat(1.0 / (rows.count * columns.count) as f32))
+                    }
                 };
                 // SAFETY: the map lies in the arena; tasks write other pixels or other channels.
                 unsafe {
                     let to = self.arena.get().add(out + channel);
-                    if count == S::N { most.store(to) } else { most.store_part(to, count) }
+                    if count == S::N { result.store(to) } else { result.store_part(to, count) }
                 }
                 channel += count;
             }
@@ -144,56 +147,33 @@ impl Kernel<f32> for Part<'_> {
 }
 
 impl Part<'_> {
-    /// `count` channels of a pixel of the input.
+    /// The largest values of `count` channels of a window, or their sums: row by row, so that sums stay short.
     #[inline(always)]
-    fn load<S: Lanes<Elem = f32>>(&self, n: usize, y: usize, x: usize, channel: usize, count: usize) -> S {
-        // SAFETY: the map lies in the arena, apart from the output; windows are inside of it.
-        unsafe {
-            let from = self.arena.get().add(self.input.at(n, y, x) + channel);
-            if count == S::N { S::load(from) } else { S::load_part(from, count) }
-        }
-    }
-
-    #[inline(always)]
-    fn largest<S: Lanes<Elem = f32>>(
+    fn window<S: Lanes<Elem = f32>, const MAX: bool>(
         &self,
         n: usize,
-        rows: &Window,
-        columns: &Window,
+        [rows, columns]: [&Window; 2],
         channel: usize,
         count: usize,
     ) -> S {
-        let mut most = S::splat(f32::NEG_INFINITY);
+        let nothing = S::splat(if MAX { f32::NEG_INFINITY } else { 0.0 });
+        let mut all = nothing;
         let mut y = rows.inside.start;
         while y < rows.inside.end {
+            let mut row = nothing;
             let mut x = columns.inside.start;
             while x < columns.inside.end {
-                most = most.larger(self.load(n, y, x, channel, count));
+                // SAFETY: the map lies in the arena, apart from the output; windows are inside of it.
+                let pixel = unsafe {
+                    let from = self.arena.get().add(self.input.at(n, y, x) + channel);
+                    if count == S::N { S::load(from) } else { S::load_part(from, count) }
+                };
+                row = if MAX { row.larger(pixel) } else { row.add(pixel) };
                 x += self.windows.dilation[1];
             }
+            all = if MAX { all.larger(row) } else { all.add(row) };
             y += self.windows.dilation[0];
         }
-        most
-    }
-
-    /// Row by row, so that sums stay short.
-    #[inline(always)]
-    fn mean<S: Lanes<Elem = f32>>(
-        &self,
-        n: usize,
-        rows: &Window,
-        columns: &Window,
-        channel: usize,
-        count: usize,
-    ) -> S {
-        let mut sum = S::splat(0.0);
-        for y in rows.inside.clone() {
-            let mut row = S::splat(0.0);
-            for x in columns.inside.clone() {
-                row = row.add(self.load(n, y, x, channel, count));
-            }
-            sum = sum.add(row);
-        }
-        sum.mul(S::splat(1.0 / (rows.count * columns.count) as f32))
+        all
     }
 }

@@ -196,7 +196,7 @@ impl Engine {
 
     /// Gives `each` the time that a step took, by its number: again for those that go through it later.
     fn follow(&self, pictures: &[f32], each: impl FnMut(usize, Duration) + Send) -> Result<Vec<Vec<f32>>> {
-        zoo_kernels::on_pool(|| self.answer(pictures, each))
+        zoo_kernels::on_team(|| self.answer(pictures, each))
     }
 
     fn answer(&self, pictures: &[f32], mut each: impl FnMut(usize, Duration)) -> Result<Vec<Vec<f32>>> {

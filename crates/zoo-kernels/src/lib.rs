@@ -122,6 +122,7 @@ pub mod scale;
 mod scratch;
 mod simd;
 pub mod softmax;
+mod team;
 pub mod upsample;
 
 pub use activation::Activation;
@@ -129,5 +130,5 @@ pub use element::Element;
 pub use epilogue::Epilogue;
 pub use error::{KernelError, Result, Shape};
 pub use isa::{Isa, Selection, selection, with_isa};
-pub use par::on_pool;
+pub use par::{on_pool, on_team};
 pub use peak::measured_peak;

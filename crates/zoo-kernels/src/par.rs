@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::isa;
+use crate::{isa, team};
 
 /// A pointer to numbers of which every task writes its own.
 #[derive(Clone, Copy)]
@@ -61,12 +61,20 @@ pub fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     }
 }
 
+/// The same for many short loops, which the pool's threads wait for instead of being asked to each.
+pub fn on_team<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    match rayon::current_num_threads() {
+        1 => work(),
+        _ => on_pool(|| team::gathered(work)),
+    }
+}
+
 /// Runs `task` for `0..count`, on several threads if there is work enough. What a task computes never depends
 /// on the threads: they only choose who does it.
 pub(crate) fn tasks(count: usize, work: usize, task: impl Fn(usize) + Sync + Send) {
     if count <= 1 || work < SMALL || rayon::current_num_threads() == 1 {
         (0..count).for_each(task);
-    } else {
+    } else if !u32::try_from(count).is_ok_and(|count| team::run(count, &task)) {
         (0..count).into_par_iter().with_max_len(1).for_each(task);
     }
 }

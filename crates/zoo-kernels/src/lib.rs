@@ -130,5 +130,5 @@ pub use element::Element;
 pub use epilogue::Epilogue;
 pub use error::{KernelError, Result, Shape};
 pub use isa::{Isa, Selection, selection, with_isa};
-pub use par::{on_pool, on_team};
+pub use par::{on_team, pieces};
 pub use peak::measured_peak;

@@ -49,23 +49,15 @@ impl<T> Shared<T> {
 /// Work below this many elementary steps isn't worth waking another thread.
 const SMALL: usize = 1 << 15;
 
-/// Runs `work` on a thread of rayon's pool, so that the many loops in it need not each wait for a thread to wake up and
-/// be woken up by it.
-pub fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+/// Runs `work` on a thread of rayon's pool, where the others wait for the many loops in it: they need not be woken up for
+/// each.
+pub fn on_team<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     match rayon::current_num_threads() {
         1 => work(),
         _ => {
             let force = isa::force();
-            rayon::scope(|_| isa::forced(force, work))
+            team::gathered(|| isa::forced(force, work))
         }
-    }
-}
-
-/// The same for many short loops, which the pool's threads wait for instead of being asked to each.
-pub fn on_team<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    match rayon::current_num_threads() {
-        1 => work(),
-        _ => on_pool(|| team::gathered(work)),
     }
 }
 
@@ -100,6 +92,16 @@ pub(crate) const CHUNK: usize = 1 << 14;
 pub(crate) fn ranges(count: usize, each: usize, cost: usize, task: impl Fn(Range<usize>) + Sync + Send) {
     let each = each.max(1);
     tasks(count.div_ceil(each), count.saturating_mul(cost), |i| task(i * each..count.min((i + 1) * each)));
+}
+
+/// Gives `task` consecutive pieces of at most `each` values, with the number of values before them.
+pub fn pieces<T: Copy + Send>(values: &mut [T], each: usize, task: impl Fn(usize, &mut [T]) + Sync + Send) {
+    let len = values.len();
+    let values = Shared::new(values);
+    ranges(len, each, 1, |piece| {
+        // SAFETY: no two pieces share a value, and none reaches beyond the slice.
+        task(piece.start, unsafe { values.slice(piece.start, piece.len()) });
+    });
 }
 
 /// How many planes of `pixels` make one task.

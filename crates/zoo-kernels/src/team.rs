@@ -53,8 +53,8 @@ type Task = *const (dyn Fn(usize) + Sync);
 // done, which the opener waits for, is released. The closure behind it is `Sync`.
 unsafe impl Sync for Team {}
 
-/// Runs `work`, for whose loops the pool's other threads are at hand. The caller is a thread of the pool.
-pub(crate) fn gathered<R>(work: impl FnOnce() -> R) -> R {
+/// Runs `work` on a thread of the pool, whose other threads are at hand for its loops.
+pub(crate) fn gathered<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     let threads = rayon::current_num_threads();
     let team = Team {
         shares: (0..threads).map(|_| Line::default()).collect(),
@@ -64,12 +64,12 @@ pub(crate) fn gathered<R>(work: impl FnOnce() -> R) -> R {
         panicked: AtomicBool::new(false),
         task: UnsafeCell::new(&|_| {}),
     };
-    rayon::in_place_scope(|scope| {
+    let team = &team;
+    rayon::scope(|scope| {
         for own in 1..threads {
-            let team = &team;
             scope.spawn(move |_| team.serve(own));
         }
-        let _end = End { team: &team, before: OWN.replace(&raw const team) };
+        let _end = End { team, before: OWN.replace(team) };
         work()
     })
 }

@@ -3,10 +3,11 @@
 //! An operation that has one gives it in [`crate::Operation::kernel`], and a [`crate::Plan`] runs it: on candle's tape
 //! as a custom operation with its own backward, or without a tape, in memory that the plan has laid out.
 
-use std::{fmt::Debug, sync::Arc};
+use std::fmt::Debug;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::WithDType;
-use rayon::prelude::*;
+use zoo_kernels::pieces;
 pub use zoo_kernels::{Element, KernelError};
 
 use crate::{Activation, BatchNorm2d, Shape, rng::Stream};
@@ -349,12 +350,12 @@ pub(crate) fn over<T: Element>(
 ) -> Result<(), KernelError> {
     let fits = |planes: &usize| group.is_multiple_of(*planes) && planes * plane <= PIECE;
     let planes = (1..=group).rev().find(fits).unwrap_or(1);
-    values.par_chunks_mut(planes * plane.max(1)).enumerate().try_for_each_init(
-        Vec::new,
-        |before: &mut Vec<T>, (piece, values)| {
-            before.clear();
-            before.extend_from_slice(values);
-            each(piece * planes, before, values)
-        },
-    )
+    let refused = OnceLock::new();
+    pieces(values, planes * plane.max(1), |start, values| {
+        let before = values.to_vec();
+        if let Err(error) = each(start / plane.max(1), &before, values) {
+            let _ = refused.set(error);
+        }
+    });
+    refused.into_inner().map_or(Ok(()), Err)
 }

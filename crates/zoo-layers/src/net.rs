@@ -10,7 +10,7 @@ use std::{
 
 use candle_core::{Tensor, Var, backprop::GradStore};
 use candle_nn::ModuleT;
-use zoo_kernels::on_pool;
+use zoo_kernels::on_team;
 
 use crate::{
     Error, Frozen, Graph, Mode, Node, Param, Plan, Result, Role, Route, Shape,
@@ -250,7 +250,7 @@ impl Net {
         given: &[Tensor],
         random: Stream,
     ) -> Result<Vec<Tensor>> {
-        on_pool(|| {
+        on_team(|| {
             let mut run = Run::<T>::forward(self, plan, given, random)?;
             let targets = run.targets();
             run.end(self);

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Tensor, Var, backprop::GradStore};
-use zoo_kernels::on_pool;
+use zoo_kernels::on_team;
 
 use crate::{
     Error, Graph, Net, Node, Outputs, Result, Route,
@@ -125,11 +125,11 @@ impl Net {
                 (targets.clone(), Kept::Tape { targets, probes })
             }
             Some(DType::F64) => {
-                let run = on_pool(|| Run::forward(self, plan, &given, random))?;
+                let run = on_team(|| Run::forward(self, plan, &given, random))?;
                 (run.targets()?, Kept::F64(Box::new(run)))
             }
             _ => {
-                let run = on_pool(|| Run::forward(self, plan, &given, random))?;
+                let run = on_team(|| Run::forward(self, plan, &given, random))?;
                 (run.targets()?, Kept::F32(Box::new(run)))
             }
         };
@@ -205,8 +205,8 @@ impl Pass<'_> {
         }
         let net = self.net;
         let (params, nodes) = match &mut self.kept {
-            Kept::F32(run) => on_pool(|| run.backward(net, seeds))?,
-            Kept::F64(run) => on_pool(|| run.backward(net, seeds))?,
+            Kept::F32(run) => on_team(|| run.backward(net, seeds))?,
+            Kept::F64(run) => on_team(|| run.backward(net, seeds))?,
             Kept::Tape { targets, probes } => tape_backward(targets, probes, &seeds)?,
         };
         let nodes = self.route.gradients_of.iter().zip(nodes);

@@ -11,8 +11,6 @@
 
 #![expect(unsafe_code, reason = "tiles read and write through pointers; the bounds are the view's")]
 
-use rayon::prelude::*;
-
 use super::depthwise;
 use super::forward::view;
 use super::method::{Method, Pass, pick};
@@ -25,7 +23,7 @@ use crate::element::Element;
 use crate::error::{Result, Shape, check_len};
 use crate::gemm::micro::{self, Block, Operands, Tiles};
 use crate::isa::{Isa, Kernel, dispatch};
-use crate::par::{Shared, tasks};
+use crate::par::{Shared, pieces, tasks};
 use crate::scratch;
 use crate::simd::{Lanes, transpose};
 
@@ -185,9 +183,9 @@ impl<T: Element> Product<'_, T> {
         });
         if splits > 1 {
             let chunk = 1 << 12;
-            grad_weight.par_chunks_mut(chunk).enumerate().for_each(|(i, sums)| {
+            pieces(grad_weight, chunk, |start, sums| {
                 for other in more.chunks_exact(len) {
-                    for (sum, &more) in sums.iter_mut().zip(&other[i * chunk..]) {
+                    for (sum, &more) in sums.iter_mut().zip(&other[start..]) {
                         *sum += more;
                     }
                 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor, backprop::GradStore};
-use rayon::prelude::*;
+use zoo_kernels::pieces;
 
 use super::{
     memory::{Shelved, spoil},
@@ -195,10 +195,12 @@ impl<T: Shelved> Run<T> {
         let len = self.len(into);
         for part in parts {
             self.with_value(part, |part| {
-                let pieces = room[..len].par_chunks_mut(TASK).zip(part.par_chunks(TASK));
-                pieces.for_each(|(room, part)| match started {
-                    true => room.iter_mut().zip(part).for_each(|(sum, part)| *sum += *part),
-                    false => room.copy_from_slice(part),
+                pieces(&mut room[..len], TASK, |start, room| {
+                    let part = &part[start..start + room.len()];
+                    match started {
+                        true => room.iter_mut().zip(part).for_each(|(sum, part)| *sum += *part),
+                        false => room.copy_from_slice(part),
+                    }
                 });
                 Ok(())
             })?;

@@ -1,6 +1,6 @@
 //! Values kept in half the size: bf16, which has the range of f32 and eight bits of its fraction.
 
-use rayon::prelude::*;
+use zoo_kernels::pieces;
 
 use super::{memory::Shelved, slices::Run};
 use crate::{
@@ -19,10 +19,9 @@ impl<T: Shelved> Run<T> {
         let mut half = self.memory_mut().take_half(slot, whole);
         let len = self.len(to);
         self.with_value(from, |values| {
-            let tasks = half[..len].par_chunks_mut(TASK).zip(values.par_chunks(TASK));
-            tasks.for_each(|(half, values)| {
+            pieces(&mut half[..len], TASK, |start, half| {
                 half.iter_mut()
-                    .zip(values)
+                    .zip(&values[start..])
                     .for_each(|(half, value)| *half = rounded(Element::to_f64(*value) as f32));
             });
             Ok(())
@@ -37,9 +36,8 @@ impl<T: Shelved> Run<T> {
         let (mut room, len) = (self.take(to), self.len(to));
         let halves = self.memory.as_ref().and_then(|memory| memory.halves[slot].get(..len));
         let Some(half) = halves else { candle_core::bail!("a value was made whole before it was kept") };
-        let tasks = room[..len].par_chunks_mut(TASK).zip(half.par_chunks(TASK));
-        tasks.for_each(|(values, half)| {
-            values.iter_mut().zip(half).for_each(|(value, half)| {
+        pieces(&mut room[..len], TASK, |start, values| {
+            values.iter_mut().zip(&half[start..]).for_each(|(value, half)| {
                 *value = <T as Element>::from_f64(f64::from(f32::from_bits(u32::from(*half) << 16)));
             });
         });

@@ -1,8 +1,8 @@
 //! Updates of parameters and state where they lie, number by number, on all threads.
 
 use candle_core::{CpuStorage, InplaceOp3, Layout, Result, Tensor, WithDType, bail};
-use rayon::prelude::*;
 use zoo_kernels::Element;
+use zoo_kernels::pieces;
 
 /// Numbers that a thread takes at once.
 const CHUNK: usize = 1 << 14;
@@ -26,16 +26,11 @@ struct Update<F>(F);
 
 impl<F: Formula> Update<F> {
     fn run<T: Element>(&self, x: &mut [T], a: &[T], b: &[T]) {
-        let chunk = |(x, (a, b)): (&mut [T], (&[T], &[T]))| {
-            for (x, (&a, &b)) in x.iter_mut().zip(a.iter().zip(b)) {
+        pieces(x, CHUNK, |start, x| {
+            for (x, (&a, &b)) in x.iter_mut().zip(a[start..].iter().zip(&b[start..])) {
                 *x = self.0.number(*x, a, b);
             }
-        };
-        if x.len() <= CHUNK {
-            chunk((x, (a, b)));
-        } else {
-            x.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK))).for_each(chunk);
-        }
+        });
     }
 }
 

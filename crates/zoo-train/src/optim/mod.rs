@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var, backprop::GradStore};
 use serde::{Deserialize, Serialize};
-use zoo_kernels::on_pool;
+use zoo_kernels::on_team;
 use zoo_layers::{Net, Param};
 
 use crate::{Error, Result};
@@ -119,7 +119,7 @@ impl Optimizer {
     /// candle's.
     pub fn step(&mut self, gradients: &GradStore, rate: f64) -> Result<()> {
         self.steps += 1;
-        on_pool(|| self.step_all(gradients, rate))
+        on_team(|| self.step_all(gradients, rate))
     }
 
     fn step_all(&mut self, gradients: &GradStore, rate: f64) -> Result<()> {

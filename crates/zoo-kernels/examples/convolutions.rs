@@ -55,15 +55,17 @@ fn numbers(len: usize) -> Vec<f32> {
     (0..len).map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5).collect()
 }
 
-/// The least of the times, in milliseconds.
-fn time(repetitions: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
-    let mut least = f64::INFINITY;
-    for _ in 0..repetitions {
-        let start = Instant::now();
-        work()?;
-        least = least.min(start.elapsed().as_secs_f64() * 1e3);
-    }
-    Ok(least)
+/// The least of the times, in milliseconds, of threads that stay together, as in a step.
+fn time(repetitions: usize, mut work: impl FnMut() -> Result<()> + Send) -> Result<f64> {
+    zoo_kernels::on_team(|| {
+        let mut least = f64::INFINITY;
+        for _ in 0..repetitions {
+            let start = Instant::now();
+            work()?;
+            least = least.min(start.elapsed().as_secs_f64() * 1e3);
+        }
+        Ok(least)
+    })
 }
 
 /// The GB/s of a plain copy of `bytes` bytes in all, half of them read and half written, by all threads.

@@ -11,8 +11,8 @@ use crate::simd::Lanes;
 const SUMS: usize = 12;
 /// Multiply-adds on each sum in one run, about a millisecond.
 const STEPS: usize = 1 << 18;
-/// Runs, of which the fastest counts.
-const RUNS: usize = 10;
+/// Runs, of which the fastest counts: so many that threads which began on one core have found another.
+const RUNS: usize = 60;
 
 /// The GFLOP/s of `f32` multiply-adds that all threads of the current pool reach together with the instruction
 /// set in use, operands in registers: nothing that multiplies and adds can be faster.

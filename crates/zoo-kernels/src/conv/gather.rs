@@ -243,7 +243,8 @@ impl<T: Element> Panel<'_, T> {
                 // vectors for each tap, and `packed` for the block's tiles.
                 unsafe {
                     let from = all.source.as_ptr().add(from);
-                    runs.pack::<S, T>(from, row, (packed.as_mut_ptr(), i * taps), &places);
+                    let more = all.channels - channel - i - 1;
+                    runs.pack::<S, T>((from, all.source_channel, more), row, (packed.as_mut_ptr(), i * taps), &places);
                 }
             }
             let depth = channel * taps..(channel + channels) * taps;

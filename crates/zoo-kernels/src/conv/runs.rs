@@ -8,7 +8,13 @@
 
 use crate::element::Element;
 use crate::gemm::micro::Tiles;
-use crate::simd::{Lanes, copy, zero};
+use crate::simd::{Lanes, copy, fetch, zero};
+
+/// Numbers that are fetched ahead of those that are packed: memory takes as long to bring the first of them as packing
+/// takes for the ones before.
+const AHEAD: usize = 1536;
+/// Numbers of a line of the cache.
+const LINE: usize = 16;
 
 /// One tap of the kernel, as the offset that it adds to an output pixel's place in the source.
 #[derive(Clone, Copy, Debug)]
@@ -118,19 +124,27 @@ impl Runs {
     }
 
     /// Packs the rows of all taps in the channel that begins at `source` into the tiles at `packed`, from row `k` on;
-    /// `rows` has room for a row of whole vectors for each tap.
+    /// `rows` has room for a row of whole vectors for each tap. There are `more` channels behind it, `channel` numbers
+    /// apart: what lies a few of them on is fetched.
     ///
     /// # Safety
     /// `source` is a channel of the view's source for every picture, and the tiles have these rows.
     #[inline(always)]
     pub(crate) unsafe fn pack<S: Lanes<Elem = T>, T: Element>(
         &self,
-        source: *const T,
+        (source, channel, more): (*const T, usize, usize),
         rows: &mut [T],
         (packed, k): (*mut T, usize),
         tiles: &Places,
     ) {
         let stride = self.columns.next_multiple_of(S::N);
+        let ahead = AHEAD.div_ceil(self.columns);
+        if let (Some(from), true) = (self.whole(0), ahead <= more && self.columns < channel / 2) {
+            let ahead = source.wrapping_add(from + ahead * channel);
+            for line in (0..self.columns).step_by(LINE) {
+                fetch(ahead.wrapping_add(line));
+            }
+        }
         // SAFETY: `find` cut every run to the source and to the columns, and tiles have whole vectors.
         unsafe {
             for tap in 0..self.taps.len() {

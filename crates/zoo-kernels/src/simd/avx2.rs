@@ -98,6 +98,22 @@ impl Lanes for F32x8 {
         Self(unsafe { even(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) })
     }
     #[inline(always)]
+    unsafe fn load_pairs_lanes(from: *const f32, [low, high]: [__m256i; 2]) -> Self {
+        // SAFETY: masked lanes are not read; the caller promises the others.
+        unsafe {
+            let low = _mm256_maskload_ps(from, low);
+            Self(even(low, _mm256_maskload_ps(from.wrapping_add(8), high)))
+        }
+    }
+    #[inline(always)]
+    fn zip(self, odd: Self) -> [Self; 2] {
+        on!({
+            let (low, high) = (_mm256_unpacklo_ps(self.0, odd.0), _mm256_unpackhi_ps(self.0, odd.0));
+            let first = _mm256_permute2f128_ps::<0x20>(low, high);
+            [Self(first), Self(_mm256_permute2f128_ps::<0x31>(low, high))]
+        })
+    }
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller's promise, and the contract of `Lanes`.
         unsafe { _mm256_storeu_ps(to, self.0) }

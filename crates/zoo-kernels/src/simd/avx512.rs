@@ -89,6 +89,22 @@ impl Lanes for F32x16 {
         Self(unsafe { even(_mm512_loadu_ps(from), _mm512_loadu_ps(from.add(16))) })
     }
     #[inline(always)]
+    unsafe fn load_pairs_lanes(from: *const f32, [low, high]: [__mmask16; 2]) -> Self {
+        // SAFETY: masked lanes are not read; the caller promises the others.
+        unsafe {
+            let low = _mm512_maskz_loadu_ps(low, from);
+            Self(even(low, _mm512_maskz_loadu_ps(high, from.wrapping_add(16))))
+        }
+    }
+    #[inline(always)]
+    fn zip(self, odd: Self) -> [Self; 2] {
+        on!({
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            [low, high].map(|places| Self(_mm512_permutex2var_ps(self.0, places, odd.0)))
+        })
+    }
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller's promise, and the contract of `Lanes`.
         unsafe { _mm512_storeu_ps(to, self.0) }

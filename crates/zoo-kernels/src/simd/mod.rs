@@ -63,6 +63,13 @@ pub trait Lanes: Copy {
     /// # Safety
     /// `2 * N` numbers can be read there.
     unsafe fn load_pairs(from: *const Self::Elem) -> Self;
+    /// Every second of the `2 * N` numbers at `from`, of which lanes of the first `N` and of the rest are read, and zeros.
+    ///
+    /// # Safety
+    /// They can be read; the others, and so `from` itself, need not.
+    unsafe fn load_pairs_lanes(from: *const Self::Elem, lanes: [Self::Mask; 2]) -> Self;
+    /// The numbers of `self` and of `odd` in turns.
+    fn zip(self, odd: Self) -> [Self; 2];
     /// Writes the `N` numbers to `to`.
     ///
     /// # Safety

@@ -78,6 +78,19 @@ macro_rules! lanes {
                 unsafe { Self::load_even(from, N) }
             }
             #[inline(always)]
+            unsafe fn load_pairs_lanes(from: *const $t, lanes: [[usize; 2]; 2]) -> Self {
+                // SAFETY: the caller's promise.
+                let both = unsafe {
+                    [Self::load_lanes(from, lanes[0]), Self::load_lanes(from.wrapping_add(N), lanes[1])]
+                };
+                Self(std::array::from_fn(|i| both[2 * i / N].0[2 * i % N]))
+            }
+            #[inline(always)]
+            fn zip(self, odd: Self) -> [Self; 2] {
+                let both = [self.0, odd.0];
+                std::array::from_fn(|half| Self(std::array::from_fn(|i| both[i % 2][(half * N + i) / 2])))
+            }
+            #[inline(always)]
             unsafe fn store(self, to: *mut $t) {
                 // SAFETY: the caller's promise; an array of numbers is written without alignment.
                 unsafe { to.cast::<[$t; N]>().write_unaligned(self.0) };

@@ -7,6 +7,7 @@
 
 #![expect(unsafe_code, reason = "vector loops through pointers over scratch with slack for whole vectors")]
 
+mod halving;
 mod layout;
 mod spread;
 mod three;
@@ -22,6 +23,7 @@ use crate::isa::{Kernel, dispatch};
 use crate::par::{Shared, ranges};
 use crate::scratch;
 use crate::simd::Lanes;
+use halving::Way;
 pub(super) use layout::{Layout, fits, suits};
 pub(super) use weights::{correlate_taps, grad_weight};
 
@@ -47,6 +49,9 @@ pub(super) fn forward<T: Element>(
     if three::suits(layer.isa, layer.spec) {
         return three::run(layer.isa, layer.shape, false, input, weight, epilogue, out);
     }
+    if halving::suits(layer.isa, layer.spec) {
+        return halving::run(layer.isa, layer.shape, Way::Forward, input, weight, epilogue, out);
+    }
     let layout = &Layout::new(layer.spec, layer.shape, layer.output);
     run(layer, layout, false, input, weight, epilogue, out);
 }
@@ -58,6 +63,9 @@ pub(super) fn grad_input<T: Element>(
     epilogue: &Epilogue<'_, T>,
     grad_input: &mut [T],
 ) {
+    if halving::suits(layer.isa, layer.spec) {
+        return halving::run(layer.isa, layer.shape, Way::Back, grad_out, weight, epilogue, grad_input);
+    }
     let Some(spec) = turned(layer) else {
         return spread::grad_input(layer, grad_out, weight, epilogue, grad_input);
     };

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::layout::Layout;
-use super::{SLACK, for_planes, three};
+use super::{SLACK, for_planes, halving, three};
 use crate::conv::spec::Conv2d;
 use crate::element::Element;
 use crate::error::Shape;
@@ -30,6 +30,9 @@ pub(in crate::conv) fn grad_weight<T: Element>(
     let isa = Isa::current();
     if three::suits(isa, spec) {
         return three::grad_weight(isa, shape, input, grad_out, grad_weight);
+    }
+    if halving::suits(isa, spec) {
+        return halving::grad_weight(isa, shape, input, grad_out, grad_weight);
     }
     let (layout, out) = (Layout::new(spec, shape, output), Shared::new(grad_weight));
     for_planes(shape[1], shape[0] * shape[2] * shape[3], |channels| {

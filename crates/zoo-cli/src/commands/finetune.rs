@@ -10,6 +10,16 @@ use crate::{
     running::{self, RunArguments},
 };
 
+/// The error with this command's flag instead of the recipe's entry.
+fn by_flag(error: zoo_train::Error) -> anyhow::Error {
+    match error {
+        zoo_train::Error::BatchOfOne { .. } => {
+            anyhow!(error.to_string().replace("`frozen_norms = true` in the recipe", "`--frozen-norms`"))
+        }
+        other => other.into(),
+    }
+}
+
 /// The part of the parameters that thaws first where nobody says which.
 const TOP: u8 = 50;
 
@@ -76,7 +86,7 @@ impl Arguments {
         for stage in &plan.stages {
             let frozen = stage.thawed.frozen(network.graph()).or_wrong_call()?;
             if stage.thawed != Thawed::Head {
-                stage.recipe.check_for(network.graph(), &frozen).or_wrong_call()?;
+                stage.recipe.check_for(network.graph(), &frozen).map_err(by_flag).or_wrong_call()?;
             }
         }
         let folder =

@@ -125,7 +125,7 @@ fn a_fine_tuning_that_is_killed_ends_in_the_same_bytes_and_learns() {
     // Batches of one picture have statistics only if norms keep those that they came with.
     let single = folder.path().join("single");
     let call = [&call[..6], &["--batch", "1", "--epochs", "1", "-o", text(&single)]].concat();
-    refused(&call, 2, &["a batch of one picture", "frozen_norms"]);
+    refused(&call, 2, &["a batch of one picture", "`--frozen-norms`"]);
     printed(&[&call[..], &["--frozen-norms"]].concat());
     assert!(single.join("best.safetensors").exists());
 }

@@ -244,7 +244,12 @@ impl<T: Element> Panel<'_, T> {
                 unsafe {
                     let from = all.source.as_ptr().add(from);
                     let more = all.channels - channel - i - 1;
-                    runs.pack::<S, T>((from, all.source_channel, more), row, (packed.as_mut_ptr(), i * taps), &places);
+                    runs.pack::<S, T>(
+                        (from, all.source_channel, more),
+                        row,
+                        (packed.as_mut_ptr(), i * taps),
+                        &places,
+                    );
                 }
             }
             let depth = channel * taps..(channel + channels) * taps;

@@ -218,6 +218,17 @@ proptest! {
     }
 }
 
+#[test]
+fn depthwise_layers_that_halve_agree_with_the_loop() {
+    let spec = Conv2d::new(3, 3, 3).with_stride(2).with_padding(1).with_groups(3);
+    for width in [1, 2, 3, 8, 15, 16, 17, 18, 31, 32, 33, 34, 49, 64, 65, 66, 67, 97] {
+        for height in [1, 2, 3, 16, 17, 18, 35] {
+            check::<f32>(&spec, [2, 3, height, width], (100 * height + width) as u64);
+            check::<f64>(&spec, [1, 3, height, width], (100 * height + width) as u64);
+        }
+    }
+}
+
 /// The errors of the output and of both gradients in f32, relative to the largest of each: the worst over all
 /// instruction sets.
 fn errors(channels: usize) -> [f64; 3] {

@@ -2,12 +2,10 @@
 //!
 //! A strip of output columns as wide as a vector goes down the plane. Of each row of the input it reads the columns left of
 //! every second one, these, and those right of them; lanes that lie outside the plane are masked out. Output row `y` sees the
-//! rows `2y - 1`, `2y` and `2y + 1`, of which the last is the next one's first and stays in registers. On the way back the
-//! pixels of even and of odd columns are summed apart, each by the taps that it was seen by, and written in turns.
+//! rows `2y - 1`, `2y` and `2y + 1`, of which the last is the next one's first. On the way back the pixels of even and of odd columns are summed apart, each by the taps that it was seen by, and written in turns.
 
 #![expect(unsafe_code, reason = "vector loops down a plane through pointers")]
 
-use std::array::from_fn;
 use std::ops::Range;
 
 use super::super::spec::{Conv2d, Padding};
@@ -65,12 +63,6 @@ pub(super) fn grad_weight<T: Element>(
 /// Rows of the small plane that a strip takes: what they see of a large plane stays in the first-level cache for the strips
 /// beside.
 const BAND: usize = 8;
-
-/// The rows of the small plane, a band at a time.
-fn bands(height: usize) -> impl Iterator<Item = Range<usize>> {
-    let rows = height.div_ceil(2);
-    (0..rows).step_by(BAND).map(move |first| first..rows.min(first + BAND))
-}
 
 /// Columns of the small plane, as many as a vector has lanes or fewer.
 struct Strip<S: Lanes> {
@@ -169,7 +161,8 @@ impl<T: Element> Kernel<T> for Planes<'_, T> {
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
         let [c, height, width] = self.size;
-        let small = height.div_ceil(2) * width.div_ceil(2);
+        let rows = height.div_ceil(2);
+        let small = rows * width.div_ceil(2);
         let [from, to] = match self.way {
             Way::Forward => [height * width, small],
             Way::Back => [small, height * width],
@@ -184,19 +177,25 @@ impl<T: Element> Kernel<T> for Planes<'_, T> {
                 to: unsafe { self.to.get().add(plane * to) },
                 height,
                 width,
-                weights: from_fn(|i| S::splat(weights[i])),
+                weights: [0, 3, 6].map(|row| [0, 1, 2].map(|i| S::splat(weights[row + i]))),
                 follows: self.epilogue.of(channel, plane * to),
             };
-            for (rows, strip) in bands(height).flat_map(|rows| strips.iter().map(move |strip| (rows.clone(), strip))) {
-                // SAFETY: the planes have so many rows of so many columns, and the residual has them too.
-                unsafe {
-                    match (self.way, &strip.inside) {
-                        (Way::Forward, None) => down.forward::<true>(strip, rows),
-                        (Way::Forward, Some(_)) => down.forward::<false>(strip, rows),
-                        (Way::Back, None) => down.back::<true>(strip, rows),
-                        (Way::Back, Some(_)) => down.back::<false>(strip, rows),
+            let mut row = 0;
+            while row < rows {
+                let band = row..rows.min(row + BAND);
+                for strip in &strips {
+                    let band = band.clone();
+                    // SAFETY: the planes have so many rows of so many columns, and the residual has them too.
+                    unsafe {
+                        match (self.way, &strip.inside) {
+                            (Way::Forward, None) => down.forward::<true>(strip, band),
+                            (Way::Forward, Some(_)) => down.forward::<false>(strip, band),
+                            (Way::Back, None) => down.back::<true>(strip, band),
+                            (Way::Back, Some(_)) => down.back::<false>(strip, band),
+                        }
                     }
                 }
+                row += BAND;
             }
         }
     }
@@ -208,7 +207,7 @@ struct Down<S: Lanes> {
     to: *mut S::Elem,
     height: usize,
     width: usize,
-    weights: [S; 9],
+    weights: [[S; 3]; 3],
     follows: Line<S::Elem>,
 }
 
@@ -220,23 +219,27 @@ impl<S: Lanes> Down<S> {
     #[inline(always)]
     unsafe fn forward<const WHOLE: bool>(&self, strip: &Strip<S>, rows: Range<usize>) {
         let zero = S::splat(S::Elem::ZERO);
-        let mut above = match rows.start {
-            0 => [zero; 3],
+        // What the row above brought to the sums of the row that comes.
+        let mut next = match rows.start {
+            0 => zero,
             // SAFETY: the row is one of the plane's.
-            first => unsafe { strip.seen::<WHOLE>(self.from.add((2 * first - 1) * self.width)) },
+            first => {
+                self.add(zero, 0, unsafe { strip.seen::<WHOLE>(self.from.add((2 * first - 1) * self.width)) })
+            }
         };
         for y in rows {
             // SAFETY: rows below `height` are the plane's.
             unsafe {
                 let row = self.from.add(2 * y * self.width);
                 strip.fetch(row, self.width);
-                let sum = self.add(self.add(zero, 0, above), 1, strip.seen::<WHOLE>(row));
-                above = match 2 * y + 1 < self.height {
+                let sum = self.add(next, 1, strip.seen::<WHOLE>(row));
+                let seen = match 2 * y + 1 < self.height {
                     true => strip.seen::<WHOLE>(row.add(self.width)),
                     false => [zero; 3],
                 };
+                next = self.add(zero, 0, seen);
                 let at = y * self.width.div_ceil(2) + strip.x;
-                self.follows.store(self.add(sum, 2, above), self.to, at, strip.count);
+                self.follows.store(self.add(sum, 2, seen), self.to, at, strip.count);
             }
         }
     }
@@ -244,7 +247,7 @@ impl<S: Lanes> Down<S> {
     /// A row of outputs with what row `row` of the kernel makes of what it sees.
     #[inline(always)]
     fn add(&self, sum: S, row: usize, seen: [S; 3]) -> S {
-        let weights = &self.weights[3 * row..];
+        let weights = &self.weights[row];
         sum.fma(weights[0], seen[0]).fma(weights[1], seen[1]).fma(weights[2], seen[2])
     }
 
@@ -254,7 +257,8 @@ impl<S: Lanes> Down<S> {
     /// `to` and the residual have `height` rows of `width` numbers, `from` half as many of each.
     #[inline(always)]
     unsafe fn back<const WHOLE: bool>(&self, strip: &Strip<S>, rows: Range<usize>) {
-        let (zero, [height, width]) = (S::splat(S::Elem::ZERO), [self.height, self.width].map(|side| side.div_ceil(2)));
+        let (zero, [height, width]) =
+            (S::splat(S::Elem::ZERO), [self.height, self.width].map(|side| side.div_ceil(2)));
         let columns = (2 * strip.count).min(self.width - 2 * strip.x);
         let mut next = self.from.wrapping_add(rows.start * width);
         // SAFETY: `y` is below `rows`, and rows below `height` are the plane's.
@@ -280,7 +284,7 @@ impl<S: Lanes> Down<S> {
     /// Even and odd columns with what row `row` of the kernel brings them from the outputs here and to their right.
     #[inline(always)]
     fn spread(&self, [even, odd]: [S; 2], row: usize, [here, right]: [S; 2]) -> [S; 2] {
-        let weights = &self.weights[3 * row..];
+        let weights = &self.weights[row];
         [even.fma(weights[1], here), odd.fma(weights[2], here).fma(weights[0], right)]
     }
 
@@ -313,29 +317,40 @@ impl<T: Element> Kernel<T> for GradWeight<'_, T> {
     #[inline(always)]
     fn run<S: Lanes<Elem = T>>(self) {
         let [n, c, h, w] = self.shape;
-        let (large, small) = (h * w, h.div_ceil(2) * w.div_ceil(2));
+        let rows = h.div_ceil(2);
+        let (large, small) = (h * w, rows * w.div_ceil(2));
         let strips = Strip::<S>::all(w, false);
         for channel in self.channels {
-            let mut sums = [S::splat(T::ZERO); 9];
+            let mut sums = [[S::splat(T::ZERO); 3]; 3];
             for picture in 0..n {
                 let plane = picture * c + channel;
                 let input = self.input[plane * large..(plane + 1) * large].as_ptr();
                 let grad = self.grad_out[plane * small..(plane + 1) * small].as_ptr();
-                for (rows, strip) in bands(h).flat_map(|rows| strips.iter().map(move |strip| (rows.clone(), strip))) {
-                    // SAFETY: these are planes of so many rows.
-                    sums = unsafe {
-                        match strip.inside {
-                            None => correlate::<S, true>(strip, rows, input, grad, [h, w], sums),
-                            Some(_) => correlate::<S, false>(strip, rows, input, grad, [h, w], sums),
-                        }
-                    };
+                let mut row = 0;
+                while row < rows {
+                    let band = row..rows.min(row + BAND);
+                    for strip in &strips {
+                        let band = band.clone();
+                        // SAFETY: these are planes of so many rows.
+                        sums = unsafe {
+                            match strip.inside {
+                                None => correlate::<S, true>(strip, band, input, grad, [h, w], sums),
+                                Some(_) => correlate::<S, false>(strip, band, input, grad, [h, w], sums),
+                            }
+                        };
+                    }
+                    row += BAND;
                 }
             }
             // SAFETY: the weights of this channel are this task's.
             let out = unsafe { self.out.slice(channel * 9, 9) };
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = sum.sum();
-            }
+            // Spelled out: vectors that a loop walks through would be kept in memory by the loops above too.
+            let [a, b, c] = sums;
+            out.copy_from_slice(&[
+                a[0].sum(), a[1].sum(), a[2].sum(), //
+                b[0].sum(), b[1].sum(), b[2].sum(), //
+                c[0].sum(), c[1].sum(), c[2].sum(),
+            ]);
         }
     }
 }
@@ -351,35 +366,28 @@ unsafe fn correlate<S: Lanes, const WHOLE: bool>(
     input: *const S::Elem,
     grad: *const S::Elem,
     [height, width]: [usize; 2],
-    mut sums: [S; 9],
-) -> [S; 9] {
-    let mut above = match rows.start {
-        0 => [S::splat(S::Elem::ZERO); 3],
-        // SAFETY: the row is one of the plane's.
-        first => unsafe { strip.seen::<WHOLE>(input.add((2 * first - 1) * width)) },
-    };
-    for y in rows {
-        // SAFETY: rows below `height` are the plane's.
-        unsafe {
+    [mut first, mut second, mut third]: [[S; 3]; 3],
+) -> [[S; 3]; 3] {
+    let (zero, small) = (S::splat(S::Elem::ZERO), width.div_ceil(2));
+    // SAFETY: rows below `height`, and below half of it, are the planes'.
+    unsafe {
+        let [mut here, _] = strip.own::<WHOLE>(grad.add(rows.start * small));
+        for y in rows {
             let row = input.add(2 * y * width);
             strip.fetch(row, width);
-            let [grad, _] = strip.own::<WHOLE>(grad.add(y * width.div_ceil(2)));
-            sums = add(sums, 0, grad, above);
-            sums = add(sums, 1, grad, strip.seen::<WHOLE>(row));
-            if 2 * y + 1 < height {
-                above = strip.seen::<WHOLE>(row.add(width));
-                sums = add(sums, 2, grad, above);
-            }
+            second = add(second, here, strip.seen::<WHOLE>(row));
+            // The kernel's last row saw the next one from the output here, its first from the one below.
+            let below = if 2 * y + 2 < height { strip.own::<WHOLE>(grad.add((y + 1) * small))[0] } else { zero };
+            let seen = if 2 * y + 1 < height { strip.seen::<WHOLE>(row.add(width)) } else { [zero; 3] };
+            (first, third) = (add(first, below, seen), add(third, here, seen));
+            here = below;
         }
     }
-    sums
+    [first, second, third]
 }
 
-/// The sums with what row `row` of the kernel sees times `grad`.
+/// A row of the kernel's sums with what it sees times `grad`.
 #[inline(always)]
-fn add<S: Lanes>(mut sums: [S; 9], row: usize, grad: S, seen: [S; 3]) -> [S; 9] {
-    for (sum, seen) in sums[3 * row..].iter_mut().zip(seen) {
-        *sum = sum.fma(grad, seen);
-    }
-    sums
+fn add<S: Lanes>(sums: [S; 3], grad: S, seen: [S; 3]) -> [S; 3] {
+    [sums[0].fma(grad, seen[0]), sums[1].fma(grad, seen[1]), sums[2].fma(grad, seen[2])]
 }

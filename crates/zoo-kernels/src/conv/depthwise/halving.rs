@@ -220,13 +220,12 @@ impl<S: Lanes> Down<S> {
     unsafe fn forward<const WHOLE: bool>(&self, strip: &Strip<S>, rows: Range<usize>) {
         let zero = S::splat(S::Elem::ZERO);
         // What the row above brought to the sums of the row that comes.
-        let mut next = match rows.start {
-            0 => zero,
+        let mut next = zero;
+        if rows.start > 0 {
             // SAFETY: the row is one of the plane's.
-            first => {
-                self.add(zero, 0, unsafe { strip.seen::<WHOLE>(self.from.add((2 * first - 1) * self.width)) })
-            }
-        };
+            let seen = unsafe { strip.seen::<WHOLE>(self.from.add((2 * rows.start - 1) * self.width)) };
+            next = self.add(zero, 0, seen);
+        }
         for y in rows {
             // SAFETY: rows below `height` are the plane's.
             unsafe {
@@ -347,9 +346,15 @@ impl<T: Element> Kernel<T> for GradWeight<'_, T> {
             // Spelled out: vectors that a loop walks through would be kept in memory by the loops above too.
             let [a, b, c] = sums;
             out.copy_from_slice(&[
-                a[0].sum(), a[1].sum(), a[2].sum(), //
-                b[0].sum(), b[1].sum(), b[2].sum(), //
-                c[0].sum(), c[1].sum(), c[2].sum(),
+                a[0].sum(),
+                a[1].sum(),
+                a[2].sum(), //
+                b[0].sum(),
+                b[1].sum(),
+                b[2].sum(), //
+                c[0].sum(),
+                c[1].sum(),
+                c[2].sum(),
             ]);
         }
     }
@@ -377,7 +382,8 @@ unsafe fn correlate<S: Lanes, const WHOLE: bool>(
             strip.fetch(row, width);
             second = add(second, here, strip.seen::<WHOLE>(row));
             // The kernel's last row saw the next one from the output here, its first from the one below.
-            let below = if 2 * y + 2 < height { strip.own::<WHOLE>(grad.add((y + 1) * small))[0] } else { zero };
+            let below =
+                if 2 * y + 2 < height { strip.own::<WHOLE>(grad.add((y + 1) * small))[0] } else { zero };
             let seen = if 2 * y + 1 < height { strip.seen::<WHOLE>(row.add(width)) } else { [zero; 3] };
             (first, third) = (add(first, below, seen), add(third, here, seen));
             here = below;

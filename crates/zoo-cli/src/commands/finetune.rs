@@ -10,16 +10,6 @@ use crate::{
     running::{self, RunArguments},
 };
 
-/// The error with this command's flag instead of the recipe's entry.
-fn by_flag(error: zoo_train::Error) -> anyhow::Error {
-    match error {
-        zoo_train::Error::BatchOfOne { .. } => {
-            anyhow!(error.to_string().replace("`frozen_norms = true` in the recipe", "`--frozen-norms`"))
-        }
-        other => other.into(),
-    }
-}
-
 /// The part of the parameters that thaws first where nobody says which.
 const TOP: u8 = 50;
 
@@ -131,5 +121,15 @@ impl Arguments {
             .map(|path| if path.exists() { std::path::absolute(path) } else { Ok(path) })
             .transpose()?;
         Ok(Plan { weights, key, ..self.learn.plan(Kind::Finetune, name, &model, stages)? })
+    }
+}
+
+/// The error with this command's flag instead of the recipe's entry.
+fn by_flag(error: zoo_train::Error) -> anyhow::Error {
+    match error {
+        zoo_train::Error::BatchOfOne { .. } => {
+            anyhow!(error.to_string().replace("`frozen_norms = true` in the recipe", "`--frozen-norms`"))
+        }
+        other => other.into(),
     }
 }

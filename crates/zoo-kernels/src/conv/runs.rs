@@ -139,6 +139,7 @@ impl Runs {
     ) {
         let stride = self.columns.next_multiple_of(S::N);
         let ahead = AHEAD.div_ceil(self.columns);
+        // Channels of which half or more is packed lie so close to each other that the machine sees them coming.
         if let (Some(from), true) = (self.whole(0), ahead <= more && self.columns < channel / 2) {
             let ahead = source.wrapping_add(from + ahead * channel);
             for line in (0..self.columns).step_by(LINE) {

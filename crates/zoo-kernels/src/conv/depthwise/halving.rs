@@ -2,14 +2,15 @@
 //!
 //! A strip of output columns as wide as a vector goes down the plane. Of each row of the input it reads the columns left of
 //! every second one, these, and those right of them; lanes that lie outside the plane are masked out. Output row `y` sees the
-//! rows `2y - 1`, `2y` and `2y + 1`, of which the last is the next one's first. On the way back the pixels of even and of odd columns are summed apart, each by the taps that it was seen by, and written in turns.
+//! rows `2y - 1`, `2y` and `2y + 1`, of which the last is the next one's first. On the way back the pixels of even and of odd
+//! columns are summed apart, each by the taps that it was seen by, and written in turns.
 
 #![expect(unsafe_code, reason = "vector loops down a plane through pointers")]
 
 use std::ops::Range;
 
-use super::super::spec::{Conv2d, Padding};
-use super::for_planes;
+use super::super::spec::Conv2d;
+use super::{for_planes, is_three};
 use crate::element::Element;
 use crate::epilogue::{Epilogue, Line};
 use crate::error::Shape;
@@ -19,8 +20,7 @@ use crate::simd::{Lanes, fetch};
 
 /// Whether it is that kernel, on an instruction set that can mask lanes out.
 pub(super) fn suits(isa: Isa, spec: &Conv2d) -> bool {
-    let (kernel, padding) = (spec.kernel_size == [3, 3], spec.padding == Padding::all(1));
-    isa != Isa::Portable && kernel && padding && spec.stride == [2, 2] && spec.dilation == [1, 1]
+    is_three(isa, spec) && spec.stride == [2, 2]
 }
 
 /// One of the passes that give planes.

@@ -19,7 +19,7 @@ use super::forward::Layer;
 use super::spec::{Conv2d, Padding};
 use crate::element::Element;
 use crate::epilogue::{Epilogue, Line};
-use crate::isa::{Kernel, dispatch};
+use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, ranges};
 use crate::scratch;
 use crate::simd::Lanes;
@@ -33,6 +33,13 @@ pub(super) const SLACK: usize = 64;
 const TASKS: usize = 32;
 /// Taps whose weights stay in registers: those of a 3x3 kernel.
 const FEW: usize = 9;
+
+/// Whether it is the 3x3 kernel with a padding of 1, which nearly all depthwise layers have, on an instruction set that can
+/// mask lanes out.
+fn is_three(isa: Isa, spec: &Conv2d) -> bool {
+    let (kernel, padding) = (spec.kernel_size == [3, 3], spec.padding == Padding::all(1));
+    isa != Isa::Portable && kernel && padding && spec.dilation == [1, 1]
+}
 
 /// Runs `plane` for ranges of planes.
 fn for_planes(planes: usize, pixels: usize, run: impl Fn(Range<usize>) + Sync + Send) {

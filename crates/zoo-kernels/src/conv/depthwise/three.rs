@@ -9,8 +9,8 @@
 use std::array::from_fn;
 use std::ops::Range;
 
-use super::super::spec::{Conv2d, Padding};
-use super::for_planes;
+use super::super::spec::Conv2d;
+use super::{for_planes, is_three};
 use crate::element::Element;
 use crate::epilogue::{Epilogue, Line};
 use crate::error::Shape;
@@ -20,8 +20,7 @@ use crate::simd::Lanes;
 
 /// Whether it is that kernel, on an instruction set that can mask lanes out.
 pub(super) fn suits(isa: Isa, spec: &Conv2d) -> bool {
-    let (kernel, padding) = (spec.kernel_size == [3, 3], spec.padding == Padding::all(1));
-    isa != Isa::Portable && kernel && padding && spec.stride == [1, 1] && spec.dilation == [1, 1]
+    is_three(isa, spec) && spec.stride == [1, 1]
 }
 
 /// Every plane of the shape `(n, c, h, w)` with its channel's weights; with the last of them first if `turned`.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use zoo::{Model, Network};
-use zoo_data::{Dataset, Listing, Part, Skipped, Split, Subset, Views, mask, match_classes, shown};
+use zoo_data::{Dataset, Listing, Part, Skipped, Split, Subset, Views, mask, match_classes, scenes, shown};
 use zoo_report::{Align, Table};
 use zoo_train::Confusion;
 
@@ -84,7 +84,7 @@ enum PartName {
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
         let model = self.options.asked(self.run.model(&self.model)?).or_wrong_call()?;
-        let whole = open(self.data.as_deref(), &model, None)?;
+        let whole = open(self.data.as_deref(), &model, scenes::Plan::default())?;
         let data = part(whole, self.part, self.split.as_deref())?;
         if data.has_masks() {
             return self.pixels(&model, &*data);

@@ -91,12 +91,21 @@ impl Arguments {
         let model = self.options.asked(self.run.model(&self.model)?).or_wrong_call()?;
         model.check_segments().or_wrong_call()?;
         let network = self.run.load(&model)?;
-        std::fs::create_dir_all(&self.output).with_context(|| {
-            format!("the folder {} can't be made; name one that can", shown(&self.output))
-        })?;
+        let (folder, is_new) = (self.output.clone(), !self.output.exists());
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("the folder {} can't be made; name one that can", shown(&folder)))?;
+        let told = self.each(&network);
+        if is_new {
+            // Goes only if it is empty: where no picture could be read.
+            let _ = std::fs::remove_dir(&folder);
+        }
+        told
+    }
+
+    fn each(self, network: &Network) -> Result<String> {
         let (places, count) = self.pictures.places()?;
         let mut work = Work {
-            network: &network,
+            network,
             model: &self.model,
             folder: &self.output,
             memory: self.memory,

@@ -54,16 +54,14 @@ impl DataArguments {
 }
 
 /// Whatever data lies at a path; without one, the digits inside the program, or for a network that gives each pixel a class
-/// so many scenes of them to learn from, of the network's size.
-pub(crate) fn open(path: Option<&Path>, model: &Model, scenes: Option<u32>) -> Result<Arc<dyn Dataset>> {
+/// scenes of them, of the network's size whatever the plan's.
+pub(crate) fn open(path: Option<&Path>, model: &Model, scenes: scenes::Plan) -> Result<Arc<dyn Dataset>> {
     let segments = model.check_segments().is_ok();
     let data: Arc<dyn Dataset> = match path {
         Some(path) => zoo_data::open(path)?,
         None if segments => {
             let [height, width] = model.graph()?.input().size();
-            let usual = scenes::Plan::default();
-            let train = scenes.map_or(usual.train, |count| count as usize);
-            Arc::new(Scenes::new(scenes::Plan { size: (height, width), train, ..usual })?)
+            Arc::new(Scenes::new(scenes::Plan { size: (height, width), ..scenes })?)
         }
         None => Arc::new(bundled_digits()?),
     };

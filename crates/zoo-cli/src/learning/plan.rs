@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use zoo_data::Shares;
+use zoo_data::{Shares, scenes};
 use zoo_layers::Graph;
 use zoo_train::Recipe;
 
@@ -36,9 +36,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// How many scenes of digits there are to learn from, where there are no data.
-    pub(crate) fn scenes(&self) -> Option<u32> {
-        self.stages.first().and_then(|stage| stage.recipe.scenes)
+    /// The scenes of digits to learn from, where there are no data: as many as the recipe says, drawn from the run's seed.
+    pub(crate) fn scenes(&self) -> scenes::Plan {
+        let usual = scenes::Plan { seed: self.seed, ..scenes::Plan::default() };
+        let asked = self.stages.first().and_then(|stage| stage.recipe.scenes);
+        scenes::Plan { train: asked.map_or(usual.train, |count| count as usize), ..usual }
     }
 }
 

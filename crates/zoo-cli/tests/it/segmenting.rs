@@ -98,6 +98,13 @@ fn wrong_calls_are_told() {
         &["MB beside the weights", "1.0 kB are allowed; allow more"],
     );
     refused(&["segment", "digits", scene], 2, &["--output"]);
+    // A folder that nothing is written to isn't left.
+    let [made, kept] = ["made", "kept"].map(|name| folder.path().join(name));
+    fs::create_dir(&kept).unwrap();
+    for out in [&made, &kept] {
+        refused(&["segment", "digits", "Cargo.toml", "-o", text(out)], 1, &["Cargo.toml"]);
+    }
+    assert!(!made.exists() && kept.exists());
     refused(&["train", "fcn_digits", "--data", "assets/digits", "-o", out], 1, &["assets/digits"]);
     let data = scenes(folder.path());
     let run = folder.path().join("run");

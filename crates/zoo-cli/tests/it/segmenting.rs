@@ -189,12 +189,17 @@ fn a_segmenter_that_is_killed_ends_in_the_same_bytes_and_begins_another() {
 }
 
 #[test]
-fn a_recipe_says_how_many_scenes_are_drawn() {
+fn a_recipe_says_how_many_scenes_are_drawn_and_the_seed_which() {
     let folder = tempfile::tempdir().unwrap();
-    let (recipe, run) = (folder.path().join("few.toml"), folder.path().join("run"));
+    let recipe = folder.path().join("few.toml");
     fs::write(&recipe, "scenes = 6\nepochs = 1\nbatch_size = 2\n").unwrap();
-    printed(&["train", "fcn_digits", "--input", "1x24x24", "--recipe", text(&recipe), "-o", text(&run)]);
-    let parts: serde_json::Value =
-        serde_json::from_slice(&fs::read(run.join("split.json")).unwrap()).unwrap();
-    assert_eq!(parts["train"].as_array().unwrap().len(), 6);
+    let of = |seed: &str| -> serde_json::Value {
+        let run = folder.path().join(seed);
+        let call = ["train", "fcn_digits", "--input", "1x24x24", "--recipe", text(&recipe), "--seed", seed];
+        printed(&[&call[..], &["-o", text(&run)]].concat());
+        serde_json::from_slice(&fs::read(run.join("split.json")).unwrap()).unwrap()
+    };
+    let [one, other] = ["1", "2"].map(of);
+    assert_eq!(one["train"].as_array().unwrap().len(), 6);
+    assert_ne!(one["fingerprint"], other["fingerprint"]);
 }

@@ -9,8 +9,9 @@ use zoo_train::{Checkpointing, Recipe};
 use super::{Plan, StagePlan, Thawed};
 use crate::{failure::OrWrongCall, output, size};
 
-/// Batches that there are at once: three ahead, one on its way, and one as the network takes it.
-pub(crate) const BATCHES: u64 = 5;
+/// Batches that there are at once: three ahead, one on its way, one as the network takes it, and what would hold four more:
+/// the system's allocator keeps as much of those that went, in pieces that no other fits into.
+pub(crate) const BATCHES: u64 = 9;
 
 /// What the program, its threads and the pictures that they decode take, where nobody can measure it.
 pub(crate) const PROGRAM: u64 = 96 << 20;

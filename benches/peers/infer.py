@@ -41,7 +41,10 @@ def stop(reason):
 def tool(name, *arguments, cwd):
     """A converter that came with an engine."""
     path = Path(sys.executable).parent / name
-    done = subprocess.run([path if path.exists() else name, *arguments], cwd=cwd, capture_output=True, text=True)
+    try:
+        done = subprocess.run([path if path.exists() else name, *arguments], cwd=cwd, capture_output=True, text=True)
+    except FileNotFoundError:
+        stop(f"there is no {name}, which makes its network; `pip install pnnx MNN` brings it")
     if done.returncode != 0:
         last = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         stop(f"{name} can't convert the network: {last[-1] if last else done.returncode}")

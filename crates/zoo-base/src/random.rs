@@ -61,12 +61,14 @@ impl Stream {
     }
 
     /// 64 random bits.
+    #[inline]
     pub const fn next_u64(&mut self) -> u64 {
         self.counter = self.counter.wrapping_add(1);
         mix(self.key.wrapping_add(self.counter.wrapping_mul(GAMMA)))
     }
 
     /// Uniform in `[0, 1)`, in steps of 2⁻²⁴: exact in f32 too.
+    #[inline]
     pub const fn uniform(&mut self) -> f64 {
         (self.next_u64() >> 40) as f64 / (1_u64 << 24) as f64
     }

@@ -9,12 +9,12 @@ use zoo_layers::{Graph, rng::Stream};
 pub(crate) fn values(name: &str, shape: &[usize]) -> Vec<f32> {
     let mut stream = Stream::from_key(zoo_layers::rng::hash_name(name));
     let fan_in: usize = shape.iter().skip(1).product();
-    let root = |numerator: f64| (numerator / fan_in as f64).sqrt() as f32;
+    let [root3, root6] = [3.0, 6.0].map(|numerator: f64| (numerator / fan_in as f64).sqrt() as f32);
     let last = name.rsplit('.').next().unwrap_or(name);
     let ends = |suffix: &str| name.ends_with(suffix);
     let rule: Box<dyn Fn(f32) -> f32> = match (shape, last) {
-        ([_, 1, _, _], _) => Box::new(move |f| f * root(3.0)),
-        ([_, _, ..], _) => Box::new(move |f| f * root(6.0)),
+        ([_, 1, _, _], _) => Box::new(move |f| f * root3),
+        ([_, _, ..], _) => Box::new(move |f| f * root6),
         (_, "running_var") => Box::new(|f| 1.0 + 0.5 * f),
         (_, "running_mean" | "bias") => Box::new(|f| 0.1 * f),
         _ if ends("bn2.weight") || ends("bn3.weight") => Box::new(|f| (1.0 + 0.1 * f) * 0.5),

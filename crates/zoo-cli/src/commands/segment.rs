@@ -91,13 +91,14 @@ impl Arguments {
         let model = self.options.asked(self.run.model(&self.model)?).or_wrong_call()?;
         model.check_segments().or_wrong_call()?;
         let network = self.run.load(&model)?;
-        let (folder, is_new) = (self.output.clone(), !self.output.exists());
+        let folder = self.output.clone();
+        let new: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("the folder {} can't be made; name one that can", shown(&folder)))?;
         let told = self.each(&network);
-        if is_new {
+        for folder in new {
             // Goes only if it is empty: where no picture could be read.
-            let _ = std::fs::remove_dir(&folder);
+            let _ = std::fs::remove_dir(folder);
         }
         told
     }

@@ -101,7 +101,7 @@ fn wrong_calls_are_told() {
     // A folder that nothing is written to isn't left.
     let [made, kept] = ["made", "kept"].map(|name| folder.path().join(name));
     fs::create_dir(&kept).unwrap();
-    for out in [&made, &kept] {
+    for out in [&made.join("within"), &kept] {
         refused(&["segment", "digits", "Cargo.toml", "-o", text(out)], 1, &["Cargo.toml"]);
     }
     assert!(!made.exists() && kept.exists());

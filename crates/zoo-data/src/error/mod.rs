@@ -178,16 +178,16 @@ pub enum Error {
         why: String,
     },
 
-    /// A folder that is no data set of classes.
+    /// A folder or table of too few classes.
     #[error(
         "{}: pictures of {}, but at least 2 classes are needed{why}; \
-         give a folder that holds a sub-folder of pictures for each class",
+         give a folder of pictures, or a label in a table, for each class",
         crate::shown(folder), if *found == 1 { "1 class".into() } else { format!("{found} classes") }
     )]
     TooFewClasses {
-        /// The folder.
+        /// The folder or table.
         folder: PathBuf,
-        /// Sub-folders with pictures in them.
+        /// Classes with pictures.
         found: usize,
         /// What was left out, or nothing.
         why: String,

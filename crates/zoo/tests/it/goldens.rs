@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Storage, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap};
 use serde::Deserialize;
 use zoo_layers::{Dropout, Graph, Mode, Net, Node, Op, Outputs};
@@ -70,23 +70,60 @@ impl Values {
         if let Some(shape) = &self.shape {
             assert_eq!(tensor.dims(), shape.as_slice(), "{what}");
         }
-        let ours = tensor.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
         let (indices, theirs): (Vec<usize>, &[f64]) = match (&self.values, &self.samples) {
             (Some(values), _) => ((0..values.len()).collect(), values),
-            (None, Some(samples)) if self.norm.is_some() => {
-                ((0..samples.len()).map(|k| k * ours.len() / samples.len()).collect(), samples)
-            }
             (None, Some(samples)) => {
-                ((0..samples.len()).map(|k| k * (ours.len() / samples.len())).collect(), samples)
+                let (count, len) = (samples.len(), tensor.elem_count());
+                let at = |k| if self.norm.is_some() { k * len / count } else { k * (len / count) };
+                ((0..count).map(at).collect(), samples)
             }
             (None, None) => panic!("{what}: the golden holds no values"),
         };
-        let worst = indices.iter().zip(theirs).map(|(i, b)| (ours[*i] - b).abs()).fold(0.0, f64::max);
-        assert!(worst <= tolerance * self.max_abs, "{what}: off by {worst} of {}", self.max_abs);
-        if let Some(norm) = self.norm {
-            let ours = ours.iter().map(|a| a * a).sum::<f64>().sqrt();
-            assert!((ours - norm).abs() <= tolerance * norm, "{what}: norm {ours}, not {norm}");
+        numbers(tensor, |ours| {
+            let differences = indices.iter().zip(theirs).map(|(i, b)| (ours.at(*i) - b).abs());
+            let worst = differences.fold(0.0, f64::max);
+            assert!(worst <= tolerance * self.max_abs, "{what}: off by {worst} of {}", self.max_abs);
+            if let Some(norm) = self.norm {
+                let ours = (0..ours.len()).map(|i| ours.at(i) * ours.at(i)).sum::<f64>().sqrt();
+                assert!((ours - norm).abs() <= tolerance * norm, "{what}: norm {ours}, not {norm}");
+            }
+        });
+    }
+}
+
+/// A tensor's numbers where they lie: copies of half a gigabyte were what these tests took most of their time for.
+#[derive(Clone, Copy)]
+pub(crate) enum Numbers<'a> {
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+}
+
+impl Numbers<'_> {
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::F64(values) => values.len(),
         }
+    }
+
+    pub(crate) fn at(self, index: usize) -> f64 {
+        match self {
+            Self::F32(values) => values[index].into(),
+            Self::F64(values) => values[index],
+        }
+    }
+}
+
+/// Reads a tensor's numbers in order.
+pub(crate) fn numbers<R>(tensor: &Tensor, read: impl FnOnce(Numbers<'_>) -> R) -> R {
+    let tensor = tensor.contiguous().unwrap();
+    let (storage, layout) = tensor.storage_and_layout();
+    let (start, end) = layout.contiguous_offsets().unwrap();
+    let Storage::Cpu(storage) = &*storage else { panic!("the tests run on a CPU") };
+    match tensor.dtype() {
+        DType::F32 => read(Numbers::F32(&storage.as_slice().unwrap()[start..end])),
+        DType::F64 => read(Numbers::F64(&storage.as_slice().unwrap()[start..end])),
+        other => panic!("no golden is in {other:?}"),
     }
 }
 

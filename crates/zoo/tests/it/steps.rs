@@ -14,7 +14,7 @@ use candle_core::{DType, Tensor, backprop::GradStore};
 use zoo_kernels::{Isa, with_isa};
 use zoo_layers::{CrossEntropy, Mode, Net, Outputs, Role, rng::Stream};
 
-use crate::goldens::{Golden, Rounding, TOLERANCE, goldens, network, outputs};
+use crate::goldens::{Golden, Rounding, TOLERANCE, goldens, network, numbers, outputs};
 
 /// max |a - b| / max |b| must stay below this in f64.
 const EXACT: f64 = 1e-7;
@@ -161,15 +161,18 @@ impl Rounding {
 
 /// How far `single` is from `double`.
 fn rounding(single: &Tensor, double: &Tensor) -> Rounding {
-    let [single, double] =
-        [single, double].map(|tensor| tensor.flatten_all().unwrap().to_dtype(DType::F64).unwrap());
-    let dot = |a: &Tensor, b: &Tensor| number(&(a * b).unwrap().sum_all().unwrap());
-    let difference = (&single - &double).unwrap();
-    let (a, b) = (dot(&single, &single), dot(&double, &double));
-    Rounding {
-        deviation: (dot(&difference, &difference) / b).sqrt(),
-        cosine: dot(&single, &double) / (a * b).sqrt(),
-    }
+    let [mut a, mut b, mut both, mut apart] = [0.0; 4];
+    numbers(single, |single| {
+        numbers(double, |double| {
+            assert_eq!(single.len(), double.len());
+            for i in 0..single.len() {
+                let (x, y) = (single.at(i), double.at(i));
+                (a, b) = (a + x * x, b + y * y);
+                (both, apart) = (both + x * y, apart + (x - y) * (x - y));
+            }
+        });
+    });
+    Rounding { deviation: (apart / b).sqrt(), cosine: both / (a * b).sqrt() }
 }
 
 fn number(scalar: &Tensor) -> f64 {

@@ -129,7 +129,6 @@ pub(crate) fn answers_depend_on_nothing_else(net: &Net) {
     assert!(alone != bits(&both.narrow(0, 0, 1).unwrap()), "{name}: one answer to two pictures");
 }
 
-/// Written to a file and read again, strictly, it gives the same bits.
 /// The compiled network answers as the network does: for a batch, for one picture of it (in the same bits), and nearer
 /// without Winograd's transforms.
 pub(crate) fn the_engine_agrees(net: &Net) {
@@ -165,6 +164,7 @@ pub(crate) fn the_engine_agrees(net: &Net) {
     }
 }
 
+/// Written to a file and read again, strictly, it gives the same bits.
 pub(crate) fn saved_and_loaded_it_is_the_same(net: Net) {
     let graph = net.graph().clone();
     let picture = pictures(&graph, 1, "saved");

@@ -228,18 +228,6 @@ macro_rules! tile {
 }
 pub(crate) use tile;
 
-/// Does a step so often, four in each round of the loop where `often`: counting them is a sixth of a step's instructions
-/// otherwise, and on AVX2 these are what products wait for.
-macro_rules! rounds {
-    ($often:expr, $count:expr, $step:block) => {{
-        let rounds = if $often { $count / 4 } else { 0 };
-        for _ in 0..rounds {
-            for _ in 0..4 $step
-        }
-        for _ in 4 * rounds..$count $step
-    }};
-}
-
 /// The kinds of [`Operands`], as constants of the functions made for each.
 pub(crate) const PACKED: u8 = 0;
 pub(crate) const IN_PLACE: u8 = 1;
@@ -369,7 +357,7 @@ unsafe fn accumulate<S: Lanes, const ROWS: usize, const VECTORS: usize>(
     sums: &mut [[S; VECTORS]; ROWS],
 ) {
     let mut local = *sums;
-    rounds!(ROWS == S::ROWS, depth, {
+    for _ in 0..depth {
         let mut vectors = [S::splat(S::Elem::ZERO); VECTORS];
         for (v, vector) in vectors.iter_mut().enumerate() {
             // SAFETY: `b`'s rows can be read in whole vectors.
@@ -385,7 +373,7 @@ unsafe fn accumulate<S: Lanes, const ROWS: usize, const VECTORS: usize>(
         // One past the last is never read: wrapping keeps its computation defined.
         a = a.wrapping_add(a_step);
         b = b.wrapping_add(b_step);
-    });
+    }
     *sums = local;
 }
 
@@ -393,14 +381,13 @@ unsafe fn accumulate<S: Lanes, const ROWS: usize, const VECTORS: usize>(
 unsafe fn accumulate_in_place<S: Lanes, const ROWS: usize, const VECTORS: usize>(
     depth: usize,
     (mut a, a_row, a_step): (*const S::Elem, usize, usize),
-    (b, mut offsets): (*const S::Elem, *const usize),
+    (b, offsets): (*const S::Elem, *const usize),
     sums: &mut [[S; VECTORS]; ROWS],
 ) {
     let mut local = *sums;
-    rounds!(ROWS == S::ROWS, depth, {
+    for k in 0..depth {
         // SAFETY: there is an offset for every `k`.
-        let b = b.wrapping_add(unsafe { *offsets });
-        offsets = offsets.wrapping_add(1);
+        let b = b.wrapping_add(unsafe { *offsets.add(k) });
         let mut vectors = [S::splat(S::Elem::ZERO); VECTORS];
         for (v, vector) in vectors.iter_mut().enumerate() {
             // SAFETY: `b`'s rows can be read in whole vectors.
@@ -415,14 +402,14 @@ unsafe fn accumulate_in_place<S: Lanes, const ROWS: usize, const VECTORS: usize>
         }
         // As in `accumulate`.
         a = a.wrapping_add(a_step);
-    });
+    }
     *sums = local;
 }
 
 #[inline(always)]
 unsafe fn accumulate_offsets<S: Lanes, const ROWS: usize, const VECTORS: usize>(
     depth: usize,
-    (a, rows, mut steps): (*const S::Elem, *const usize, *const usize),
+    (a, rows, steps): (*const S::Elem, *const usize, *const usize),
     (mut b, b_step): (*const S::Elem, usize),
     sums: &mut [[S; VECTORS]; ROWS],
 ) {
@@ -432,10 +419,9 @@ unsafe fn accumulate_offsets<S: Lanes, const ROWS: usize, const VECTORS: usize>(
         *a = a.wrapping_add(unsafe { *rows.add(i) });
     }
     let mut local = *sums;
-    rounds!(ROWS == S::ROWS, depth, {
+    for k in 0..depth {
         // SAFETY: there is an offset for every `k`.
-        let step = unsafe { *steps };
-        steps = steps.wrapping_add(1);
+        let step = unsafe { *steps.add(k) };
         let mut vectors = [S::splat(S::Elem::ZERO); VECTORS];
         for (v, vector) in vectors.iter_mut().enumerate() {
             // SAFETY: `b`'s rows can be read in whole vectors.
@@ -450,6 +436,6 @@ unsafe fn accumulate_offsets<S: Lanes, const ROWS: usize, const VECTORS: usize>(
         }
         // As in `accumulate`.
         b = b.wrapping_add(b_step);
-    });
+    }
     *sums = local;
 }

@@ -1,10 +1,12 @@
 //! The zoo's chores, one file for each command.
 
+mod ci;
 mod docs;
 #[cfg(test)]
 mod documented;
 mod fetch_data;
 mod fetch_weights;
+mod goldens;
 mod memory;
 mod peers;
 mod screen;
@@ -23,11 +25,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Ci(ci::Args),
     Docs(docs::Args),
     /// Fetch or list data sets that have a public address
     FetchData(fetch_data::Args),
     /// Fetch, list or verify published weights
     FetchWeights(fetch_weights::Args),
+    Goldens(goldens::Args),
     Memory(memory::Args),
     Peers(peers::Args),
     Snapshots(snapshots::Args),
@@ -35,9 +39,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Ci(args) => ci::run(&args),
         Command::Docs(args) => docs::run(&args),
         Command::FetchData(args) => fetch_data::run(&args),
         Command::FetchWeights(args) => fetch_weights::run(&args),
+        Command::Goldens(args) => goldens::run(&args),
         Command::Memory(args) => memory::run(&args),
         Command::Peers(args) => peers::run(&args),
         Command::Snapshots(args) => snapshots::run(&args),

@@ -1,7 +1,8 @@
 //! Scenes of handwritten digits: pictures to learn segmentation from, made from MNIST's digits by a seed.
 //!
-//! A scene holds up to six digits of different sizes at different places, some over others, on uneven paper with lines,
-//! spots and scraps of other digits between them, under noise. Each pixel that a digit's ink covers by half or more has that digit's
+//! A scene holds two to six digits of different sizes at different places, some over others, on uneven paper with lines,
+//! spots and scraps of other digits between them, under noise; one to learn from three to eight, since what is hard to
+//! learn is where digits touch, and crowded scenes show more of it. Each pixel that a digit's ink covers by half or more has that digit's
 //! class; where two digits lie over each other, the upper one's. The background is class 0, as in PASCAL VOC, and the
 //! digit d is class d + 1.
 //!
@@ -31,6 +32,9 @@ use crate::{Channels, Dataset, Digits, Fingerprint, Part, Picture, Result, Store
 
 /// Of the digits to train on, those that scenes to learn from show.
 const LEARNED: usize = 7200;
+/// How many digits are put into a scene, at least and at most, and into one to learn from.
+const SPARSE: (usize, usize) = (2, 6);
+const CROWDED: (usize, usize) = (3, 8);
 /// How much of a digit's ink another may cover.
 const COVERED: f32 = 0.25;
 /// How often a place is looked for where a digit covers no more than that.
@@ -133,7 +137,8 @@ impl Scenes {
                 _ => canvas.scrap(self.digit(part, clutter).0, clutter),
             }
         }
-        for number in 0..2 + stream.below(5) {
+        let (fewest, most) = if part == Part::Train { CROWDED } else { SPARSE };
+        for number in 0..fewest + stream.below(most - fewest + 1) {
             let hand = &mut stream.fork(2 + number as u64);
             let (pixels, digit) = self.digit(part, hand);
             match part {
@@ -379,7 +384,8 @@ mod tests {
                 *sum = (sum.0 + f64::from(value), sum.1 + 1);
             }
             let kinds = (1..=10).filter(|label| mask.pixels().contains(label)).count();
-            assert!((1..=6).contains(&kinds), "{kinds} digits in scene {index}");
+            let most = if all.part(index) == Some(Part::Train) { CROWDED.1 } else { SPARSE.1 };
+            assert!((1..=most).contains(&kinds), "{kinds} digits in scene {index}");
         }
         assert!(counts.iter().all(|&count| count > 500), "{counts:?}");
         let share = on.1 as f64 / off.1 as f64;

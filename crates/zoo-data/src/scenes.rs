@@ -2,9 +2,9 @@
 //!
 //! A scene holds two to six digits of different sizes at different places, some over others, on uneven paper with lines,
 //! spots and scraps of other digits between them, under noise; one to learn from three to eight, since what is hard to
-//! learn is where digits touch, and crowded scenes show more of it. Each pixel that a digit's ink covers by half or more has that digit's
-//! class; where two digits lie over each other, the upper one's. The background is class 0, as in PASCAL VOC, and the
-//! digit d is class d + 1.
+//! learn is where digits touch, and crowded scenes show more of it. Each pixel that a digit's ink covers by half or more
+//! has that digit's class; where two digits lie over each other, the upper one's. The background is class 0, as in PASCAL
+//! VOC, and the digit d is class d + 1.
 //!
 //! The parts don't share a digit: scenes to learn from show the first 7,200 of the 8,000 digits to train on, scenes to
 //! choose by the other 800, and scenes to be tested on MNIST's test digits. Digits to learn from are turned, scaled and

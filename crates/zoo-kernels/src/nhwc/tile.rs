@@ -299,8 +299,8 @@ impl<const R: usize, const V: usize> Sized<'_, R, V> {
     }
 }
 
-/// Numbers of a sum that are added up in one round of the loop: counting each takes a fifth of the instructions, and on AVX2
-/// these are what the products wait for.
+/// Numbers of a sum that are added up in one round of the loop: on AVX2 counting and fetching with each would be a fifth of the
+/// instructions.
 const ROUND: usize = 4;
 
 /// A line of the cache, in bytes.

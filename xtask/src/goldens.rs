@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::peers::root;
+use crate::peers::{python, root};
 use crate::screen::Screen;
 
 const EXAMPLES: &str = "\
@@ -91,8 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         screen.table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let named = args.python.clone().or_else(|| std::env::var_os("ZOO_PYTHON"));
-    let python = named.unwrap_or_else(|| "python3".into());
+    let python = python(args.python.as_ref());
     for set in &args.sets {
         let status = Command::new(&python).arg(root().join(set.script())).args(&args.arguments).status();
         let status = status.with_context(|| {

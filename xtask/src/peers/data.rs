@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::{NO_CARGO, cargo, root};
+use super::{NO_CARGO, cargo, python, root};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,8 +44,7 @@ struct Measured {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let named = args.python.clone().or_else(|| std::env::var_os("ZOO_PYTHON"));
-    let python = named.unwrap_or_else(|| "python3".into());
+    let python = python(args.python.as_ref());
     let built = cargo()
         .args(["build", "--release", "--quiet", "--package", "zoo-data", "--example", "prepare"])
         .status()

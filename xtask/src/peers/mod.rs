@@ -11,6 +11,7 @@ mod report;
 mod simd;
 mod train;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -94,6 +95,11 @@ pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root());
     cargo
+}
+
+/// The Python that is named, that of `ZOO_PYTHON`, or the one that is found.
+pub(crate) fn python(named: Option<&OsString>) -> OsString {
+    named.cloned().or_else(|| std::env::var_os("ZOO_PYTHON")).unwrap_or_else(|| "python3".into())
 }
 
 /// Results go to standard output, all else here.

@@ -236,6 +236,29 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         Ok(cell)
     }
 
+    /// The cells of values that are added, which must have one shape: a map that is read as a vector becomes one.
+    fn alike(&mut self, values: &[ValueId], layer: &Layer) -> Result<Vec<CellId>> {
+        let shapes =
+            values.iter().map(|value| Ok(self.home(*value, layer)?.shape)).collect::<Result<Vec<_>>>()?;
+        let is_one = shapes.windows(2).all(|two| two[0] == two[1]);
+        let cell =
+            |value: &ValueId| if is_one { self.pixels(*value, layer) } else { self.as_is(*value, layer) };
+        values.iter().map(cell).collect()
+    }
+
+    /// The cell of a value in its own shape: a vector, even where it lies as the map that it was.
+    fn as_is(&mut self, value: ValueId, layer: &Layer) -> Result<CellId> {
+        let (dims, home) = (self.dims(value), self.home(value, layer)?);
+        if home.shape == dims {
+            return self.pixels(value, layer);
+        }
+        let planes = self.planes(value, layer)?;
+        let cell = self.cells.add(dims, false, self.now());
+        self.push(layer, Work::FromPlanes { input: planes, out: cell });
+        self.homes[value] = Some(Home { shape: dims, pixels: Some(cell), planes: Some(planes) });
+        Ok(cell)
+    }
+
     /// The cell of a value, plane by plane.
     fn planes(&mut self, value: ValueId, layer: &Layer) -> Result<CellId> {
         let home = self.home(value, layer)?;
@@ -261,9 +284,10 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         cell
     }
 
-    /// The first argument's cell if the result goes over it, else a new one.
+    /// The first argument's cell if the result goes over it, else a new one. The plan takes a concatenation for a copy: here
+    /// its parts lie inside of it, and whoever reads one later must not find the other written over.
     fn over(&mut self, step: &Planned, input: CellId, shape: [usize; 4]) -> CellId {
-        if !step.is_in_place() {
+        if !step.is_in_place() || self.cells.is_shared(input) {
             return self.fresh_of(step, shape);
         }
         self.homes[step.out()] = Some(Home { shape, pixels: Some(input), planes: None });
@@ -285,7 +309,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         let input = self.pixels(first, layer)?;
         let shape = self.home(first, layer)?.shape;
         let residual = match tail.addend {
-            Some(Source::Value(value)) => Some(self.pixels(*value, layer)?),
+            Some(Source::Value(value)) => Some(self.as_is(*value, layer)?),
             _ => None,
         };
         let kernel = |source| Error::Kernel { node: layer.name.clone(), source };
@@ -350,12 +374,14 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         tail: Tail<'_>,
     ) -> Result<()> {
         let first = self.first(step, layer)?;
-        let input = self.pixels(first, layer)?;
-        let factor = factor.map(|value| self.pixels(value, layer)).transpose()?;
-        let addend = match tail.addend {
-            Some(Source::Value(value)) => Some(self.pixels(*value, layer)?),
-            _ => None,
+        let (input, addend) = match tail.addend {
+            Some(Source::Value(value)) => match self.alike(&[first, *value], layer)?[..] {
+                [input, addend] => (input, Some(addend)),
+                _ => return Err(broken(layer, "a sum has two parts")),
+            },
+            _ => (self.pixels(first, layer)?, None),
         };
+        let factor = factor.map(|value| self.pixels(value, layer)).transpose()?;
         let activation = match tail.activation.map(zoo_layers::Activation::in_kernels) {
             None => Activation::Identity,
             Some(Some(activation)) => activation,
@@ -370,7 +396,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
     /// A sum of several maps: one after the other, the activation behind the last.
     fn add(&mut self, step: &Planned, layer: &Layer, tail: Tail<'_>) -> Result<()> {
         let values = inputs(step);
-        let cells = values.iter().map(|value| self.pixels(*value, layer)).collect::<Result<Vec<_>>>()?;
+        let cells = self.alike(&values, layer)?;
         let activation = tail.activation.and_then(zoo_layers::Activation::in_kernels);
         let activation = activation.unwrap_or(Activation::Identity);
         let shape = self.home(values[0], layer)?.shape;

@@ -13,7 +13,7 @@ pub enum Error {
     #[error(transparent)]
     Plan(#[from] zoo_layers::Error),
     /// A source of weights that can't give a tensor.
-    #[error("`{node}`: its weights `{name}` can't be had: {reason}")]
+    #[error("`{node}`: its weights `{name}` can't be had: {reason}; give all weights of this network")]
     Weights {
         /// The node.
         node: String,
@@ -24,32 +24,51 @@ pub enum Error {
     },
     /// A tensor of another size than the graph's parameter.
     #[error(
-        "`{node}`: its weights `{name}` have {got} values where {want:?} are wanted; give those of this network"
+        "`{node}`: its weights `{name}`, rows {rows:?}, have {got} values where {want:?} are wanted; give those of this network"
     )]
     Length {
         /// The node.
         node: String,
         /// The parameter.
         name: String,
+        /// Which of its rows were asked for.
+        rows: std::ops::Range<usize>,
         /// Values given.
         got: usize,
-        /// The parameter's shape.
+        /// The shape of those rows.
         want: Vec<usize>,
     },
     /// Weights that are no numbers.
     #[error(
-        "`{node}`: {count} of the {of} values of its weights `{name}` are no finite numbers; the file is damaged, or its \
-         training failed"
+        "`{node}`: {count} of the {of} values in rows {rows:?} of its weights `{name}` are no finite numbers; the file is \
+         damaged, or its training failed"
     )]
     NotFinite {
         /// The node.
         node: String,
         /// The parameter.
         name: String,
+        /// The rows that were looked at.
+        rows: std::ops::Range<usize>,
         /// How many values are none.
         count: usize,
-        /// How many there are.
+        /// How many there are in them.
         of: usize,
+    },
+    /// A norm whose variances and epsilon have no square root.
+    #[error(
+        "`{node}`: the variance of channel {channel} is {variance}, and with the norm's epsilon of {eps} it has no square \
+         root; the file is damaged, or its training failed"
+    )]
+    Variance {
+        /// The norm.
+        node: String,
+        /// The channel.
+        channel: usize,
+        /// Its variance.
+        variance: f32,
+        /// What is added.
+        eps: f64,
     },
     /// What a kernel refused.
     #[error("in `{node}`: {source}")]

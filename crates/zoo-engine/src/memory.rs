@@ -59,6 +59,12 @@ impl Cells {
         cell.last = cell.last.max(step);
     }
 
+    /// Whether a cell lies inside another, or another inside of it.
+    pub(crate) fn is_shared(&self, cell: CellId) -> bool {
+        let is_in = |other: &Cell| other.inside.is_some_and(|(whole, _)| whole == cell);
+        self.cells[cell].inside.is_some() || self.cells.iter().any(is_in)
+    }
+
     /// Takes a cell's memory away: nothing lies there any more.
     pub(crate) fn forget(&mut self, cell: CellId) {
         self.cells[cell].shape = [0; 4];

@@ -31,6 +31,9 @@ pub fn part<'v>(values: Cow<'v, [f32]>, param: &Param, rows: Range<usize>) -> Re
     if rows == (0..count) {
         return Ok(values);
     }
+    if values.len() != param.elements() {
+        return Err(format!("it has {} numbers, and {:?} are wanted", values.len(), param.shape));
+    }
     let each = values.len() / count.max(1);
     let range = rows.start * each..rows.end * each;
     let found = match values {

@@ -92,22 +92,33 @@ impl Runner {
     /// The network compiled for pictures of a size. For how many at once depends on that size alone, so that the
     /// answer for a picture has the same bits whatever comes with it.
     fn at_size(&self, [c, h, w]: [usize; 3]) -> Result<Arc<Engine>> {
-        let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = engines.iter().position(|engine| engine.input()[1..] == [c, h, w]) {
-            let engine = engines.remove(found);
-            engines.push(Arc::clone(&engine));
+        if let Some(engine) = self.kept([c, h, w]) {
             return Ok(engine);
         }
-        if engines.len() == SIZES {
-            engines.remove(0);
-        }
+        // Nothing is locked meanwhile: a thread that packs weights may take up another picture's answer while it waits.
         let route = Route::new(Mode::Eval, [Graph::PICTURE], self.targets());
         let plan = Plan::at(&self.graph, &route, &Frozen::nothing(), &[Shape::map(c, h, w)])?;
         let batch = (ROOM / plan.peak(4).max(1)).clamp(1, BATCH);
         let input = [usize::try_from(batch).unwrap_or(1), c, h, w];
         let engine = Arc::new(Engine::compile(&self.graph, &self.source, input, Options::default())?);
+        if let Some(theirs) = self.kept([c, h, w]) {
+            return Ok(theirs);
+        }
+        let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        if engines.len() == SIZES {
+            engines.remove(0);
+        }
         engines.push(Arc::clone(&engine));
         Ok(engine)
+    }
+
+    /// The network as it is compiled for pictures of a size already, which is then the one used last.
+    fn kept(&self, picture: [usize; 3]) -> Option<Arc<Engine>> {
+        let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = engines.iter().position(|engine| engine.input()[1..] == picture)?;
+        let engine = engines.remove(found);
+        engines.push(Arc::clone(&engine));
+        Some(engine)
     }
 
     pub(crate) fn engine(&self, input: [usize; 4], options: Options) -> Result<Engine> {

@@ -72,18 +72,21 @@ impl<W: Weights + ?Sized> Params<'_, W> {
         let (node, name) = (|| layer.name.clone(), || param.name.clone());
         let whole = param.shape.first().copied().unwrap_or(1);
         let (count, each) = (rows.len(), param.elements() / whole.max(1));
-        let values = self.weights.rows(param, rows).map_err(|reason| Error::Weights {
+        let values = self.weights.rows(param, rows.clone()).map_err(|reason| Error::Weights {
             node: node(),
             name: name(),
             reason,
         })?;
         if values.len() != count * each {
-            let (got, want) = (values.len(), param.shape.clone());
-            return Err(Error::Length { node: node(), name: name(), got, want });
+            let mut want = param.shape.clone();
+            if let Some(first) = want.first_mut() {
+                *first = count;
+            }
+            return Err(Error::Length { node: node(), name: name(), rows, got: values.len(), want });
         }
         match values.iter().filter(|value| !value.is_finite()).count() {
             0 => Ok(values),
-            count => Err(Error::NotFinite { node: node(), name: name(), count, of: values.len() }),
+            count => Err(Error::NotFinite { node: node(), name: name(), rows, count, of: values.len() }),
         }
     }
 
@@ -97,6 +100,11 @@ impl<W: Weights + ?Sized> Params<'_, W> {
             let before = bias.map_or(0.0, at) - at(&mean);
             (scale as f32, (at(&beta) + before * scale) as f32)
         };
+        // Of nothing there is no scale either, only an infinite one.
+        if let Some(channel) = variance.iter().position(|&variance| f64::from(variance) + eps <= 0.0) {
+            let node = self.graph.get(norm).name.clone();
+            return Err(Error::Variance { node, channel, variance: variance[channel], eps });
+        }
         Ok((0..gamma.len()).map(fold).unzip())
     }
 }

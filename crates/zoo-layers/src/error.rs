@@ -60,7 +60,7 @@ pub enum Error {
     },
     /// Targets that the given values don't determine.
     #[error(
-        "`{targets}` of `{graph}` can't be computed from `{sources}` alone: it needs `{missing}` too; give its value as \
+        "`{targets}` of `{graph}` can't be computed from {sources}: it needs `{missing}` too; give its value as \
          well, or start before"
     )]
     Unreached {
@@ -68,7 +68,7 @@ pub enum Error {
         graph: String,
         /// What was to be computed.
         targets: String,
-        /// What was given.
+        /// What was given, in words.
         sources: String,
         /// What else is needed.
         missing: String,
@@ -123,6 +123,45 @@ pub enum Error {
         got: Vec<usize>,
         /// What it should have given.
         expected: Vec<usize>,
+    },
+    /// A route to nowhere.
+    #[error("nothing of `{graph}` is to be computed; name at least one node as a target")]
+    NoTarget {
+        /// Name of the graph.
+        graph: String,
+    },
+    /// A node's value that is given twice.
+    #[error("the value of `{node}` of `{graph}` is given twice; give it once")]
+    GivenTwice {
+        /// Name of the graph.
+        graph: String,
+        /// The node.
+        node: String,
+    },
+    /// Values of different batches, or of none.
+    #[error(
+        "the value given for `{node}` of `{graph}` is of {got} pictures, and the first of {first}; give at least one \
+         picture, and as many everywhere"
+    )]
+    Batches {
+        /// Name of the graph.
+        graph: String,
+        /// The node.
+        node: String,
+        /// Pictures in its value.
+        got: usize,
+        /// Pictures in the first value.
+        first: usize,
+    },
+    /// Something frozen that holds nothing that could be.
+    #[error("`{name}` of `{graph}` has no {what} that could be frozen; name a layer or a scope with some")]
+    NothingToFreeze {
+        /// Name of the graph.
+        graph: String,
+        /// What was named.
+        name: String,
+        /// `parameters` or `batch norms`.
+        what: &'static str,
     },
     /// The graph has no output.
     #[error("`{graph}` has no output; end its description with `net.output(\"logits\", node)`")]

@@ -199,9 +199,10 @@ impl Graph {
         };
         let nodes: Vec<Node> =
             self.nodes().filter(|(_, layer)| within(layer)).map(|(node, _)| node).collect();
-        match nodes.is_empty() {
-            true => Err(self.unknown(name)),
-            false => Ok(nodes),
+        match (nodes.is_empty(), self.outputs.iter().find(|output| output.name == name)) {
+            (false, _) => Ok(nodes),
+            (true, Some(output)) => Ok(vec![output.node]),
+            (true, None) => Err(self.unknown(name)),
         }
     }
 
@@ -310,6 +311,10 @@ impl Builder {
             return Err(Error::Duplicate { graph: self.name.clone(), name });
         }
         let operation = op.operation();
+        if inputs.is_empty() && !self.layers.is_empty() {
+            let reason = "it reads nothing; give it at least one input".into();
+            return Err(Error::Misfit { node: name, op: operation.kind(), reason });
+        }
         let shapes: Vec<Shape> = inputs.iter().map(|node| self.layers[node.0].output).collect();
         let misfit = |reason| Error::Misfit { node: name.clone(), op: operation.kind(), reason };
         let output = operation.output(&shapes).map_err(misfit)?;

@@ -235,6 +235,7 @@ impl Net {
         let random = self.next_random(route.mode());
         if taped || !self.takes(&given) {
             let plan = self.plan(route, &shapes, true)?;
+            let taped = if taped { tensors::Taped::AsGiven } else { tensors::Taped::Nothing };
             return Ok(tensors::run(self, &plan, &given, taped, &random)?.targets);
         }
         let plan = self.plan(route, &shapes, false)?;
@@ -292,6 +293,7 @@ impl Net {
     /// The shapes of given values for one picture; all must have one batch.
     pub(crate) fn shapes(&self, route: &Route, given: &[&Tensor]) -> Result<Vec<Shape>> {
         let batch = given.first().and_then(|given| given.dims().first().copied());
+        let alike = |given: &Tensor| given.dims().first().copied().filter(|n| *n == 0 || batch != Some(*n));
         let mut shapes = Vec::with_capacity(given.len());
         for (node, given) in route.sources().iter().zip(given) {
             let nominal = self.graph.known(*node)?.output;
@@ -303,6 +305,14 @@ impl Net {
                 }
                 (Shape::Vector { features }, &[n, f]) if f == features && n > 0 && batch == Some(n) => {
                     nominal
+                }
+                (nominal, got) if got.len() == nominal.with_batch(1).len() && alike(given).is_some() => {
+                    return Err(Error::Batches {
+                        graph: self.graph.name.clone(),
+                        node: self.graph.get(*node).name.clone(),
+                        got: got.first().copied().unwrap_or(0),
+                        first: batch.unwrap_or(0),
+                    });
                 }
                 (_, got) => return Err(self.misfit(*node, nominal, got)),
             });
@@ -374,13 +384,13 @@ impl Net {
         Ok(&self.weight(node, place)?.variable)
     }
 
-    /// A node's parameter for candle's tape: a variable if it learns.
-    pub(crate) fn on_tape(&self, node: Node, place: usize, mode: Mode) -> candle_core::Result<&Tensor> {
+    /// A node's parameter for candle's tape: a variable if it learns, where it came as one or `all` do.
+    pub(crate) fn on_tape(&self, node: Node, place: usize, all: bool) -> candle_core::Result<&Tensor> {
         let weight = self.weight(node, place)?;
         let param = self.graph.get(node).params.get(place);
         let learns = param.is_some_and(|param| param.role == Role::Trainable)
             && !self.frozen.params.contains(node)
-            && (mode == Mode::Train || weight.was_variable);
+            && (all || weight.was_variable);
         Ok(if learns { &weight.variable } else { &weight.constant })
     }
 }

@@ -89,7 +89,7 @@ enum Kept {
     /// The targets on candle's tape, where the device or the type is another, and what stands for named nodes.
     Tape {
         targets: Vec<Tensor>,
-        probes: Vec<Tensor>,
+        probes: Vec<Option<Tensor>>,
     },
 }
 
@@ -121,7 +121,8 @@ impl Net {
         let plan = self.plan(route, &shapes, !on_slices)?;
         let (values, kept) = match given.first().map(Tensor::dtype) {
             _ if !on_slices => {
-                let tensors::Ran { targets, probes } = tensors::run(self, &plan, &given, true, &random)?;
+                let tensors::Ran { targets, probes } =
+                    tensors::run(self, &plan, &given, tensors::Taped::AsRouted, &random)?;
                 (targets.clone(), Kept::Tape { targets, probes })
             }
             Some(DType::F64) => {
@@ -229,7 +230,7 @@ impl Drop for Pass<'_> {
 /// The same by candle's tape: the gradient of `Σ output · gradient` is the chain rule's.
 fn tape_backward(
     targets: &[Tensor],
-    probes: &[Tensor],
+    probes: &[Option<Tensor>],
     seeds: &[Option<Tensor>],
 ) -> Result<(GradStore, Vec<Option<Tensor>>)> {
     let mut sum: Option<Tensor> = None;
@@ -246,6 +247,9 @@ fn tape_backward(
         Some(sum) => sum.backward()?,
         None => GradStore::default(),
     };
-    let nodes = probes.iter().map(|probe| found.remove(probe)).collect();
+    let nodes = probes.iter().map(|probe| found.get(probe.as_ref()?).cloned()).collect();
+    for probe in probes.iter().flatten() {
+        found.remove(probe);
+    }
     Ok((found, nodes))
 }

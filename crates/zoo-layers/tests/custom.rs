@@ -172,3 +172,82 @@ fn a_layer_whose_result_is_not_what_its_rule_says_is_named_with_both_shapes() {
         assert!(text.contains("[2, 4, 6, 6]"), "{text}");
     }
 }
+
+/// Its kernel writes the first value alone.
+#[derive(Clone, Copy, Debug)]
+struct Lazy;
+
+impl Operation for Lazy {
+    fn kind(&self) -> &'static str {
+        "Lazy"
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        inputs.first().copied().ok_or_else(|| "it takes one input".into())
+    }
+
+    fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
+        Some(Arc::new(*self))
+    }
+
+    fn forward(&self, call: Call<'_>) -> CandleResult<Tensor> {
+        Ok(call.inputs[0].clone())
+    }
+}
+
+impl CpuKernel for Lazy {
+    fn name(&self) -> &'static str {
+        "lazy"
+    }
+
+    fn needs(&self, _wanted: &[bool]) -> Needs {
+        Needs::NOTHING
+    }
+
+    fn compute<T: Element>(&self, run: Forward<'_, T>) -> Result<(), KernelError> {
+        run.out[0] = run.args[0].data[0];
+        Ok(())
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        _run: Backward<'_, T>,
+        _grads: &mut [Option<&mut [T]>],
+    ) -> Result<(), KernelError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_kernel_from_outside_leaves_unwritten_is_no_number_and_a_layer_that_reads_nothing_is_refused() {
+    let net = network(Arc::new(Lazy)).init_on(3, DType::F64, &Device::Cpu).unwrap();
+    let square = net.graph().find("square").unwrap();
+    let pictures = pictures();
+    let value = net.answer_at(&[(Graph::PICTURE, &pictures)], &[square]).unwrap().remove(0);
+    let values: Vec<f64> = value.flatten_all().unwrap().to_vec1().unwrap();
+    assert!(values[0].is_finite() && values[1..].iter().all(|value| value.is_nan()));
+    let alone = Graph::build("alone", Shape::map(1, 4, 4), |net, picture| {
+        net.add_op(zoo_layers::Op::Custom(Arc::new(Constant)), &[], "constant")?;
+        net.output("logits", picture)
+    });
+    let error = alone.map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("`constant`") && error.contains("reads nothing"), "{error}");
+}
+
+/// Reads nothing.
+#[derive(Clone, Copy, Debug)]
+struct Constant;
+
+impl Operation for Constant {
+    fn kind(&self) -> &'static str {
+        "Constant"
+    }
+
+    fn output(&self, _inputs: &[Shape]) -> Result<Shape, String> {
+        Ok(Shape::map(1, 4, 4))
+    }
+
+    fn forward(&self, call: Call<'_>) -> CandleResult<Tensor> {
+        Ok(call.inputs[0].clone())
+    }
+}

@@ -329,7 +329,7 @@ fn what_cannot_be_planned_is_refused_with_a_sentence() {
         &["`fc`", "`unit1.conv2`", "`input`"],
     );
     refused(net.run(&[], &[fc], Mode::Eval), &["`fc`", "`input`"]);
-    refused(net.run(&[(Graph::PICTURE, &pictures)], &[], Mode::Eval), &["no output"]);
+    refused(net.run(&[(Graph::PICTURE, &pictures)], &[], Mode::Eval), &["nothing of `small`", "target"]);
     refused(
         net.run(&[(pool, &random(&[2, 5, 6, 6], 1))], &[fc], Mode::Eval),
         &["`pool`", "(4, height", "[2, 5, 6, 6]"],
@@ -345,5 +345,77 @@ fn what_cannot_be_planned_is_refused_with_a_sentence() {
     let error = net.pass(&route, &[]).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("1 sources") && error.contains("0 values"), "{error}");
     let variable = Var::from_tensor(&random(&[0, 2, 12, 12], 1)).unwrap();
-    refused(net.run(&[(Graph::PICTURE, &variable)], &[fc], Mode::Eval), &["[0, 2, 12, 12]"]);
+    refused(
+        net.run(&[(Graph::PICTURE, &variable)], &[fc], Mode::Eval),
+        &["`input`", "0 pictures", "at least one"],
+    );
+    let others = random(&[3, 4, 6, 6], 1);
+    refused(
+        net.run(&[(pool, &others), (Graph::PICTURE, &pictures)], &[fc], Mode::Eval),
+        &["`input`", "2 pictures", "the first of 3"],
+    );
+    refused(net.run(&[(pool, &map), (pool, &map)], &[fc], Mode::Eval), &["`pool`", "given twice"]);
+    let at = |shapes: &[Shape]| {
+        let route = Route::new(Mode::Eval, [Graph::PICTURE], [fc]);
+        Plan::at(graph, &route, &Frozen::nothing(), shapes).map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(at(&[]).contains("0 values") && at(&[graph.input(); 2]).contains("2 values"));
+    let frozen = Frozen::nothing;
+    for (error, what) in [
+        (frozen().params(graph, &["pool"]), "no parameters"),
+        (frozen().statistics(graph, &["unit1.conv1"]), "no batch norms"),
+    ] {
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(what) && error.contains("`small`"), "{error}");
+    }
+    // An output is a name for its node.
+    assert!(frozen().params(graph, &["logits"]).unwrap().has_params(fc));
+}
+
+/// The order in which nodes are named is the caller's, on slices and on candle's tape, and one without a gradient is left
+/// out, not given another's.
+#[test]
+fn gradients_belong_to_the_nodes_that_were_named() {
+    let graph = Graph::build("mask", Shape::map(2, 6, 6), |net, picture| {
+        let x = net.conv(picture, Conv2d::k3(3).stride(2), "conv")?;
+        let x = net.upsample_like(x, picture, zoo_layers::Align::Areas)?;
+        net.output("logits", x)
+    });
+    let graph = graph.unwrap();
+    let (conv, logits) = (find(&graph, "conv"), find(&graph, "logits"));
+    for dtype in [DType::F64, DType::F32, DType::BF16] {
+        let net = graph.init_on(1, dtype, &Device::Cpu).unwrap();
+        let pictures = random(&[1, 2, 6, 6], 1).to_dtype(dtype).unwrap();
+        let gradients = |route: Route, given: &[&Tensor]| {
+            let pass = net.pass(&route, given).unwrap();
+            let loss = pass.outputs()["logits"].sum_all().unwrap();
+            pass.gradients(&loss.backward().unwrap()).unwrap()
+        };
+        for nodes in [[conv, Graph::PICTURE], [Graph::PICTURE, conv]] {
+            let route = Route::new(Mode::Eval, [Graph::PICTURE], [logits]).with_gradients_of(nodes);
+            let found = gradients(route, &[&pictures]).nodes;
+            assert_eq!(found[&conv].dims(), [1, 3, 3, 3], "{dtype:?}");
+            assert_eq!(found[&Graph::PICTURE].dims(), [1, 2, 6, 6], "{dtype:?}");
+        }
+        // From here on the picture is read for its size alone.
+        let map = random(&[1, 3, 3, 3], 2).to_dtype(dtype).unwrap();
+        let nodes = [Graph::PICTURE, conv];
+        let route = Route::new(Mode::Eval, nodes, [logits]).with_gradients_of(nodes);
+        let found = gradients(route, &[&pictures, &map]).nodes;
+        assert!(!found.contains_key(&Graph::PICTURE) && found[&conv].dims() == [1, 3, 3, 3], "{dtype:?}");
+        // What a route learns doesn't hang on the mode, or on how weights came.
+        let tensors: HashMap<String, Tensor> =
+            net.tensors().map(|(param, tensor)| (param.name.clone(), tensor.detach())).collect();
+        let plain = graph.load(VarBuilder::from_tensors(tensors, dtype, &Device::Cpu)).unwrap();
+        for learns in [true, false] {
+            let route = Route::new(Mode::Eval, [Graph::PICTURE], [logits]).with_gradients_of([conv]);
+            let route = if learns { route.with_gradients() } else { route };
+            let pass = plain.pass(&route, &[&pictures]).unwrap();
+            let loss = pass.outputs()["logits"].sum_all().unwrap();
+            let found = pass.gradients(&loss.backward().unwrap()).unwrap();
+            let count =
+                plain.trainable().unwrap().iter().filter(|(_, it)| found.params.get(it).is_some()).count();
+            assert_eq!(count, if learns { 2 } else { 0 }, "{dtype:?}");
+        }
+    }
 }

@@ -64,10 +64,6 @@ impl Operation for Activation {
         single(inputs)
     }
 
-    fn is_elementwise(&self) -> bool {
-        true
-    }
-
     fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
         shared(*self)
     }

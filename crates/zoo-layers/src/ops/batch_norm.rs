@@ -125,10 +125,6 @@ impl Operation for BatchNorm2d {
         ]
     }
 
-    fn is_elementwise(&self) -> bool {
-        true
-    }
-
     fn kernel(&self, mode: Mode) -> Option<Arc<dyn Kernel>> {
         self.fused(mode, &Following::default())
     }

@@ -110,10 +110,6 @@ impl Operation for ChannelAffine {
         ]
     }
 
-    fn is_elementwise(&self) -> bool {
-        true
-    }
-
     fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {
         shared(NormKernel::AFFINE)
     }
@@ -160,10 +156,6 @@ impl Operation for ChannelScaleShift {
                 self.shift.len()
             )),
         }
-    }
-
-    fn is_elementwise(&self) -> bool {
-        true
     }
 
     fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {

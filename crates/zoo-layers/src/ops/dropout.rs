@@ -38,10 +38,6 @@ impl Operation for Dropout {
         }
     }
 
-    fn is_elementwise(&self) -> bool {
-        true
-    }
-
     fn is_view(&self, mode: Mode) -> bool {
         mode == Mode::Eval || self.probability == 0.0
     }

@@ -30,10 +30,6 @@ impl Operation for Add {
         }
     }
 
-    fn is_elementwise(&self) -> bool {
-        true
-    }
-
     fn kernel(&self, mode: Mode) -> Option<Arc<dyn Kernel>> {
         self.fused(mode, &Following::default())
     }
@@ -110,10 +106,6 @@ impl Operation for ScaleChannels {
             }
             _ => Err(format!("it takes a map and its scales, got {} inputs", inputs.len())),
         }
-    }
-
-    fn is_elementwise(&self) -> bool {
-        true
     }
 
     fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {

@@ -137,11 +137,6 @@ pub trait Operation: Debug + Send + Sync {
         0
     }
 
-    /// Whether the output may be written over the (first) input: each value depends on its own place alone.
-    fn is_elementwise(&self) -> bool {
-        false
-    }
-
     /// Whether the output is the input's memory, read in another shape perhaps.
     fn is_view(&self, _mode: Mode) -> bool {
         false

@@ -68,8 +68,9 @@ impl<'p> Back<'p> {
                 self.step(index, grad);
             }
         }
-        let gradients = self.plan.gradients_of.iter().map(|value| self.gradient[*value]);
-        self.plan.gradients_of = gradients.flatten().collect();
+        // A node whose value is read for its size alone has none.
+        let gradients = self.plan.gradients_of.iter().map(|value| self.gradient[(*value)?]);
+        self.plan.gradients_of = gradients.collect();
     }
 
     /// Runs again what the segment's gradients need and was not kept.
@@ -152,7 +153,7 @@ impl<'p> Back<'p> {
         let out = wish.needs.has_result().then(|| self.at_back(step.out));
         let moment = self.moment();
         // The gradient of the result is read here for the last time, unless it is also an argument's.
-        let named = self.plan.gradients_of.contains(&step.out);
+        let named = self.plan.gradients_of.contains(&Some(step.out));
         if !named {
             self.holders[self.plan.values[grad].buffer] -= 1;
         }

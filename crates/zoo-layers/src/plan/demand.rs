@@ -118,7 +118,7 @@ impl Step {
 /// Whether a gradient flows to each value: where something is learned, or named by the route, before it.
 fn learning(graph: &Graph, frozen: &Frozen, plan: &Plan) -> Vec<bool> {
     let mut learns = vec![false; plan.values.len()];
-    for value in &plan.gradients_of {
+    for value in plan.gradients_of.iter().flatten() {
         learns[*value] = true;
     }
     for step in &plan.steps {

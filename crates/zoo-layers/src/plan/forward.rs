@@ -35,7 +35,12 @@ fn active(graph: &Graph, route: &Route) -> Result<NodeSet> {
         graph.known(*node)?;
     }
     if route.targets.is_empty() {
-        return Err(Error::NoOutput { graph: graph.name.clone() });
+        return Err(Error::NoTarget { graph: graph.name.clone() });
+    }
+    let is_again = |place: usize| route.sources[..place].contains(&route.sources[place]);
+    if let Some(place) = (0..route.sources.len()).find(|place| is_again(*place)) {
+        let node = graph.get(route.sources[place]).name.clone();
+        return Err(Error::GivenTwice { graph: graph.name.clone(), node });
     }
     active.extend(route.targets.iter().copied());
     for index in (0..graph.layers.len()).rev() {
@@ -49,7 +54,12 @@ fn active(graph: &Graph, route: &Route) -> Result<NodeSet> {
             return Err(Error::Unreached {
                 graph: graph.name.clone(),
                 targets: route.targets.iter().map(name).collect::<Vec<_>>().join("`, `"),
-                sources: route.sources.iter().map(name).collect::<Vec<_>>().join("`, `"),
+                sources: match route.sources.is_empty() {
+                    true => "nothing".into(),
+                    false => {
+                        format!("`{}` alone", route.sources.iter().map(name).collect::<Vec<_>>().join("`, `"))
+                    }
+                },
                 missing: layer.name.clone(),
             });
         }
@@ -63,6 +73,10 @@ fn active(graph: &Graph, route: &Route) -> Result<NodeSet> {
 
 /// Every active node's shape for sources of these.
 fn inferred(graph: &Graph, route: &Route, active: &NodeSet, given: &[Shape]) -> Result<Vec<Shape>> {
+    if given.len() != route.sources.len() {
+        let (expected, got) = (route.sources.len(), given.len());
+        return Err(Error::Sources { graph: graph.name.clone(), expected, got });
+    }
     let mut shapes: Vec<Shape> = graph.layers.iter().map(|layer| layer.output).collect();
     let nominal = route.sources.iter().zip(given).all(|(node, shape)| shapes[node.0] == *shape);
     if nominal {
@@ -367,7 +381,7 @@ impl<'g> Planner<'g> {
     fn finish(mut self) -> Plan {
         let value_of = &self.value_of;
         self.plan.targets = self.route.targets.iter().filter_map(|node| value_of[node.0]).collect();
-        self.plan.gradients_of = self.route.gradients_of.iter().filter_map(|node| value_of[node.0]).collect();
+        self.plan.gradients_of = self.route.gradients_of.iter().map(|node| value_of[node.0]).collect();
         self.plan
     }
 }

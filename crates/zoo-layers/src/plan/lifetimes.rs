@@ -35,7 +35,7 @@ fn uses(plan: &mut Plan, end: usize) {
     }
     // Results are the caller's from the end of the way forward on; named gradients are handed out at the end.
     read.extend(plan.targets.iter().map(|target| (*target, plan.steps.len())));
-    read.extend(plan.gradients_of.iter().map(|gradient| (*gradient, end)));
+    read.extend(plan.gradients_of.iter().flatten().map(|gradient| (*gradient, end)));
     for (value, moment) in read {
         let buffer = &mut plan.buffers[plan.values[value].buffer];
         buffer.last = buffer.last.max(moment);

@@ -39,7 +39,7 @@ pub struct Plan {
     pub(crate) targets: Vec<ValueId>,
     /// The gradients of the targets, which the caller gives, and of the nodes that the route names.
     pub(crate) seeds: Vec<ValueId>,
-    pub(crate) gradients_of: Vec<ValueId>,
+    pub(crate) gradients_of: Vec<Option<ValueId>>,
     /// The numbers for one picture that each slot of memory holds.
     pub(crate) slots: Vec<usize>,
     /// The same of slots for numbers of half the size.

@@ -1,6 +1,6 @@
 //! What is to be computed, and what is asked of the way back.
 
-use crate::{Graph, Mode, Node, NodeSet, Result};
+use crate::{Error, Graph, Mode, Node, NodeSet, Op, Result};
 
 /// From which nodes' values to which, learning or answering, and of what there are to be gradients.
 ///
@@ -141,6 +141,10 @@ impl Route {
     }
 }
 
+fn nothing_to_freeze(graph: &Graph, name: &str, what: &'static str) -> Error {
+    Error::NothingToFreeze { graph: graph.name().into(), name: name.into(), what }
+}
+
 /// What does not learn although the rest does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frozen {
@@ -157,10 +161,14 @@ impl Frozen {
     /// The parameters of these layers, or of all layers in these scopes, get no gradient.
     ///
     /// # Errors
-    /// [`crate::Error::UnknownNode`].
+    /// [`crate::Error::UnknownNode`], [`crate::Error::NothingToFreeze`].
     pub fn params<S: AsRef<str>>(mut self, graph: &Graph, names: &[S]) -> Result<Self> {
         for name in names {
-            self.params.extend(graph.scope(name.as_ref())?);
+            let nodes = graph.scope(name.as_ref())?;
+            if nodes.iter().all(|node| graph.get(*node).params.is_empty()) {
+                return Err(nothing_to_freeze(graph, name.as_ref(), "parameters"));
+            }
+            self.params.extend(nodes);
         }
         Ok(self)
     }
@@ -169,10 +177,14 @@ impl Frozen {
     /// training too.
     ///
     /// # Errors
-    /// [`crate::Error::UnknownNode`].
+    /// [`crate::Error::UnknownNode`], [`crate::Error::NothingToFreeze`].
     pub fn statistics<S: AsRef<str>>(mut self, graph: &Graph, names: &[S]) -> Result<Self> {
         for name in names {
-            self.statistics.extend(graph.scope(name.as_ref())?);
+            let nodes = graph.scope(name.as_ref())?;
+            if !nodes.iter().any(|node| matches!(graph.get(*node).op, Op::BatchNorm2d(_))) {
+                return Err(nothing_to_freeze(graph, name.as_ref(), "batch norms"));
+            }
+            self.statistics.extend(nodes);
         }
         Ok(self)
     }

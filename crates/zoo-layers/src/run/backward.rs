@@ -10,7 +10,7 @@ use super::{
     slices::Run,
 };
 use crate::{
-    Error, Net, Result,
+    Error, Net, Op, Result,
     kernel::{Arg, Backward},
     plan::{BackStep, How, Into, Step, Sum, Turn, ValueId},
     tape::{refused, values},
@@ -60,13 +60,11 @@ impl<T: Shelved> Run<T> {
         }
         let mut named = Vec::with_capacity(plan.gradients_of.len());
         for gradient in &plan.gradients_of {
-            let dims = self.dims(*gradient);
-            named.push(match known[*gradient] {
-                true => {
-                    Some(self.with_value(*gradient, |values| Tensor::from_slice(values, dims, &Device::Cpu))?)
-                }
-                false => None,
+            let found = gradient.filter(|gradient| known[*gradient]).map(|gradient| {
+                let dims = self.dims(gradient);
+                self.with_value(gradient, |values| Tensor::from_slice(values, dims, &Device::Cpu))
             });
+            named.push(found.transpose()?);
         }
         Ok((found, named))
     }
@@ -105,13 +103,14 @@ impl<T: Shelved> Run<T> {
             _ => room.as_ref().map_or(0, Vec::len),
         });
         let lens: Vec<usize> = lens.collect();
+        let is_strange = matches!(net.graph().get(step.node()).op, Op::Custom(_));
         if rooms.iter().any(Option::is_some) {
             let mut into: Vec<Option<&mut [T]>> = rooms
                 .iter_mut()
                 .zip(&lens)
                 .map(|(room, len)| room.as_mut().map(|room| &mut room[..*len]))
                 .collect();
-            into.iter_mut().flatten().for_each(|into| spoil(into));
+            into.iter_mut().flatten().for_each(|into| spoil(into, is_strange));
             if kernel.shares() == crate::Shares::Arguments {
                 // It is asked for the first alone, which may be the gradient of another that is wanted.
                 let some = into.iter_mut().find_map(Option::take);

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor, Var};
 
 use super::memory::{Memory, Shelved, fresh, spoil};
 use crate::{
-    Call, Error, Net, Node, Plan, Result, Shape,
+    Call, Error, Net, Node, Op, Plan, Result, Shape,
     kernel::{Arg, Forward},
     plan::{How, Place, Source, Step, ValueId},
     rng::Stream,
@@ -110,7 +110,7 @@ impl<T: Shelved> Run<T> {
         let mut out = self.take(step.out);
         let len = self.len(step.out);
         if step.how == How::Fresh {
-            spoil(&mut out[..len]);
+            spoil(&mut out[..len], matches!(net.graph().get(step.node()).op, Op::Custom(_)));
         }
         let mut saved = std::mem::take(&mut self.memory_mut().saved[index]);
         let result = match step.kernel {

@@ -3,7 +3,7 @@
 use candle_core::{Tensor, Var};
 
 use crate::{
-    Call, Error, Mode, Net, Op, Plan, Result,
+    Call, Error, Mode, Net, Node, Op, Plan, Result,
     plan::{How, Source, Step},
     rng::Stream,
     tape,
@@ -13,17 +13,29 @@ use crate::{
 pub(crate) struct Ran {
     /// The targets' values.
     pub(crate) targets: Vec<Tensor>,
-    /// For each node whose gradient is wanted, a variable of zeros that was added to its value: they have the same.
-    pub(crate) probes: Vec<Tensor>,
+    /// For each node whose gradient is wanted, in the route's order, a variable of zeros that was added to its value: they
+    /// have the same.
+    pub(crate) probes: Vec<Option<Tensor>>,
+}
+
+/// Which parameters are variables on candle's tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taped {
+    /// None.
+    Nothing,
+    /// Those that learn in training, and those that came as variables.
+    AsGiven,
+    /// Those that learn, if the route goes back to parameters at all.
+    AsRouted,
 }
 
 /// Runs a plan that was made for the tape, on it or not.
-pub(crate) fn run(net: &Net, plan: &Plan, given: &[Tensor], taped: bool, random: &Stream) -> Result<Ran> {
+pub(crate) fn run(net: &Net, plan: &Plan, given: &[Tensor], taped: Taped, random: &Stream) -> Result<Ran> {
     let mut values: Vec<Option<Tensor>> = vec![None; plan.values.len()];
-    let mut probes = Vec::new();
-    let named = plan.route.gradients_of.clone();
+    let named = &plan.route.gradients_of;
+    let mut probes = vec![None; named.len()];
     for ((value, node), tensor) in plan.sources.iter().zip(plan.route.sources()).zip(given) {
-        values[*value] = Some(probed(tensor.clone(), named.contains(node), &mut probes)?);
+        values[*value] = Some(probed(tensor.clone(), *node, named, &mut probes)?);
     }
     for step in &plan.steps {
         let name = || net.graph().get(step.node()).name.clone();
@@ -32,7 +44,7 @@ pub(crate) fn run(net: &Net, plan: &Plan, given: &[Tensor], taped: bool, random:
             Error::Candle(source) => Error::Run { node: name(), source },
             other => other,
         })?;
-        values[step.out] = Some(probed(value, named.contains(&step.gives()), &mut probes)?);
+        values[step.out] = Some(probed(value, step.gives(), named, &mut probes)?);
         for value in &step.dies {
             values[*value] = None;
         }
@@ -42,13 +54,15 @@ pub(crate) fn run(net: &Net, plan: &Plan, given: &[Tensor], taped: bool, random:
 }
 
 /// A value whose gradient is wanted, with a variable of zeros added.
-fn probed(value: Tensor, is_wanted: bool, probes: &mut Vec<Tensor>) -> Result<Tensor> {
-    if !is_wanted {
+fn probed(value: Tensor, node: Node, named: &[Node], probes: &mut [Option<Tensor>]) -> Result<Tensor> {
+    if !named.contains(&node) {
         return Ok(value);
     }
     let probe = Var::from_tensor(&value.zeros_like()?)?.into_inner();
     let value = (value + &probe)?;
-    probes.push(probe);
+    for (place, _) in named.iter().enumerate().filter(|(_, name)| **name == node) {
+        probes[place] = Some(probe.clone());
+    }
     Ok(value)
 }
 
@@ -57,7 +71,7 @@ fn one(
     plan: &Plan,
     step: &Step,
     values: &[Option<Tensor>],
-    (taped, random): (bool, &Stream),
+    (taped, random): (Taped, &Stream),
 ) -> Result<Tensor> {
     let mut args = Vec::with_capacity(step.args.len());
     for arg in &step.args {
@@ -66,8 +80,12 @@ fn one(
                 node: net.graph().get(step.node()).name.clone(),
                 source: candle_core::Error::msg("it was run before what it reads"),
             })?,
-            Source::Param(node, place) if taped => net.on_tape(node, place, plan.route.mode())?.clone(),
-            Source::Param(node, place) => net.param(node, place)?.clone(),
+            Source::Param(node, place) => match taped {
+                Taped::Nothing => net.param(node, place)?.clone(),
+                Taped::AsGiven => net.on_tape(node, place, plan.route.mode() == Mode::Train)?.clone(),
+                Taped::AsRouted if plan.route.learn => net.on_tape(node, place, true)?.clone(),
+                Taped::AsRouted => net.param(node, place)?.clone(),
+            },
         });
     }
     let batch = args.first().map_or(Ok(1), |first| first.dim(0))?;

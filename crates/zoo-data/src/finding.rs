@@ -108,8 +108,8 @@ impl fmt::Display for Finding {
             }
             Finding::Imbalanced { most: (large, many), fewest: (small, few) } => write!(
                 f,
-                "class {large} has {many} pictures and class {small} {few}: weigh the classes, or draw them alike \
-                 often"
+                "class {large} has {many} pictures and class {small} {few}: weigh the classes (`weigh_classes` in a recipe), or \
+                 draw them alike often (`balanced`)"
             ),
             Finding::Ungrouped { pattern, count, first } => write!(
                 f,

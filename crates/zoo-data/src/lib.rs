@@ -52,7 +52,9 @@ pub use digits::Digits;
 pub use error::{Error, PictureError, Result};
 pub use finding::Finding;
 pub use folder::{Found, ImageFolder, Item, LeftOut, Why};
-pub use loader::{Batch, Batches, Loader, LoaderOptions, Place, Remainder, Sampling, Skipped, unreadable};
+pub use loader::{
+    Batch, Batches, Loader, LoaderOptions, Place, Remainder, Sampling, Skipped, balanced, unreadable,
+};
 pub use mask::{MaskError, MaskFolder};
 pub use memory::{InMemory, bundled_digits};
 pub use names::shown;

@@ -113,8 +113,11 @@ impl InMemory {
                 return Err(Error::LabelBeyond { name, index, label, classes });
             }
             if (images.height, images.width) != (height, width) {
-                let (channels, found) = (1, images.height * images.width);
-                return Err(Error::PixelCount { width, height, channels, expected: height * width, found });
+                return Err(Error::PartSize {
+                    name: format!("{} of {}", part, shown(folder)),
+                    found: (images.height, images.width),
+                    wanted: (height, width),
+                });
             }
             data.add(Some(part), &part.to_string(), &images.pixels, &labels)?;
         }

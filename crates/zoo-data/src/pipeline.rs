@@ -3,7 +3,7 @@
 use zoo_base::random::Stream;
 
 use crate::augment::Augment;
-use crate::{Channels, Error, Input, Picture, Preprocess, Result, Stored, Views, mask, resize};
+use crate::{Channels, Error, Input, Picture, Preprocess, Result, Stored, Views, handwriting, mask, resize};
 
 /// How a network's inputs are made of pictures.
 ///
@@ -33,6 +33,9 @@ pub struct Pipeline {
     pub prepare: Preprocess,
     /// What changes them at random, when learning.
     pub augment: Vec<Augment>,
+    /// Whether a picture file is searched for a handwritten digit first ([`handwriting`]), as for an answer.
+    /// What a data set holds as numbers is one already.
+    pub handwriting: bool,
     /// Which pieces of a picture are inputs, each on its own; only the centre where a random piece is taken.
     pub views: Views,
 }
@@ -40,7 +43,7 @@ pub struct Pipeline {
 impl Pipeline {
     /// As for an answer: nothing is changed at random.
     pub const fn plain(channels: Channels, size: (usize, usize), prepare: Preprocess) -> Pipeline {
-        Pipeline { channels, size, prepare, augment: Vec::new(), views: Views::Centre }
+        Pipeline { channels, size, prepare, augment: Vec::new(), handwriting: false, views: Views::Centre }
     }
 
     /// Whether it can be followed.
@@ -83,6 +86,11 @@ impl Pipeline {
             Stored::Picture(picture) => return self.apply(picture, stream),
             Stored::File(bytes) => bytes,
         };
+        if self.handwriting {
+            let ink = handwriting::prepare(&Picture::decode(bytes, name)?, name)?;
+            let digit = Picture::new(handwriting::SIDE, handwriting::SIDE, Channels::Grey, ink)?;
+            return self.apply(&digit, stream);
+        }
         // Of a photograph, most of what a crop leaves out need not be decoded.
         if let Some(Augment::RandomResizedCrop(crop)) = self.augment.first() {
             let choose = |width, height| crop.draw(width, height, &mut stream.fork(0));

@@ -1,11 +1,13 @@
 //! Features computed once, for a head to learn from in seconds.
 
+use std::ops::ControlFlow;
+
 use candle_core::{DType, Device};
 use zoo_base::random::Stream;
-use zoo_data::{Batch, Place, Skipped};
+use zoo_data::{Batch, Place, Sampling, Skipped};
 use zoo_layers::{Net, Node};
 
-use crate::{Batches, Result, Source};
+use crate::{Batches, Error, Result, Source};
 
 /// What a network makes of pictures at a node, with the pictures' classes.
 #[derive(Clone, Debug)]
@@ -17,23 +19,23 @@ pub struct Cached {
     batch_size: usize,
     /// Pictures that could not be read.
     unread: Vec<Skipped>,
-    /// What each epoch is shuffled by; without it, the order stays.
-    seed: Option<u64>,
+    /// What each epoch is drawn from, and how; without it, the order stays.
+    seed: Option<(u64, Sampling)>,
 }
 
 impl Cached {
     /// Computes the features of a source's first epoch at `node`, for batches of `batch_size`. `progress` is told how many
-    /// pictures are done.
+    /// pictures are done, and may end it.
     ///
     /// # Errors
-    /// Pictures that don't fit the network or can't be read.
+    /// Pictures that don't fit the network or can't be read; [`Error::Ended`].
     pub fn compute(
         net: &Net,
         node: Node,
         source: &dyn Source,
         device: &Device,
         batch_size: usize,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Self> {
         let mut shape = net.graph().get(node).output.with_batch(1);
         shape.resize(4, 1);
@@ -59,7 +61,9 @@ impl Cached {
                 cached.values.extend(value.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?);
             }
             cached.labels.extend(batch.labels);
-            progress(cached.labels.len());
+            if progress(cached.labels.len()).is_break() {
+                return Err(Error::Ended);
+            }
         }
         cached.unread = batches.skipped();
         drop(batches);
@@ -70,8 +74,14 @@ impl Cached {
 
     /// The same in another order in every epoch, with what is left over of whole batches left out.
     #[must_use]
-    pub fn shuffled(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
+    pub fn shuffled(self, seed: u64) -> Self {
+        self.drawn(seed, Sampling::Shuffled)
+    }
+
+    /// As [`shuffled`](Self::shuffled), with classes drawn alike often if that is the sampling.
+    #[must_use]
+    pub fn drawn(mut self, seed: u64, sampling: Sampling) -> Self {
+        self.seed = Some((seed, sampling));
         self
     }
 
@@ -92,8 +102,13 @@ impl Cached {
 
     fn batch(&self, place: Place) -> Batch {
         let mut order: Vec<usize> = (0..self.labels.len()).collect();
-        if let Some(seed) = self.seed {
-            Stream::new(seed, "features").fork(place.epoch as u64).shuffle(&mut order);
+        if let Some((seed, sampling)) = self.seed {
+            let mut stream = Stream::new(seed, "features").fork(place.epoch as u64);
+            match sampling {
+                Sampling::Sequential => {}
+                Sampling::Shuffled => stream.shuffle(&mut order),
+                Sampling::Balanced => order = zoo_data::balanced(&self.labels, &mut stream),
+            }
         }
         let size = self.batch_size.min(order.len());
         let from = place.step * size;

@@ -107,20 +107,15 @@ pub(crate) fn write(path: &Path, identity: &Value, standing: &Standing, tensors:
     Ok(zoo_weights::save(path, &views, Some((KEY, &header)))?)
 }
 
-/// Where the run in a folder stands; nothing if it has no checkpoint yet.
+/// Puts the weights that the run in a folder had come to into its network, and says where it stands; nothing if it has no
+/// checkpoint yet. What is computed from the network before the run goes on, features for a head, is then what it was.
 ///
 /// # Errors
-/// A checkpoint that can't be read.
-pub fn standing(folder: &RunFolder) -> Result<Option<Standing>> {
-    let path = folder.checkpoint();
-    if !path.exists() {
-        return Ok(None);
-    }
-    let odd = |why: String| Error::Checkpoint { path: path.clone(), why };
-    let file = TensorFile::open(&path)?;
-    let text = file.metadata().get(KEY).ok_or_else(|| odd("it holds no run's state".into()))?;
-    let header: Header = serde_json::from_str(text).map_err(|error| odd(error.to_string()))?;
-    Ok(Some(header.standing))
+/// A checkpoint that can't be read, or of another run.
+pub fn take_up(folder: &RunFolder, identity: &Value, net: &Net) -> Result<Option<Standing>> {
+    let Some((standing, tensors)) = read(&folder.checkpoint(), identity)? else { return Ok(None) };
+    set(net, &tensors.net)?;
+    Ok(Some(standing))
 }
 
 /// Reads the checkpoint of a run with this identity; nothing if there is none.
@@ -134,7 +129,9 @@ pub(crate) fn read(path: &Path, identity: &Value) -> Result<Option<(Standing, Te
     let Header { identity: theirs, standing } =
         serde_json::from_str(text).map_err(|error| odd(error.to_string()))?;
     if let Some((field, theirs, ours)) = difference(&theirs, identity) {
-        return Err(odd(format!("its {field} is {theirs}, and this run's is {ours}")));
+        return Err(odd(format!(
+            "its {field} is {theirs}, and this run's is {ours}; bring back what it was, or begin another run"
+        )));
     }
     let mut tensors = Tensors::default();
     for (name, tensor) in file.tensors() {
@@ -150,20 +147,37 @@ pub(crate) fn read(path: &Path, identity: &Value) -> Result<Option<(Standing, Te
     Ok(Some((standing, tensors)))
 }
 
-/// The first field in which two descriptions of a run differ.
+/// The first value in which two descriptions of a run differ, by its path.
 fn difference(theirs: &Value, ours: &Value) -> Option<(String, String, String)> {
-    let (Value::Object(a), Value::Object(b)) = (theirs, ours) else {
-        return (theirs != ours).then(|| ("description".into(), theirs.to_string(), ours.to_string()));
+    let within = |name: String, theirs: Option<&Value>, ours: Option<&Value>| {
+        let (theirs, ours) = (theirs.unwrap_or(&Value::Null), ours.unwrap_or(&Value::Null));
+        let (path, theirs, ours) = difference(theirs, ours)?;
+        Some((if path.is_empty() { name } else { format!("{name}.{path}") }, theirs, ours))
     };
-    let names = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)));
-    names
-        .filter(|name| a.get(*name) != b.get(*name))
-        .map(|name| {
-            let text =
-                |of: &serde_json::Map<String, Value>| of.get(name).map_or("none".into(), Value::to_string);
-            (name.clone(), text(a), text(b))
-        })
-        .next()
+    match (theirs, ours) {
+        (Value::Object(a), Value::Object(b)) => {
+            let names = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)));
+            names.map(|name| within(name.clone(), a.get(name), b.get(name))).find_map(|found| found)
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            (0..a.len().max(b.len())).find_map(|at| within(at.to_string(), a.get(at), b.get(at)))
+        }
+        _ => {
+            let text = |value: &Value| if value.is_null() { "none".into() } else { value.to_string() };
+            (theirs != ours).then(|| (String::new(), text(theirs), text(ours)))
+        }
+    }
+}
+
+/// The first of a network's tensors that holds a value that is no number.
+pub(crate) fn unsound(net: &Net) -> Result<Option<String>> {
+    for (param, tensor) in net.tensors() {
+        let values = numbers_of(tensor)?;
+        if values.numbers()?.iter().any(|value| !value.is_finite()) {
+            return Ok(Some(param.name.clone()));
+        }
+    }
+    Ok(None)
 }
 
 /// A network's tensors by name.
@@ -191,10 +205,17 @@ mod tests {
 
     #[test]
     fn what_differs_is_named() {
-        let run = json!({"seed": 1, "data": "a"});
+        let run = json!({"seed": 1, "data": "a", "stages": [{"epochs": 1}, {"epochs": 2}]});
         assert_eq!(difference(&run, &run), None);
-        let (field, theirs, ours) = difference(&run, &json!({"seed": 1, "data": "b"})).unwrap();
-        assert_eq!((field.as_str(), theirs.as_str(), ours.as_str()), ("data", "\"a\"", "\"b\""));
-        assert_eq!(difference(&run, &json!({"seed": 1})).unwrap().2, "none");
+        let other = |field: &str, value: serde_json::Value| {
+            let mut other = run.clone();
+            *other.pointer_mut(field).unwrap() = value;
+            let (field, theirs, ours) = difference(&run, &other).unwrap();
+            [field, theirs, ours]
+        };
+        assert_eq!(other("/data", json!("b")), ["data", "\"a\"", "\"b\""]);
+        assert_eq!(other("/stages/1/epochs", json!(8)), ["stages.1.epochs", "2", "8"]);
+        assert_eq!(other("/stages", json!([{"epochs": 1}])), ["stages.1", "{\"epochs\":2}", "none"]);
+        assert_eq!(other("/seed", json!(null)), ["seed", "1", "none"]);
     }
 }

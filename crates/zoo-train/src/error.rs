@@ -33,6 +33,22 @@ pub enum Error {
     #[error("there are no pictures to learn from; at least a batch is needed")]
     NoPictures,
 
+    /// Pictures of which an epoch gave nothing to learn from.
+    #[error(
+        "{stage}: not one picture of an epoch could be learned from{}",
+        first.as_ref().map_or_else(|| ": no pixel of theirs counts; label more than what is ignored".into(), |why| format!("; the first: {why}"))
+    )]
+    EmptyEpoch {
+        /// The stage.
+        stage: String,
+        /// What was wrong with the first of them, if it could not be read.
+        first: Option<String>,
+    },
+
+    /// Features whose computing was ended by the caller.
+    #[error("ended while the pictures' features were computed, before anything was learned")]
+    Ended,
+
     /// Batches of one picture, of which a norm would make nothing but zeros and noise.
     #[error(
         "a batch of one picture has no statistics for the norm `{norm}`: take a batch of at least 2, or keep the norms as \
@@ -92,7 +108,7 @@ pub enum Error {
     #[error(
         "the loss is {loss} at epoch {epoch}, step {step}, with a learning rate of {rate}: training diverged ({cause}); \
          lower the learning rate (to a third, say) or warm it up for longer{}",
-        kept.as_ref().map_or_else(String::new, |path| format!(". What was good is in {}", path.display()))
+        kept.as_ref().map_or_else(String::new, |path| format!(". The last state that was all numbers is in {}", path.display()))
     )]
     Diverged {
         /// NaN or infinity.
@@ -133,14 +149,14 @@ pub enum Error {
     },
 
     /// A folder in which no run is.
-    #[error("{} holds no run that could be taken up again", folder.display())]
+    #[error("{} holds no run that could be taken up again: it has no run.json; name the folder of a run", folder.display())]
     NoRun {
         /// The folder.
         folder: PathBuf,
     },
 
     /// A run that is still at work.
-    #[error("the run in {} is still at work", folder.display())]
+    #[error("the run in {} is still at work; wait for its end, stop it, or name another folder", folder.display())]
     Busy {
         /// The folder.
         folder: PathBuf,

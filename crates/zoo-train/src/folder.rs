@@ -33,12 +33,18 @@ impl RunFolder {
     /// Makes the folder of a new run, which does what `run` says.
     ///
     /// # Errors
-    /// [`Error::Folder`] for a place that can't be written to, [`Error::Taken`] where another run is.
+    /// [`Error::Folder`] for a place that can't be written to, [`Error::Taken`] where another run is that has something to
+    /// lose, [`Error::Busy`] where one is at work.
     pub fn begin(path: &Path, run: &Value) -> Result<Self> {
         let fault = |source| Error::Folder { folder: path.to_path_buf(), source };
         fs::create_dir_all(path).map_err(fault)?;
         if path.join(RUN).exists() {
-            return Err(Error::Taken { folder: path.to_path_buf() });
+            if [CHECKPOINT, BEST, REPORT].iter().any(|name| path.join(name).exists()) {
+                return Err(Error::Taken { folder: path.to_path_buf() });
+            }
+            // It ended before anything was learned.
+            drop(Self::held(path)?);
+            Self::clear(path)?;
         }
         let text = serde_json::to_string_pretty(run).map_err(|error| fault(error.into()))? + "\n";
         Destination::of(&path.join(RUN))
@@ -59,16 +65,23 @@ impl RunFolder {
         if !path.join(REPORT).exists() {
             return Err(Error::Unfinished { folder: path.to_path_buf() });
         }
-        let fault = |source| Error::Folder { folder: path.to_path_buf(), source };
-        // As long as the report is there, the run counts as finished: whoever is killed here can begin again.
+        Self::clear(path)?;
+        drop(old);
+        Self::begin(path, run)
+    }
+
+    /// Deletes a run's files. As long as the report is there, the run counts as finished: whoever is killed here can begin
+    /// again.
+    fn clear(path: &Path) -> Result<()> {
         for name in [CHECKPOINT, BEST, LOG, "split.json", "curves.svg", "confusion.svg", REPORT, RUN] {
             match fs::remove_file(path.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fault(error)),
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::Folder { folder: path.to_path_buf(), source });
+                }
                 _ => {}
             }
         }
-        drop(old);
-        Self::begin(path, run)
+        Ok(())
     }
 
     /// Takes up the folder of a run that began before, with what that does.

@@ -42,7 +42,7 @@ mod trainer;
 mod values;
 
 pub use cached::Cached;
-pub use checkpoint::{Epoch, Standing, standing};
+pub use checkpoint::{Epoch, Standing, take_up};
 pub use error::{Error, Result};
 pub use evaluate::{Score, Scorer, evaluate};
 pub use folder::{RunFolder, save};
@@ -52,5 +52,5 @@ pub use pixels::{Confusion, PixelScore, evaluate_pixels, likeliest};
 pub use recipe::{Checkpointing, Recipe, Scale};
 pub use schedule::{Curve, Schedule};
 pub use source::{Batches, Source};
-pub use trainer::{Ending, Progress, Stage, Trainer};
+pub use trainer::{Ending, Progress, Stage, Trainer, stage_seed};
 pub use zoo_data::{Batch, Place};

@@ -61,6 +61,14 @@ pub struct Trainer<'a> {
     pub every: Duration,
 }
 
+/// What a stage's order, augmentation and mixing are drawn from: each stage sees its pictures otherwise than those before it.
+pub fn stage_seed(seed: u64, stage: usize) -> u64 {
+    match stage {
+        0 => seed,
+        _ => zoo_base::random::mix(seed ^ zoo_base::random::mix(stage as u64)),
+    }
+}
+
 /// Where a run is, after each of its steps.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
@@ -175,6 +183,11 @@ impl Trainer<'_> {
             let mut unread = Vec::new();
             if is_last {
                 unread = batches.skipped();
+                if standing.losses.1 == 0 {
+                    let first = unread.first().map(|skipped| skipped.why.clone());
+                    return Err(Error::EmptyEpoch { stage: stage.name.clone(), first });
+                }
+                self.check_sound(&work, standing, rate)?;
                 let epoch = self.close_epoch(&work, standing, rate, &mut unread)?;
                 log.add(&clock.line(&epoch, batches.waited()))?;
                 let bettered = standing.best == Some(standing.history.len());
@@ -219,6 +232,9 @@ impl Trainer<'_> {
                 return Ok(go_on);
             }
             if is_step && (is_last || go_on.is_break() || saved.elapsed() >= self.every) {
+                if !is_last {
+                    self.check_sound(&work, standing, rate)?;
+                }
                 self.write_checkpoint(Some(&work), standing)?;
                 saved = Instant::now();
             }
@@ -289,9 +305,12 @@ impl Trainer<'_> {
         let number = loss::value(&loss)?;
         if !number.is_finite() {
             let cause = self.cause(&input)?;
-            let kept = Some(self.folder.checkpoint()).filter(|path| path.exists());
-            let (epoch, step) = (standing.place.epoch + 1, standing.place.step + 1);
-            return Err(Error::Diverged { loss: number, epoch, step, rate, cause, kept });
+            return Err(self.diverged(
+                number,
+                (standing.place.epoch + 1, standing.place.step + 1),
+                rate,
+                cause,
+            ));
         }
         let right = match batch.mixed.is_none() && batch.masks.is_none() {
             true => pass.outputs().iter().find(|(name, _)| *name == main).map(|(_, logits)| logits),
@@ -358,19 +377,31 @@ impl Trainer<'_> {
 
     /// Where numbers first stopped being some: in the pictures, in a weight, or on the way.
     fn cause(&self, input: &Tensor) -> Result<String> {
-        let is_finite = |tensor: &Tensor| -> Result<bool> {
-            let values: Vec<f32> = tensor.flatten_all()?.to_dtype(candle_core::DType::F32)?.to_vec1()?;
-            Ok(values.iter().all(|value| value.is_finite()))
-        };
-        if !is_finite(input)? {
+        if numbers_of(input)?.numbers()?.iter().any(|value| !value.is_finite()) {
             return Ok("the batch itself holds values that are no numbers".into());
         }
-        for (param, tensor) in self.net.tensors() {
-            if !is_finite(tensor)? {
-                return Ok(format!("`{}` was the first tensor that is no longer finite", param.name));
+        Ok(match checkpoint::unsound(self.net)? {
+            Some(name) => no_longer_finite(&name),
+            None => "all weights are finite, and values grew too large on the way".into(),
+        })
+    }
+
+    fn diverged(&self, loss: f64, (epoch, step): (usize, usize), rate: f64, cause: String) -> Error {
+        let kept = Some(self.folder.checkpoint()).filter(|path| path.exists());
+        Error::Diverged { loss, epoch, step, rate, cause, kept }
+    }
+
+    /// That the network, and its average, are numbers: nothing else takes the place of a checkpoint that is.
+    fn check_sound(&self, work: &Work<'_>, standing: &Standing, rate: f64) -> Result<()> {
+        let averaged = work.average.as_ref().map(Average::net);
+        for net in [Some(&*self.net), averaged].into_iter().flatten() {
+            if let Some(name) = checkpoint::unsound(net)? {
+                let place = (standing.place.epoch + 1, standing.place.step);
+                let loss = standing.losses.0 / standing.losses.1.max(1) as f64;
+                return Err(self.diverged(loss, place, rate, no_longer_finite(&name)));
             }
         }
-        Ok("all weights are finite, and values grew too large on the way".into())
+        Ok(())
     }
 
     /// Judges the network after an epoch, and says whether it is the best so far.
@@ -438,6 +469,10 @@ impl Trainer<'_> {
         };
         checkpoint::write(&self.folder.checkpoint(), self.identity, standing, &tensors)
     }
+}
+
+fn no_longer_finite(name: &str) -> String {
+    format!("`{name}` was the first tensor that is no longer finite")
 }
 
 /// A share of so many; none of none.

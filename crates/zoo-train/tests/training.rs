@@ -11,7 +11,7 @@ use std::time::Duration;
 use candle_core::Device;
 use serde_json::{Value, json};
 use zoo_data::{
-    Augment, Channels, Loader, LoaderOptions, Part, Pipeline, Preprocess, Subset, augment::Distortion,
+    Augment, Channels, Loader, LoaderOptions, Part, Pipeline, Place, Preprocess, Subset, augment::Distortion,
     bundled_digits, preprocess::Resize,
 };
 use zoo_layers::{Activation, AvgPool2d, Conv2d, Graph, Linear, Net, Shape};
@@ -197,9 +197,20 @@ fn a_head_learns_from_features_as_it_does_from_pictures_and_nothing_else_moves()
     let (train, test) = (loader(Part::Train, 200, None), loader(Part::Test, 100, None));
     let (net, before) = (graph().init(1).unwrap(), graph().init(1).unwrap());
     let node = net.graph().features();
-    let cached = |source| Cached::compute(&net, node, source, &Device::Cpu, 16, &mut |_| ()).unwrap();
+    let cached = |source| {
+        Cached::compute(&net, node, source, &Device::Cpu, 16, &mut |_| ControlFlow::Continue(())).unwrap()
+    };
     let (features, judged) = (cached(&train).shuffled(1), cached(&test));
     assert_eq!((features.len(), features.steps(), judged.steps()), (200, 12, 7));
+    // Drawn alike often, a class of few pictures comes as often as one of many.
+    let drawn = features.clone().drawn(1, zoo_data::Sampling::Balanced);
+    let mut counts = [0_usize; 10];
+    for batch in drawn.batches(Place::default(), 1).unwrap() {
+        batch.unwrap().labels.into_iter().for_each(|label| counts[label] += 1);
+    }
+    assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 2, "{counts:?}");
+    let ended = Cached::compute(&net, node, &train, &Device::Cpu, 16, &mut |_| ControlFlow::Break(()));
+    assert!(matches!(ended, Err(Error::Ended)), "{ended:?}");
     let frozen = vec!["conv".to_string(), "bn".into()];
     let stage = Stage { frozen, from: Some(node), ..stage("head", &recipe, &features, &judged) };
     let path = folder.path().join("run");

@@ -137,8 +137,8 @@ impl Prepare {
         Ok(Self { how, ..self }.named_for(graph))
     }
 
-    /// How pictures of a data set become a network's inputs, to be learned from: as for an answer, but a digit is taken as
-    /// MNIST's are, and not looked for in a photograph.
+    /// How pictures of a data set become a network's inputs, to be learned from: as for an answer. What a data set holds as
+    /// numbers, as MNIST does, is taken for a digit as it is.
     ///
     /// # Errors
     /// [`Error::NoPreparation`] for an input that is no picture, or has no size.
@@ -159,7 +159,11 @@ impl Prepare {
                 return Err(Error::NoPreparation { model: "the network".into(), input });
             }
         };
-        Ok(zoo_data::Pipeline::plain(channels, (height, width), prepare))
+        let handwriting = matches!(self.how, Preprocessing::Digit(_));
+        Ok(zoo_data::Pipeline {
+            handwriting,
+            ..zoo_data::Pipeline::plain(channels, (height, width), prepare)
+        })
     }
 
     /// The same, if it is for digits, with another mean and deviation of their pixels, of which paper is 0 and ink is 1.
@@ -206,9 +210,15 @@ impl Prepare {
         (self, Some(said))
     }
 
-    /// The same with other names of the classes.
+    /// The same with other names of the classes. Where they are no digits', none is looked for in a picture.
     pub(crate) fn with_names(self, classes: Vec<String>) -> Self {
-        Self { classes, ..self }
+        let how = match self.how {
+            Preprocessing::Digit(digit) if !classes.iter().all(|name| is_digit(name)) => {
+                Preprocessing::Photo(whole(&digit))
+            }
+            how => how,
+        };
+        Self { how, classes }
     }
 
     /// The names of the classes.
@@ -403,6 +413,28 @@ fn digit_steps(digit: &Digit, crop: Option<(usize, usize)>) -> Preprocess {
     let resize = if crop.is_some() { Resize::ShortSide(handwriting::SIDE) } else { Resize::Keep };
     let (mean, std) = ([digit.mean as f32; 3], [digit.std as f32; 3]);
     Preprocess { resize, filter: Filter::Bilinear, crop, divisor: 255.0, mean, std, order: Order::Rgb }
+}
+
+/// Whether a class is a digit by its name.
+fn is_digit(name: &str) -> bool {
+    const WORDS: [&str; 10] =
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+    classes::DIGITS.contains(&name) || WORDS.contains(&name.to_lowercase().as_str())
+}
+
+/// The preparation of a grey picture, taken whole, for a network of digits that has learned something else.
+fn whole(digit: &Digit) -> zoo_weights::Preprocess {
+    let side = digit.input[1] as u32;
+    zoo_weights::Preprocess {
+        input: digit.input,
+        resize: Some(side),
+        crop: Some(side),
+        interpolation: Interpolation::Bilinear,
+        scale: 1.0,
+        mean: vec![digit.mean as f32; 3],
+        std: vec![digit.std as f32; 3],
+        channels: Channels::Rgb,
+    }
 }
 
 /// A digit of 28×28 in its frame of paper.

@@ -7,14 +7,16 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use zoo::{Model, Network};
-use zoo_data::{Dataset, Listing, Part, Skipped, Split, Subset, Views, mask, match_classes, scenes, shown};
+use zoo_data::{
+    Dataset, Finding, Listing, Part, Skipped, Split, Subset, Views, mask, match_classes, scenes, shown,
+};
 use zoo_report::{Align, Table};
 use zoo_train::Confusion;
 
 use crate::{
     arguments::StreamFormatArgument,
     failure::OrWrongCall,
-    learning::{Looks, judge, judge_pixels, open, pixels, score},
+    learning::{Looks, judge, judge_pixels, open, pixels, score, tell},
     options::OptionArguments,
     output,
     running::RunArguments,
@@ -85,9 +87,10 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
         let model = self.options.asked(self.run.model(&self.model)?).or_wrong_call()?;
         let whole = open(self.data.as_deref(), &model, scenes::Plan::default())?;
-        let data = part(whole, self.part, self.split.as_deref())?;
+        let (data, findings) = part(whole, self.part, self.split.as_deref())?;
+        tell(findings.iter(), self.strict)?;
         if data.has_masks() {
-            return self.pixels(&model, &*data);
+            return self.pixels(&model, &*data, &findings);
         }
         model.check_classifies().or_wrong_call()?;
         let network = self.run.load(&model)?;
@@ -115,7 +118,7 @@ impl Arguments {
             if let (Some(json), Some(more)) = (json.as_object_mut(), score(&result, &classes).as_object()) {
                 json.extend(more.clone());
             }
-            json["errors"] = errors(&skipped);
+            json["errors"] = errors(&skipped, &findings);
             Ok(serde_json::to_string_pretty(&json)?)
         };
         let columns = [
@@ -150,7 +153,7 @@ impl Arguments {
     }
 
     /// The same of pictures whose pixels have classes.
-    fn pixels(&self, model: &Model, data: &dyn Dataset) -> Result<String> {
+    fn pixels(&self, model: &Model, data: &dyn Dataset, findings: &[Finding]) -> Result<String> {
         let (flip, crops) = (self.flip.then_some("--flip"), (self.crops > 1).then_some("--crops"));
         if let Some(flag) = flip.or(crops) {
             return Err(anyhow!("`{flag}` is for networks that give a picture one class; leave it out"))
@@ -186,7 +189,7 @@ impl Arguments {
                 json.extend(more.clone());
             }
             json["mean_iou_without_background"] = json!(things());
-            json["errors"] = errors(&skipped);
+            json["errors"] = errors(&skipped, findings);
             Ok(serde_json::to_string_pretty(&json)?)
         };
         let mut table =
@@ -252,9 +255,19 @@ fn check_names(network: &Network, model: &str) -> Result<()> {
     Ok(())
 }
 
-/// What could not be read, for a program.
-fn errors(skipped: &[Skipped]) -> Value {
-    skipped.iter().map(|skipped| json!({"path": skipped.name, "error": skipped.why})).collect()
+/// What could not be read or taken, for a program.
+fn errors(skipped: &[Skipped], findings: &[Finding]) -> Value {
+    let left_out = findings.iter().filter_map(|finding| match finding {
+        Finding::LeftOut(left_out) => {
+            Some(json!({"path": shown(&left_out.path), "error": left_out.to_string()}))
+        }
+        _ => None,
+    });
+    skipped
+        .iter()
+        .map(|skipped| json!({"path": skipped.name, "error": skipped.why}))
+        .chain(left_out)
+        .collect()
 }
 
 /// What could not be read, for people.
@@ -279,12 +292,28 @@ fn parse_crops(text: &str) -> Result<u8, String> {
 }
 
 /// The part of the data that is asked for.
-fn part(data: Arc<dyn Dataset>, part: Option<PartName>, split: Option<&Path>) -> Result<Arc<dyn Dataset>> {
+fn part(
+    data: Arc<dyn Dataset>,
+    part: Option<PartName>,
+    split: Option<&Path>,
+) -> Result<(Arc<dyn Dataset>, Vec<Finding>)> {
+    let mut findings = data.findings().to_vec();
     let split = match split {
         Some(path) => {
             let text = std::fs::read_to_string(path).with_context(|| shown(path))?;
             let listing: Listing = serde_json::from_str(&text).with_context(|| shown(path))?;
-            listing.resolve(&*data)?.0
+            let found = data.fingerprint()?;
+            if found != listing.fingerprint {
+                output::note(&format!(
+                    "{}: was made of other data (its fingerprint is {}, and this data's is {found}): what was learned from \
+                     may have changed",
+                    shown(path),
+                    listing.fingerprint
+                ));
+            }
+            let (split, unsplit) = listing.resolve(&*data)?;
+            findings.extend(unsplit);
+            split
         }
         None => {
             let mut split = Split::default();
@@ -300,7 +329,7 @@ fn part(data: Arc<dyn Dataset>, part: Option<PartName>, split: Option<&Path>) ->
     };
     let usual = if split.test.is_empty() { PartName::All } else { PartName::Test };
     let chosen = match part.unwrap_or(usual) {
-        PartName::All => return Ok(data),
+        PartName::All => return Ok((data, findings)),
         PartName::Train => split.train,
         PartName::Validation => split.validation,
         PartName::Test => split.test,
@@ -308,5 +337,5 @@ fn part(data: Arc<dyn Dataset>, part: Option<PartName>, split: Option<&Path>) ->
     if chosen.is_empty() {
         return Err(anyhow!("there are no pictures in that part; `--part all` takes all")).or_wrong_call();
     }
-    Ok(Arc::new(Subset::new(data, chosen)?))
+    Ok((Arc::new(Subset::new(data, chosen)?), findings))
 }

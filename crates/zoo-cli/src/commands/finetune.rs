@@ -6,7 +6,10 @@ use zoo_train::Recipe;
 
 use crate::{
     failure::OrWrongCall,
-    learning::{Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, open},
+    learning::{
+        Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, check_sampling,
+        open,
+    },
     running::{self, RunArguments},
 };
 
@@ -15,7 +18,8 @@ const TOP: u8 = 50;
 
 /// Fine-tune a network that has learned on pictures of your own
 ///
-/// First a new last layer learns alone, from features that are computed once; then the network thaws from the top, in
+/// First a new last layer learns alone, from features that are computed once and by a recipe of its own, which --epochs,
+/// --batch, --rate, --optimizer and --recipe change with --linear-probe alone; then the network thaws from the top, in
 /// small steps that are smaller still further down. The best network by the validation part is kept, and tested once. The
 /// run's folder is as `zoo train`'s, and --resume goes on in the same way.
 #[derive(Debug, Args)]
@@ -56,16 +60,20 @@ impl Arguments {
         self.run.take(plan.weights.clone(), plan.key.clone());
         let device = self.run.machine()?;
         let data = open(plan.data.as_deref(), &plan.named()?, plan.scenes())?;
+        if folder.is_none() {
+            self.learn.compare(&*data)?;
+        }
         let model = plan.asked(data.classes(), &device)?.under(plan.key.clone());
         let graph = model.graph().or_wrong_call()?;
         if !data.has_masks() {
             model.check_classifies().or_wrong_call()?;
         }
+        check_sampling(&*data, &plan.stages)?;
         check_masks(&*data, plan.strict)?;
         if let Some(limit) = self.learn.recipe.memory() {
             plan.keep_within(&graph, data.len(), limit)?;
         }
-        let parts = Parts::new(data, &plan.shares, folder.as_ref())?;
+        let parts = Parts::new(data, &plan.shares, folder.as_ref(), plan.strict)?;
         let has_checkpoint = folder.as_ref().is_some_and(|folder| folder.checkpoint().exists());
         let network = match &plan.init_from {
             // What a checkpoint has takes the place of whatever the run began with.
@@ -79,6 +87,7 @@ impl Arguments {
                 stage.recipe.check_for(network.graph(), &frozen).map_err(by_flag).or_wrong_call()?;
             }
         }
+        network.prepare().pipeline().or_wrong_call()?;
         let folder =
             begun(folder, &plan, self.learn.place.output.as_deref(), &parts, network.architecture().name)?;
         let every = self.learn.place.checkpoint_every;
@@ -97,7 +106,10 @@ impl Arguments {
         let mut recipe = self.learn.recipe.of(usual)?;
         recipe.frozen_norms |= self.frozen_norms;
         let &Recipe { weigh_classes, balanced, .. } = &recipe;
-        let head = Recipe { weigh_classes, balanced, ..Recipe::head()? };
+        let head = match self.linear_probe {
+            true => self.learn.recipe.of(Recipe::head)?,
+            false => Recipe { weigh_classes, balanced, ..Recipe::head()? },
+        };
         let head = match segments {
             // The features of all pixels of all pictures would be too many to keep: they are computed anew.
             true => {
@@ -116,6 +128,14 @@ impl Arguments {
             _ => stages.push(stage("thawed", Thawed::Scopes(self.unfreeze.clone()))),
         }
         let (weights, key) = self.run.weights();
+        if let (Some(_), Some(file)) = (&weights, self.learn.recipe.begins_with()) {
+            return Err(anyhow!(
+                "`--weights` and `--init-from {}` both say what the network begins with; give one: `--weights` must fit \
+                 but for the last layer, of `--init-from` what fits is carried",
+                zoo_data::shown(file)
+            ))
+            .or_wrong_call();
+        }
         // A tag is no path, and stays as it is.
         let weights = weights
             .map(|path| if path.exists() { std::path::absolute(path) } else { Ok(path) })

@@ -6,7 +6,10 @@ use zoo_train::Recipe;
 
 use crate::{
     failure::{OrWrongCall, WrongCall},
-    learning::{Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, open},
+    learning::{
+        Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, check_sampling,
+        open,
+    },
     running::{self, MachineArguments},
 };
 
@@ -44,6 +47,9 @@ impl Arguments {
             None => (None, self.plan()?),
         };
         let data = open(plan.data.as_deref(), &plan.named()?, plan.scenes())?;
+        if folder.is_none() {
+            self.learn.compare(&*data)?;
+        }
         let model = plan.asked(data.classes(), &device)?;
         let graph = model.graph().or_wrong_call()?;
         if plan.data.is_none() && !data.has_masks() && graph.input().channels() != 1 {
@@ -73,8 +79,10 @@ impl Arguments {
         if let Some(scale) = plan.stages.first().and_then(|stage| stage.recipe.digits) {
             network = network.with_digits(scale.mean, scale.std);
         }
+        network.prepare().pipeline().or_wrong_call()?;
+        check_sampling(&*data, &plan.stages)?;
         check_masks(&*data, plan.strict)?;
-        let parts = Parts::new(data, &plan.shares, folder.as_ref())?;
+        let parts = Parts::new(data, &plan.shares, folder.as_ref(), plan.strict)?;
         let folder =
             begun(folder, &plan, self.learn.place.output.as_deref(), &parts, network.architecture().name)?;
         let every = self.learn.place.checkpoint_every;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use zoo::Model;
-use zoo_data::shown;
+use zoo_data::{Dataset, shown};
 use zoo_train::optim::{AdamW, Method, RmsProp, Sgd};
 use zoo_train::{Checkpointing, Recipe, RunFolder};
 
@@ -29,6 +29,19 @@ pub(crate) struct LearnArguments {
 }
 
 impl LearnArguments {
+    /// Says what was asked for and is otherwise in the data: the classes, which are an error, and parts.
+    pub(crate) fn compare(&self, data: &dyn Dataset) -> Result<()> {
+        self.data.tell_unused(data);
+        let found = data.classes().len();
+        match self.options.layers.classes.filter(|asked| *asked != found) {
+            Some(asked) => Err(anyhow!(
+                "`--classes` is {asked}, and the data has {found}; leave the flag out, or give data of so many classes"
+            ))
+            .or_wrong_call(),
+            None => Ok(()),
+        }
+    }
+
     /// The plan of a new run of `model`, as the caller named it, in these stages.
     ///
     /// # Errors
@@ -43,7 +56,7 @@ impl LearnArguments {
         let (_, file) = place(self.place.output.as_deref(), model.architecture().name)?;
         let plan = Plan {
             kind,
-            model: name,
+            model: lasting(name)?,
             options: model.options(),
             weights: None,
             key: None,
@@ -57,6 +70,15 @@ impl LearnArguments {
         };
         plan.check()?;
         Ok(plan)
+    }
+}
+
+/// A model's name, or the path of its file from wherever the run is taken up again.
+fn lasting(model: String) -> Result<String> {
+    let path = Path::new(&model);
+    match path.extension().is_some_and(|ending| ending == "safetensors") && path.exists() {
+        true => Ok(std::path::absolute(path)?.to_str().map(String::from).unwrap_or(model)),
+        false => Ok(model),
     }
 }
 
@@ -149,6 +171,11 @@ impl RecipeArguments {
     /// The memory that the run may take.
     pub(crate) fn memory(&self) -> Option<u64> {
         self.memory
+    }
+
+    /// The file to begin with, as it was named.
+    pub(crate) fn begins_with(&self) -> Option<&Path> {
+        self.init_from.as_deref()
     }
 
     /// The file to begin with, wherever the run is taken up again.
@@ -246,6 +273,8 @@ pub(crate) fn begun(
     model: &str,
 ) -> Result<RunFolder> {
     if let Some(folder) = folder {
+        // It may have been killed between the two.
+        parts.write(&folder)?;
         return Ok(folder);
     }
     let (path, file) = place(output, model)?;

@@ -12,6 +12,7 @@ use zoo_data::{
 };
 use zoo_train::RunFolder;
 
+use super::StagePlan;
 use crate::{failure::OrWrongCall, output, running};
 
 /// Where a split is written down.
@@ -40,6 +41,18 @@ pub(crate) struct DataArguments {
 }
 
 impl DataArguments {
+    /// Says which of the shares that were asked for don't count, since the data has that part.
+    pub(crate) fn tell_unused(&self, data: &dyn Dataset) {
+        let asked = [("--validation", Part::Validation, self.validation), ("--test", Part::Test, self.test)];
+        for (flag, part, _) in asked.into_iter().filter(|(.., share)| share.is_some()) {
+            if (0..data.len()).any(|index| data.part(index) == Some(part)) {
+                output::note(&format!(
+                    "the data has a {part} part, which stays as it is: `{flag}` doesn't count"
+                ));
+            }
+        }
+    }
+
     /// How the pictures are parted. Digits have parts of their own, and nothing to choose by unless it is asked for.
     pub(crate) fn shares(&self, seed: u64) -> Shares {
         let usual = Shares::default();
@@ -81,6 +94,18 @@ pub(crate) fn open(path: Option<&Path>, model: &Model, scenes: scenes::Plan) -> 
     }
 }
 
+/// That classes can be drawn alike often, where a recipe wants that.
+pub(crate) fn check_sampling(data: &dyn Dataset, stages: &[StagePlan]) -> Result<()> {
+    match data.has_masks() && stages.iter().any(|stage| stage.recipe.balanced) {
+        true => Err(anyhow!(
+            "`--balanced` draws pictures by their class, and these have a class for each pixel; `--weigh-classes` lets classes \
+             count alike"
+        ))
+        .or_wrong_call(),
+        false => Ok(()),
+    }
+}
+
 /// Reads every picture that has a mask once, since a mask that doesn't fit is found only then, and tells what is wrong. What
 /// is made, and not read, is well.
 pub(crate) fn check_masks(data: &dyn Dataset, strict: bool) -> Result<()> {
@@ -115,7 +140,12 @@ pub(crate) struct Parts {
 
 impl Parts {
     /// Parts the data as the folder's split says, or as `shares` does.
-    pub(crate) fn new(data: Arc<dyn Dataset>, shares: &Shares, folder: Option<&RunFolder>) -> Result<Self> {
+    pub(crate) fn new(
+        data: Arc<dyn Dataset>,
+        shares: &Shares,
+        folder: Option<&RunFolder>,
+        strict: bool,
+    ) -> Result<Self> {
         let path = folder.map(|folder| folder.path().join(SPLIT));
         let (listing, split, findings) = match path.filter(|path| path.exists()) {
             Some(path) => {
@@ -137,14 +167,15 @@ impl Parts {
                 (split.listing(&*data, shares)?, split, findings)
             }
         };
-        for finding in data.findings().iter().chain(&findings) {
-            say(finding);
-        }
+        tell(data.findings().iter().chain(&findings), strict)?;
         Ok(Self { data, listing, split })
     }
 
-    /// Writes down how the data was parted.
+    /// Writes down how the data was parted, where that isn't written yet.
     pub(crate) fn write(&self, folder: &RunFolder) -> Result<()> {
+        if folder.path().join(SPLIT).exists() {
+            return Ok(());
+        }
         Ok(folder.write(SPLIT, &(serde_json::to_string_pretty(&self.listing)? + "\n"))?)
     }
 
@@ -162,8 +193,15 @@ impl Parts {
     }
 }
 
-fn say(finding: &Finding) {
-    output::note(&finding.to_string());
+/// Tells what is worth saying of data; of what can't be taken, the first is an error for whoever is strict.
+pub(crate) fn tell<'f>(findings: impl Iterator<Item = &'f Finding>, strict: bool) -> Result<()> {
+    for finding in findings {
+        if let (Finding::LeftOut(left_out), true) = (finding, strict) {
+            return Err(anyhow!("{left_out}"));
+        }
+        output::note(&finding.to_string());
+    }
+    Ok(())
 }
 
 /// A loader for tests: every picture once, in order.

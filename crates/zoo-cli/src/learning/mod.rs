@@ -10,7 +10,7 @@ mod session;
 mod whole;
 
 pub(crate) use arguments::{LearnArguments, OptimizerName, begun};
-pub(crate) use data::{DataArguments, Parts, check_masks, open, testing};
+pub(crate) use data::{DataArguments, Parts, check_masks, check_sampling, open, tell, testing};
 pub(crate) use judging::{Looks, judge};
 pub(crate) use memory::{PROGRAM, lesson};
 pub(crate) use plan::{Kind, Plan, StagePlan, Thawed};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use zoo_data::{Shares, scenes};
 use zoo_layers::Graph;
@@ -89,6 +89,12 @@ impl Thawed {
             Self::Scopes(scopes) => {
                 for scope in scopes {
                     crate::options::known(graph, scope)?;
+                    let mut params = graph.params();
+                    if !params.any(|param| is_in(&param.name, scope)) {
+                        bail!(
+                            "`{scope}` has no parameters that could learn; name a layer or a scope that has some"
+                        );
+                    }
                 }
                 scopes.iter().cloned().chain([head]).collect()
             }

@@ -26,6 +26,14 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Set by Ctrl-C: the step that is under way is ended, and the run written down.
 static STOP: AtomicBool = AtomicBool::new(false);
 
+/// Whether nobody has asked to stop.
+fn going_on() -> ControlFlow<()> {
+    match STOP.load(Ordering::SeqCst) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }
+}
+
 /// A run that is ready to begin, or to go on.
 pub(crate) struct Session {
     pub(crate) plan: Plan,
@@ -109,13 +117,23 @@ impl Session {
         });
         let identity = self.identity()?;
         let card = self.network.card()?;
-        let standing = zoo_train::standing(&self.folder)?;
+        // What is computed before the first step, features for a head, is of the weights that the run has.
+        let standing = zoo_train::take_up(&self.folder, &identity, self.network.net()?)?;
         let begun = standing.as_ref().map_or(0, |standing| standing.stage);
         let pipeline = self.network.prepare().pipeline()?;
         let mut bar = Bar::new();
         let mut ready = Vec::new();
         for (number, stage) in self.plan.stages.iter().enumerate() {
-            ready.push(self.ready(stage, &pipeline, number < begun, &mut bar)?);
+            match self.ready((number, stage), &pipeline, number < begun, &mut bar) {
+                Ok(stage) => ready.push(stage),
+                Err(error) => {
+                    bar.clear();
+                    return match error.downcast_ref() {
+                        Some(zoo_train::Error::Ended) => Err(self.stopped()),
+                        _ => Err(error),
+                    };
+                }
+            }
         }
         let plans = self.plan.stages.clone();
         let stages: Vec<Stage<'_>> = plans
@@ -143,25 +161,38 @@ impl Session {
         };
         let ending = trainer.run(&mut |progress| {
             bar.show(progress);
-            match STOP.load(Ordering::SeqCst) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
+            going_on()
         });
         match ending {
             Ok(Ending::Finished(standing)) => self.finish(&standing, &identity, card, &pipeline, bar),
             Ok(Ending::Stopped(_)) => {
                 bar.clear();
-                Err(anyhow!(
-                    "stopped, and written down; go on with `zoo {} --resume {}`",
-                    self.command(),
-                    shown(self.folder.path())
-                ))
+                Err(self.stopped())
             }
             Err(error) => {
                 bar.clear();
-                Err(error.into())
+                Err(self.told(error))
             }
+        }
+    }
+
+    fn stopped(&self) -> anyhow::Error {
+        let (command, folder) = (self.command(), shown(self.folder.path()));
+        anyhow!("stopped, and written down; go on with `zoo {command} --resume {folder}`")
+    }
+
+    /// An error of the run, with how to go on from what it had made.
+    fn told(&self, error: zoo_train::Error) -> anyhow::Error {
+        let best = self.folder.best();
+        match &error {
+            zoo_train::Error::Diverged { rate, .. } if best.exists() => anyhow!(
+                "{error}; another run can begin with the best network so far: `zoo {} {} --init-from {} --rate {:.1e} …`",
+                self.command(),
+                self.plan.model,
+                shown(&best),
+                rate / 3.0
+            ),
+            _ => error.into(),
         }
     }
 
@@ -172,9 +203,17 @@ impl Session {
         }
     }
 
-    /// Makes a stage's sources; of one that is over, they are only named.
-    fn ready(&self, stage: &StagePlan, pipeline: &Pipeline, is_over: bool, bar: &mut Bar) -> Result<Ready> {
+    /// Makes a stage's sources; of one that is over, they are only named. Each stage draws from a seed of its own.
+    fn ready(
+        &self,
+        (number, stage): (usize, &StagePlan),
+        pipeline: &Pipeline,
+        is_over: bool,
+        bar: &mut Bar,
+    ) -> Result<Ready> {
         let recipe = &stage.recipe;
+        let seed = zoo_train::stage_seed(self.plan.seed, number);
+        let sampling = if recipe.balanced { Sampling::Balanced } else { Sampling::Shuffled };
         let graph = self.network.graph();
         let train = self.parts.part(Part::Train)?.context("there are no pictures to learn from")?;
         let validation = self.parts.part(Part::Validation)?;
@@ -188,7 +227,7 @@ impl Session {
             |data: Arc<dyn Dataset>| testing(data, pipeline.clone(), recipe.batch_size, self.plan.strict);
         if stage.thawed == Thawed::Head && !is_over {
             let from = graph.features();
-            let train = self.features(plain(train)?, from, recipe.batch_size, bar)?.shuffled(self.plan.seed);
+            let train = self.features(plain(train)?, from, recipe.batch_size, bar)?.drawn(seed, sampling);
             let validation = validation
                 .map(|data| -> Result<Box<dyn Source>> {
                     Ok(Box::new(self.features(plain(data)?, from, recipe.batch_size, bar)?))
@@ -198,10 +237,10 @@ impl Session {
         }
         let options = LoaderOptions {
             mix: recipe.mix,
-            sampling: if recipe.balanced { Sampling::Balanced } else { Sampling::Shuffled },
+            sampling,
             strict: self.plan.strict,
             workers: running::threads(),
-            ..LoaderOptions::training(recipe.batch_size, self.plan.seed)
+            ..LoaderOptions::training(recipe.batch_size, seed)
         };
         let augmented = Pipeline { augment: recipe.augment.clone(), ..pipeline.clone() };
         let train: Box<dyn Source> = Box::new(Loader::new(train, augmented, options)?);
@@ -216,6 +255,7 @@ impl Session {
         let bar = output::bar(count as u64, "pictures seen once");
         let done = Cached::compute(self.network.net()?, node, &loader, &self.device, batch, &mut |done| {
             bar.set_position(done as u64);
+            going_on()
         });
         bar.finish_and_clear();
         let done = done?;

@@ -177,3 +177,70 @@ fn the_digits_inside_the_program_are_judged() {
     let judged = json(&["eval", "digitnet", "--format", "json"]);
     assert!(judged["top1"].as_f64().unwrap() >= 0.99, "{}", judged["top1"]);
 }
+
+#[test]
+fn a_fine_tuning_that_begins_with_another_file_is_gone_on_with_from_what_it_carried() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = pictures(folder.path(), 30);
+    let start = folder.path().join("start.safetensors");
+    zoo::model("resnet20_cifar").unwrap().seed(9).fresh().unwrap().save(&start).unwrap();
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    let call = ["finetune", "resnet20_cifar", "--init-from", text(&start), "--data", text(&data)];
+    let flags = ["--linear-probe", "--epochs", "6", "--batch", "8", "--balanced"];
+    let call = [&call[..], &flags].concat();
+    printed(&[&call[..], &["-o", text(&whole)]].concat());
+    killed(&call, &broken, &[0, 30, 60, 90]);
+    assert!(files(&whole) == files(&broken), "the run that was killed gave other files");
+    // The head learned as the flags say.
+    let run: Value = serde_json::from_str(&fs::read_to_string(whole.join("run.json")).unwrap()).unwrap();
+    let recipe = &run["stages"][0]["recipe"];
+    assert_eq!((&recipe["epochs"], &recipe["batch_size"]), (&6.into(), &8.into()), "{recipe}");
+    // Killed between its two first files, a run writes the other one when it is taken up again.
+    fs::remove_file(broken.join("split.json")).unwrap();
+    printed(&["finetune", "--resume", text(&broken)]);
+    assert!(files(&whole) == files(&broken), "the split wasn't written again");
+    let both = folder.path().join("both");
+    let both = [&call[..], &["--weights", text(&start), "-o", text(&both)]].concat();
+    refused(&both, 2, &["`--weights`", "`--init-from"]);
+    let nothing = folder.path().join("nothing");
+    let thaw = [&call[..6], &["--unfreeze", "avgpool", "-o", text(&nothing)]].concat();
+    refused(&thaw, 2, &["`avgpool`", "no parameters"]);
+    assert!(!nothing.exists());
+}
+
+#[test]
+fn what_comes_to_nothing_leaves_no_run_behind_and_what_is_left_out_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = pictures(folder.path(), 12);
+    let (data, run) = (text(&data), folder.path().join("run"));
+    let call = ["train", "resnet20_cifar", "--data", data, "--epochs", "1", "--batch", "4", "-o", text(&run)];
+    refused(&[&call[..], &["--in-channels", "4"]].concat(), 2, &["4x32x32"]);
+    refused(&[&call[..], &["--classes", "5"]].concat(), 2, &["`--classes` is 5", "has 2"]);
+    assert!(!run.exists(), "something was written");
+    // A folder that learned nothing is no run to lose.
+    fs::create_dir(&run).unwrap();
+    fs::write(run.join("run.json"), "{}").unwrap();
+    printed(&call);
+    refused(&call, 1, &["holds a run"]);
+    // A batch of which no picture can be read is passed over; data of which none can is an error.
+    let broken = folder.path().join("data/dark/broken.png");
+    fs::write(&broken, "no picture").unwrap();
+    let single = folder.path().join("single");
+    let weights = run.join("best.safetensors");
+    let call =
+        ["finetune", text(&weights), "--data", data, "--batch", "1", "--epochs", "1", "--frozen-norms"];
+    printed(&[&call[..], &["--unfreeze", "all", "-o", text(&single)]].concat());
+    fs::remove_file(&broken).unwrap();
+    // What is called like a picture and is none.
+    let gone = folder.path().join("data/light/gone.pgm");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("nowhere", &gone).unwrap();
+    #[cfg(not(unix))]
+    return;
+    let judged = json(&["eval", text(&weights), "--data", data, "--format", "json"]);
+    assert!(judged["errors"][0]["path"].as_str().unwrap().ends_with("gone.pgm"), "{}", judged["errors"]);
+    refused(&["eval", text(&weights), "--data", data, "--strict"], 1, &["gone.pgm"]);
+    let strict = folder.path().join("strict");
+    let strict = ["train", "resnet20_cifar", "--data", data, "--strict", "-o", text(&strict)];
+    refused(&strict, 1, &["gone.pgm"]);
+}

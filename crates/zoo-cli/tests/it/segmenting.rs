@@ -111,6 +111,8 @@ fn wrong_calls_are_told() {
     let call = ["train", "lenet5", "--data", text(&data), "-o", text(&run)];
     refused(&call, 2, &["have masks", "lenet5", "fcn8s"]);
     refused(&["eval", "digits", "--data", text(&data), "--flip"], 2, &["--flip"]);
+    let call = ["train", "fcn_digits", "--data", text(&data), "--balanced", "-o", text(&run)];
+    refused(&call, 2, &["`--balanced`", "`--weigh-classes`"]);
     fs::remove_file(data.join("train/masks/0.png")).unwrap();
     let call = ["train", "fcn_digits", "--data", text(&data), "-o", text(&run)];
     refused(&call, 1, &["train/images/0.png", "has no mask; add", "train/masks/0.png"]);

@@ -391,18 +391,24 @@ pub enum Error {
         wanted: (usize, usize),
     },
 
+    /// A part of a data set whose pictures are larger or smaller than another part's.
+    #[error(
+        "{name}: its pictures are {}x{}, and those before them {}x{}; give parts of one data set", found.0, found.1,
+        wanted.0, wanted.1
+    )]
+    PartSize {
+        /// The part and where it is.
+        name: String,
+        /// Height and width of its pictures.
+        found: (usize, usize),
+        /// Of the others'.
+        wanted: (usize, usize),
+    },
+
     /// Data without a picture.
     #[error("there is no picture in this part of the data; give it some, or take a larger share for it")]
     NoPictures,
 
-    /// A batch of which no picture can be read.
-    #[error("none of the {pictures} pictures of a batch can be read; the first: {first}")]
-    EmptyBatch {
-        /// How many it has.
-        pictures: usize,
-        /// What is wrong with the first.
-        first: String,
-    },
     /// A mask's.
     #[error(transparent)]
     Mask(#[from] crate::mask::MaskError),

@@ -31,6 +31,7 @@ use crate::{Dataset, Error, MaskError, Mix, Mixed, Pipeline, Result};
 
 pub use check::unreadable;
 use order::Draw;
+pub use order::balanced;
 use workers::Team;
 
 /// How pictures are put into batches.

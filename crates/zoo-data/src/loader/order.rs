@@ -23,19 +23,29 @@ pub(super) fn of_epoch(data: &dyn Dataset, sampling: Sampling, seed: u64, epoch:
             stream.shuffle(&mut order);
             order
         }
-        Sampling::Balanced => balanced(data, &mut stream),
+        Sampling::Balanced => {
+            let labels: Vec<usize> = (0..data.len()).map(|index| data.label(index)).collect();
+            let mut drawn = vec![0; labels.len()];
+            let order = balanced(&labels, &mut stream);
+            let draw = |index: usize| {
+                drawn[index] += 1;
+                Draw { index, repeat: drawn[index] - 1 }
+            };
+            order.into_iter().map(draw).collect()
+        }
     }
 }
 
-/// Rounds in which every class has a turn, in an order of its own in each.
-fn balanced(data: &dyn Dataset, stream: &mut Stream) -> Vec<Draw> {
-    let mut classes = vec![Vec::new(); data.classes().len()];
-    (0..data.len()).for_each(|index| classes[data.label(index)].push(index));
+/// An order of as many draws as there are pictures of these classes, in rounds in which every class has a turn. Within a
+/// class, none is drawn again before all were.
+pub fn balanced(labels: &[usize], stream: &mut Stream) -> Vec<usize> {
+    let mut classes = vec![Vec::new(); labels.iter().max().map_or(0, |most| most + 1)];
+    labels.iter().enumerate().for_each(|(index, &label)| classes[label].push(index));
     classes.retain(|pictures| !pictures.is_empty());
     let mut turns = vec![0; classes.len()];
     let mut round: Vec<usize> = (0..classes.len()).collect();
-    let mut order = Vec::with_capacity(data.len() + classes.len());
-    while order.len() < data.len() {
+    let mut order = Vec::with_capacity(labels.len() + classes.len());
+    while order.len() < labels.len() {
         stream.shuffle(&mut round);
         for &class in &round {
             let (pictures, turn) = (&mut classes[class], &mut turns[class]);
@@ -43,10 +53,10 @@ fn balanced(data: &dyn Dataset, stream: &mut Stream) -> Vec<Draw> {
             if place == 0 {
                 stream.shuffle(pictures);
             }
-            order.push(Draw { index: pictures[place], repeat: *turn / pictures.len() });
+            order.push(pictures[place]);
             *turn += 1;
         }
     }
-    order.truncate(data.len());
+    order.truncate(labels.len());
     order
 }

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use zoo_base::random::Stream;
 
-use super::{Batch, Draw, Place, Remainder, Skipped, Source};
+use super::{Batch, Draw, Place, Skipped, Source};
 use crate::mask::IGNORED;
 use crate::{Error, Input, Result};
 
@@ -221,7 +221,6 @@ impl Shared {
         let Source { data, options, .. } = &*self.source;
         let failed = std::mem::take(&mut filling.failed);
         let is_fatal = |error: &Error| options.strict || matches!(error, Error::InputSize { .. });
-        let why = failed.values().next().map(ToString::to_string);
         let mut kept: Vec<usize> = (0..slot.draws.len()).collect();
         kept.retain(|place| !failed.contains_key(place));
         for (place, error) in failed {
@@ -231,10 +230,6 @@ impl Shared {
             let index = slot.draws[place].index;
             let skipped = Skipped { index, name: data.name(index), why: error.to_string() };
             lock(&self.skipped).entry(index).or_insert(skipped);
-        }
-        // Whoever learns must have something to learn from; a judgement goes on with the next batch.
-        if let (true, Remainder::Drop, Some(first)) = (kept.is_empty(), options.remainder, why) {
-            return Err(Error::EmptyBatch { pictures: slot.draws.len(), first });
         }
         let size = self.source.size();
         let mut values = std::mem::take(&mut filling.values);

@@ -156,3 +156,36 @@ fn a_stream_answers_in_order_whatever_can_not_be_read() {
     }
     assert_eq!(count, 50);
 }
+
+/// Whoever learns from files sees what an answer will see: a digit that was looked for, or the whole picture where the
+/// classes are no digits.
+#[test]
+fn what_is_learned_from_is_prepared_as_for_an_answer() {
+    use zoo_data::{Channels, Stored};
+    let whole = Picture::open(Path::new("../../assets/digits/7.png")).unwrap();
+    // Dark ink on light paper, larger, not in the middle.
+    let mut paper = vec![230_u8; 90 * 70];
+    for (at, value) in whole.clone().into_channels(Channels::Grey).pixels().iter().enumerate() {
+        let (x, y) = (at % 28 + 50, at / 28 + 5);
+        paper[y * 90 + x] -= value / 4 * 3;
+    }
+    let mut file = b"P5 90 70 255\n".to_vec();
+    file.extend(&paper);
+    let paper = Picture::new(90, 70, Channels::Grey, paper).unwrap();
+    let animals = || ["cat", "dog", "emu"].map(String::from).to_vec();
+    let digits = || ["0", "7", "9"].map(String::from).to_vec();
+    for (names, is_digit) in [(digits(), true), (animals(), false)] {
+        let network = zoo::model("lenet5").unwrap().class_names(names).fresh().unwrap();
+        let pipeline = network.prepare().pipeline().unwrap();
+        let stream = zoo_layers::rng::Stream::new(1, "test");
+        let learned = pipeline.apply_stored(&Stored::File(file.clone()), "7.pgm", &stream).unwrap();
+        let answered = network.prepare().picture(&paper, "7.pgm").unwrap();
+        assert_eq!(learned.values, answered.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        // Ink is light where a digit was looked for, and dark as it was where not.
+        let mean = learned.values.iter().sum::<f32>() / learned.values.len() as f32;
+        assert_eq!(mean < 1.0, is_digit, "{mean}");
+        // What is a digit already is taken as it is.
+        let stored = Stored::Picture(whole.clone().into_channels(Channels::Grey));
+        assert!(pipeline.apply_stored(&stored, "7", &stream).is_ok());
+    }
+}

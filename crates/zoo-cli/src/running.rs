@@ -134,6 +134,11 @@ impl RunArguments {
         (self.weights.clone(), self.key.clone())
     }
 
+    /// The file of weights, if one was named.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.weights.as_deref()
+    }
+
     /// Takes other weights.
     pub(crate) fn take(&mut self, weights: Option<PathBuf>, key: Option<String>) {
         (self.weights, self.key) = (weights, key);

@@ -117,30 +117,62 @@ impl Arguments {
         self.check_places(&model).or_wrong_call()?;
         // What can't be written is told before weights are fetched.
         let unloaded = self.shaped(&self.part(&model.graph().or_wrong_call()?)?).or_wrong_call()?;
-        let triton = self.triton.as_ref().map(|folder| Triton::new(folder, model.architecture().name));
+        let triton = self.triton.as_ref().map(|folder| Triton::new(folder, &self.name(&model)));
         let to = match (&self.to, &triton) {
             (_, Some(triton)) => triton.model(),
             (Some(to), None) => to.clone(),
             (None, None) => return Err(anyhow!("name the file to write")).or_wrong_call(),
         };
         zoo_onnx::Model::new(&unloaded, self.options(&to, BTreeMap::new())).or_wrong_call()?;
-        if let Some(triton) = &triton {
-            triton.make().with_context(|| format!("the folder of {} can't be made", shown(&to)))?;
-        }
-        let destination = writable(&to)?;
+        self.check_apart(&to).or_wrong_call()?;
+        let place = match triton {
+            Some(_) => None,
+            None => Some(writable(&to)?),
+        };
         let model = if self.at.is_empty() { model } else { model.at(&self.at) };
         let network = self.run.load(&model)?;
         // A file may tell of other classes or channels than the architecture's.
         let graph = self.shaped(network.graph()).or_wrong_call()?;
-        let (Destination::File(place) | Destination::Stream(place)) = &destination;
-        let options = self.options(place, metadata(&model, &network, graph.input())?);
+        let named = match &place {
+            Some(Destination::File(place) | Destination::Stream(place)) => place,
+            None => &to,
+        };
+        let options = self.options(named, metadata(&model, &network, graph.input())?);
         let file = zoo_onnx::Model::new(&graph, options).or_wrong_call()?;
+        if let Some(triton) = &triton {
+            triton.make().with_context(|| format!("the folder of {} can't be made", shown(&to)))?;
+        }
+        let destination = place.map_or_else(|| writable(&to), Ok)?;
         write(&file, &network, &destination)?;
         if let Some(triton) = &triton {
             let described = triton.describe(file.inputs(), file.outputs(), network.prepare().classes());
             described.with_context(|| format!("what belongs to {} can't be written", shown(&to)))?;
         }
         Ok(written(&destination, told(&model, &file, &to)))
+    }
+
+    /// What a server calls the network: as its file is called, or its architecture.
+    fn name(&self, model: &Model) -> String {
+        let path = Path::new(&self.model);
+        let stem =
+            path.file_stem().filter(|_| path.extension().is_some_and(|ending| ending == "safetensors"));
+        stem.map_or_else(|| model.architecture().name.into(), |stem| stem.to_string_lossy().into_owned())
+    }
+
+    /// That nothing that is read is written over.
+    fn check_apart(&self, to: &Path) -> Result<()> {
+        let is_there = |path: &Path| path.canonicalize().ok();
+        let read = [Some(Path::new(&self.model)), self.run.file()];
+        match read
+            .into_iter()
+            .flatten()
+            .find(|read| is_there(read).is_some_and(|read| Some(read) == is_there(to)))
+        {
+            Some(read) => {
+                Err(anyhow!("{} holds the weights that are read; name another file to write", shown(read)))
+            }
+            None => Ok(()),
+        }
     }
 
     fn check_places(&self, model: &Model) -> Result<()> {

@@ -143,3 +143,23 @@ fn an_old_file_stays_where_the_new_one_fails() {
     assert_eq!(fs::read_to_string(&out).unwrap(), "old");
     assert_eq!(left(folder.path()), ["net.onnx", "w.safetensors"]);
 }
+
+#[test]
+fn what_is_read_is_not_written_over_and_what_fails_leaves_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let mine = folder.path().join("mine.safetensors");
+    zoo::model("lenet5").unwrap().fresh().unwrap().save(&mine).unwrap();
+    let before = fs::read(&mine).unwrap();
+    let path = mine.to_str().unwrap();
+    refused(&["export", path, path], 2, &["mine.safetensors", "another file"]);
+    refused(&["export", "lenet5", path, "--weights", path], 2, &["mine.safetensors", "another file"]);
+    assert!(fs::read(&mine).unwrap() == before, "the weights were written over");
+    let models = folder.path().join("models");
+    let there = models.to_str().unwrap();
+    refused(&["export", "resnet18", "--triton", there, "--offline"], 1, &["resnet18"]);
+    assert!(!models.exists(), "a version without a model was left");
+    // Networks of one architecture lie beside each other under their files' names.
+    printed(&["export", path, "--triton", there]);
+    printed(&["export", "lenet5", "--triton", there]);
+    assert_eq!(left(&models), ["lenet5", "mine"]);
+}

@@ -90,10 +90,17 @@ fn measured(cli: &Cli) -> Result<serde_json::Value> {
     for _ in 0..cli.steps {
         let start = Instant::now();
         let pass = net.pass(&route, &[&pictures])?;
-        let logits = &pass.outputs()[&net.graph().main_output().name];
-        let labels =
-            vec![1; labels(net.graph().get(net.graph().main_output().node).output) * usize::from(cli.batch)];
-        let loss = CrossEntropy::default().of(logits, &labels)?;
+        // Auxiliary heads learn too.
+        let mut loss: Option<Tensor> = None;
+        for output in net.graph().outputs() {
+            let labels = vec![1; labels(net.graph().get(output.node).output) * usize::from(cli.batch)];
+            let term = CrossEntropy::default().of(&pass.outputs()[&output.name], &labels)?;
+            loss = Some(match loss {
+                Some(loss) => (loss + term)?,
+                None => term,
+            });
+        }
+        let loss = loss.context("the network has no output")?;
         let gradients = pass.backward(&loss.backward()?)?;
         optimizer.step(&gradients, 1e-3)?;
         net.recycle(gradients)?;

@@ -124,6 +124,9 @@ pub(crate) fn initialised(model: &Model, file: &Path) -> Result<Network> {
     for (what, names) in rest.into_iter().filter(|(_, names)| !names.is_empty()) {
         told += &format!("\n{what} {}: {}", names.len(), list(names));
     }
+    for note in &report.notes {
+        told += &format!("\n{note}");
+    }
     output::note(&told);
     Ok(network)
 }

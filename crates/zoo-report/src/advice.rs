@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use zoo_layers::{Graph, Plan, Recompute, Result};
 
-use crate::fit::{beside, parts, split};
+use crate::fit::{beside, has_batch_norms, parts, smallest, split};
 use crate::{Fitted, Lesson, Training, fit};
 
 /// What can be done.
@@ -146,14 +146,16 @@ impl Asking<'_> {
     /// Fewer pictures at once, whether the step stays the same or not.
     fn batches(&mut self) {
         let &Question { graph, lesson, memory_bytes, .. } = self.question;
-        if lesson.batch < 2 {
+        let has_norms = has_batch_norms(graph, lesson);
+        let fewest = smallest(has_norms);
+        if lesson.batch <= fewest {
             return;
         }
-        let halves =
-            std::iter::successors(Some(lesson.batch / 2), |batch| Some(batch / 2)).take_while(|b| *b > 0);
+        let halves = std::iter::successors(Some(lesson.batch / 2), |batch| Some(batch / 2));
+        let halves = halves.take_while(|batch| *batch >= fewest);
         let smaller = halves.map(|batch| Lesson { batch, ..lesson.clone() });
         let split: Vec<Lesson> =
-            parts(lesson.batch).into_iter().skip(1).map(|parts| split(lesson, parts)).collect();
+            parts(lesson.batch, has_norms).into_iter().skip(1).map(|parts| split(lesson, parts)).collect();
         for (name, lessons) in
             [(Remedy::SmallerBatch, smaller.collect::<Vec<_>>()), (Remedy::Accumulation, split)]
         {

@@ -49,7 +49,7 @@ pub fn fit(graph: &Graph, lesson: &Lesson, limit: u64) -> Result<Fitted> {
                 with.plan(graph)?
             };
             let slowdown = plan.slowdown() / plain.slowdown();
-            for parts in parts(lesson.batch) {
+            for parts in parts(lesson.batch, has_norms) {
                 let with = split(&with, parts);
                 let training = Training::planned(graph, &with, &plan);
                 let is_other = u8::from(*keep_bf16) + if parts > 1 && has_norms { 2 } else { 0 };
@@ -57,7 +57,7 @@ pub fn fit(graph: &Graph, lesson: &Lesson, limit: u64) -> Result<Fitted> {
             }
         }
     }
-    ways.sort_by(|a, b| (a.0, a.2 > 1).cmp(&(b.0, b.2 > 1)).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
+    ways.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
     let least = ways.iter().map(|way| &way.3).min_by_key(|fit| fit.training.peak_bytes);
     let found = ways.iter().map(|way| &way.3).find(|fit| fit.training.peak_bytes <= limit);
     Ok(match (found, least) {
@@ -80,10 +80,17 @@ pub(crate) fn split(lesson: &Lesson, parts: u64) -> Lesson {
     }
 }
 
-/// Into how many parts a batch may be cut, so that all are alike: its divisors.
-pub(crate) fn parts(batch: u64) -> Vec<u64> {
-    let most = batch.max(1);
-    (1..=most.min(4096)).filter(|parts| most.is_multiple_of(*parts)).collect()
+/// Into how many parts a batch may be cut, so that all are alike: its divisors. A part of one picture has no statistics for a
+/// norm that goes by its batch.
+pub(crate) fn parts(batch: u64, has_norms: bool) -> Vec<u64> {
+    let (most, fewest) = (batch.max(1), smallest(has_norms));
+    let fits = |parts: &u64| most.is_multiple_of(*parts) && (*parts == 1 || most / parts >= fewest);
+    (1..=most.min(4096)).filter(fits).collect()
+}
+
+/// The smallest batch that can be learned from.
+pub(crate) fn smallest(has_norms: bool) -> u64 {
+    if has_norms { 2 } else { 1 }
 }
 
 /// A plan's slowdown beside another's, per picture.

@@ -75,8 +75,21 @@ pub struct Training {
     pub activations_bytes: u64,
     /// What the largest step works in for a while.
     pub scratch_bytes: u64,
+    /// Answers as the loss reads them, their gradients, and the labels: much where every pixel has an answer.
+    pub loss_bytes: u64,
     /// All but the kept ones, which are among the activations: the most that the run takes at once.
     pub peak_bytes: u64,
+}
+
+/// What the loss of one picture takes: of each output a copy and its gradient, of each place a label of eight bytes.
+fn loss(graph: &Graph) -> u64 {
+    let outputs = graph.outputs_in(Mode::Train).map(|output| graph.get(output.node).output);
+    let each = |output: zoo_layers::Shape| {
+        let (values, places) =
+            (output.elements() as u64, (output.elements() / output.channels().max(1)) as u64);
+        values.saturating_mul(2 * F32).saturating_add(places.saturating_mul(8))
+    };
+    total(outputs.map(each))
 }
 
 impl Training {
@@ -113,6 +126,7 @@ impl Training {
             kept_bytes: plan.kept(lesson.batch).saturating_mul(F32),
             activations_bytes: plan.taken(lesson.batch).saturating_mul(F32),
             scratch_bytes: plan.working(batch).saturating_mul(F32),
+            loss_bytes: loss(graph).saturating_mul(lesson.batch),
             peak_bytes: 0,
         };
         training.peak_bytes = total([
@@ -121,6 +135,7 @@ impl Training {
             training.input_bytes,
             training.activations_bytes,
             training.scratch_bytes,
+            training.loss_bytes,
         ]);
         training
     }

@@ -95,6 +95,15 @@ impl Runner {
         if let Some(engine) = self.kept([c, h, w]) {
             return Ok(engine);
         }
+        // Pixels' answers are large, and so is what computes them: another size's goes first.
+        let most = match self.graph.get(self.graph.main_output().node).output {
+            Shape::Map { .. } => 1,
+            Shape::Vector { .. } => SIZES,
+        };
+        let lock = || self.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        let make_room =
+            |engines: &mut Vec<Arc<Engine>>| drop(engines.drain(..(engines.len() + 1).saturating_sub(most)));
+        make_room(&mut lock());
         // Nothing is locked meanwhile: a thread that packs weights may take up another picture's answer while it waits.
         let route = Route::new(Mode::Eval, [Graph::PICTURE], self.targets());
         let plan = Plan::at(&self.graph, &route, &Frozen::nothing(), &[Shape::map(c, h, w)])?;
@@ -104,10 +113,8 @@ impl Runner {
         if let Some(theirs) = self.kept([c, h, w]) {
             return Ok(theirs);
         }
-        let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
-        if engines.len() == SIZES {
-            engines.remove(0);
-        }
+        let mut engines = lock();
+        make_room(&mut engines);
         engines.push(Arc::clone(&engine));
         Ok(engine)
     }

@@ -85,7 +85,7 @@ pub enum Error {
         input: String,
     },
     /// More classes than a mask's bytes can tell apart.
-    #[error("`{model}` tells {classes} classes apart, and a mask at most 255")]
+    #[error("`{model}` tells {classes} classes apart, and a mask at most 255; train it for fewer")]
     TooManyClasses {
         /// The network.
         model: String,

@@ -71,6 +71,12 @@ pub(crate) fn fit(
         Some(weights) => Prepare::published(weights, &graph)?,
         None => Prepare::usual(&graph)?,
     };
+    // Nobody's weights of these are in the manifest: a file without a word of its own is pytorch-fcn's, or has its names.
+    let is_caffes = published.is_none() && FCNS.contains(&architecture.name);
+    let prepare = if is_caffes { prepare.like_caffes() } else { prepare };
+    let file = file.noted(is_caffes.then(|| {
+        "is taken for pytorch-fcn's, whose pictures are BGR, of 0 to 255, less ImageNet's mean".to_string()
+    }));
     // A single output behind a sigmoid decides between two classes; what else stands there, our answers don't have.
     let activation = file.metadata().get("activation").filter(|_| file.format() == Format::Keras).cloned();
     let (prepare, note) = match (activation.as_deref(), outputs(&graph)) {
@@ -92,6 +98,9 @@ pub(crate) fn fit(
     let tag = known.map(|(weights, _)| weights.tag.clone());
     Ok(Fitted { file, options, graph, prepare, tag })
 }
+
+/// The networks whose names and shapes are pytorch-fcn's.
+const FCNS: [&str; 3] = ["fcn32s", "fcn16s", "fcn8s"];
 
 /// A group of names that begin alike.
 struct Group {

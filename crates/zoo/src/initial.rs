@@ -58,6 +58,16 @@ impl Model {
             return Err(Error::NothingFits { file, model, tensors: file_names(&left) });
         }
         report.unexpected = left;
+        // Layers that have learned from pixels of one kind answer to no other.
+        if let Some(card) = Card::read(&file)? {
+            let (prepare, is_other) = network.prepare.clone().with_pixels_of(&card.preprocessing);
+            if is_other {
+                report
+                    .notes
+                    .push("pictures are prepared as this file says: their order, scale and mean".into());
+                network.prepare = prepare;
+            }
+        }
         network.report = report;
         network.file = path.to_path_buf();
         Ok(network)

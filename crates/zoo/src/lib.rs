@@ -96,6 +96,7 @@ mod published;
 mod registry;
 mod segmenting;
 mod source;
+mod steps;
 mod stream;
 mod three_convs;
 

@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Tensor};
 use zoo_data::{
-    Filter, Picture, Preprocess, classes, handwriting,
-    preprocess::{IMAGENET_MEAN, IMAGENET_STD, Order, Resize},
+    Picture, Preprocess, classes, handwriting,
+    preprocess::{IMAGENET_MEAN, IMAGENET_STD, Resize},
 };
 use zoo_layers::{Graph, Shape};
 use zoo_weights::{Channels, Classes, Interpolation, Weights};
@@ -11,10 +11,14 @@ use zoo_weights::{Channels, Classes, Interpolation, Weights};
 use crate::{
     Error, Options, Result,
     card::{Card, Digit, Prepared, Preprocessing, names_fit, outputs},
+    steps::{digit_steps, digit_values, is_digit, resized, steps, whole},
 };
 
 /// The side of pictures that are taken whole.
 const SMALL: usize = 64;
+
+/// The mean of ImageNet's pictures, blue first, as pytorch-fcn takes it away (torchfcn/datasets/voc.py, `mean_bgr`).
+const CAFFE_MEAN: [f32; 3] = [104.006_99, 116.668_77, 122.678_91];
 
 /// What is in a scene of digits.
 const SCENE: &[&str] = &["background", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
@@ -37,7 +41,9 @@ impl Prepare {
     pub(crate) fn usual(graph: &Graph) -> Result<Self> {
         let how = match graph.input() {
             Shape::Map { channels: 1, height, width }
-                if height == width && (handwriting::SIDE..=SMALL).contains(&height) =>
+                if height == width
+                    && (handwriting::SIDE..=SMALL).contains(&height)
+                    && !is_map_of(graph, [height, width]) =>
             {
                 let padding = (height - handwriting::SIDE) / 2;
                 let input = [1, height, width];
@@ -164,6 +170,38 @@ impl Prepare {
             handwriting,
             ..zoo_data::Pipeline::plain(channels, (height, width), prepare)
         })
+    }
+
+    /// The same with pixels as another preparation makes them, of pictures laid out as here; and whether that is another one.
+    pub(crate) fn with_pixels_of(mut self, other: &Preprocessing) -> (Self, bool) {
+        let (Preprocessing::Photo(ours), Preprocessing::Photo(theirs)) = (&mut self.how, other) else {
+            return (self, false);
+        };
+        let pixels = |photo: &zoo_weights::Preprocess| {
+            (photo.scale, photo.mean.clone(), photo.std.clone(), photo.channels, photo.interpolation)
+        };
+        let is_other = ours.input[0] == theirs.input[0] && pixels(ours) != pixels(theirs);
+        if is_other {
+            let (input, resize, crop) = (ours.input, ours.resize, ours.crop);
+            *ours = zoo_weights::Preprocess { input, resize, crop, ..theirs.clone() };
+        }
+        (self, is_other)
+    }
+
+    /// The same with pixels as Caffe's networks take them, and so pytorch-fcn's: BGR, of 0 to 255, less ImageNet's mean.
+    pub(crate) fn like_caffes(mut self) -> Self {
+        if let Preprocessing::Photo(photo) = &mut self.how
+            && photo.input[0] == 3
+        {
+            *photo = zoo_weights::Preprocess {
+                scale: 255.0,
+                mean: CAFFE_MEAN.to_vec(),
+                std: vec![1.0; 3],
+                channels: Channels::Bgr,
+                ..photo.clone()
+            };
+        }
+        self
     }
 
     /// The same, if it is for digits, with another mean and deviation of their pixels, of which paper is 0 and ink is 1.
@@ -361,98 +399,6 @@ fn names_for(graph: &Graph, names: &[&str]) -> Vec<String> {
         true => names.iter().map(ToString::to_string).collect(),
         false => (0..count).map(|class| class.to_string()).collect(),
     }
-}
-
-/// A photograph's preparation for another input: scaled and cropped in the old proportion. A grey one has the mean of
-/// the channels' means and deviations.
-fn resized(photo: zoo_weights::Preprocess, input: [usize; 3]) -> zoo_weights::Preprocess {
-    let [_, height, width] = input;
-    let side = u32::try_from(height.max(width)).unwrap_or(u32::MAX);
-    let resize = match (photo.resize, photo.crop) {
-        (Some(resize), Some(crop)) if crop > 0 => {
-            let scaled = f64::from(side) * f64::from(resize) / f64::from(crop);
-            Some((scaled as u32).max(side))
-        }
-        (Some(_), _) => Some(side),
-        (None, _) => None,
-    };
-    let one = |values: Vec<f32>| match (input[0], values.len()) {
-        (1, 3) => vec![values.iter().sum::<f32>() / 3.0; 3],
-        _ => values,
-    };
-    let (mean, std) = (one(photo.mean), one(photo.std));
-    zoo_weights::Preprocess { input, resize, crop: photo.crop.map(|_| side), mean, std, ..photo }
-}
-
-/// The steps from a decoded photograph to numbers.
-fn steps(photo: &zoo_weights::Preprocess) -> Preprocess {
-    let three = |values: &[f32]| [0, 1, 2].map(|i| values.get(i).copied().unwrap_or_default());
-    Preprocess {
-        resize: photo.resize.map_or(Resize::Keep, |side| Resize::ShortSide(side as usize)),
-        filter: match photo.interpolation {
-            Interpolation::Bilinear => Filter::Bilinear,
-            Interpolation::Bicubic => Filter::Bicubic,
-        },
-        // A square, unless the network's input is none.
-        crop: photo.crop.map(|side| match photo.input {
-            [_, height, width] if height != width => (height, width),
-            _ => (side as usize, side as usize),
-        }),
-        divisor: 255.0 / photo.scale,
-        mean: three(&photo.mean),
-        std: three(&photo.std),
-        order: match photo.channels {
-            Channels::Rgb => Order::Rgb,
-            Channels::Bgr => Order::Bgr,
-        },
-    }
-}
-
-/// The steps from a digit as MNIST has it to numbers, perhaps cut to a height and width.
-fn digit_steps(digit: &Digit, crop: Option<(usize, usize)>) -> Preprocess {
-    let resize = if crop.is_some() { Resize::ShortSide(handwriting::SIDE) } else { Resize::Keep };
-    let (mean, std) = ([digit.mean as f32; 3], [digit.std as f32; 3]);
-    Preprocess { resize, filter: Filter::Bilinear, crop, divisor: 255.0, mean, std, order: Order::Rgb }
-}
-
-/// Whether a class is a digit by its name.
-fn is_digit(name: &str) -> bool {
-    const WORDS: [&str; 10] =
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
-    classes::DIGITS.contains(&name) || WORDS.contains(&name.to_lowercase().as_str())
-}
-
-/// The preparation of a grey picture, taken whole, for a network of digits that has learned something else.
-fn whole(digit: &Digit) -> zoo_weights::Preprocess {
-    let side = digit.input[1] as u32;
-    zoo_weights::Preprocess {
-        input: digit.input,
-        resize: Some(side),
-        crop: Some(side),
-        interpolation: Interpolation::Bilinear,
-        scale: 1.0,
-        mean: vec![digit.mean as f32; 3],
-        std: vec![digit.std as f32; 3],
-        channels: Channels::Rgb,
-    }
-}
-
-/// A digit of 28×28 in its frame of paper.
-fn digit_values(picture: &Picture, name: &str, digit: &Digit) -> Result<Vec<f32>> {
-    let pixels = handwriting::prepare(picture, name)?;
-    let [_, height, width] = digit.input;
-    let side = handwriting::SIDE;
-    let level = |value: u8| ((f64::from(value) / 255.0 - digit.mean) / digit.std) as f32;
-    let mut values = vec![level(0); height * width];
-    for (y, row) in pixels.chunks_exact(side).enumerate() {
-        for (x, value) in row.iter().enumerate() {
-            let place = (y + digit.padding) * width + x + digit.padding;
-            if let Some(target) = values.get_mut(place) {
-                *target = level(*value);
-            }
-        }
-    }
-    Ok(values)
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ impl Network {
         }
         let [height, width] = [picture.height(), picture.width()];
         let layout = Layout::of(graph, [height, width]);
-        let Tiles { pieces: [rows, columns], window } = layout.tiles(graph, memory)?;
+        let Tiles { pieces: [rows, columns], window } = layout.tiles(graph, [height, width], memory)?;
         let mut labels = vec![0; height * width];
         let mut tiles = 0;
         // What lies in the padding alone is nobody's.
@@ -174,8 +174,8 @@ impl Layout {
         start..start + window[axis]
     }
 
-    /// The pieces of both axes: one each, if the whole picture's answer fits into memory.
-    fn tiles(&self, graph: &Graph, memory: u64) -> Result<Tiles> {
+    /// The pieces of both axes of a picture of this size: one each, if the whole picture's answer fits into memory.
+    fn tiles(&self, graph: &Graph, size: [usize; 2], memory: u64) -> Result<Tiles> {
         let [height, width] = self.padded;
         let whole = needed(graph, self.padded).unwrap_or(u64::MAX);
         if whole <= memory {
@@ -198,7 +198,7 @@ impl Layout {
                 return Ok(Tiles { pieces, window });
             }
         }
-        Err(Error::Narrow { model: graph.name().into(), size: self.padded, whole, least, memory })
+        Err(Error::Narrow { model: graph.name().into(), size, whole, least, memory })
     }
 }
 

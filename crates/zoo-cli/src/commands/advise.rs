@@ -9,12 +9,11 @@ use serde_json::{Map, Value, json};
 use zoo::{Model, Options};
 use zoo_layers::{Frozen, Graph, Param};
 use zoo_report::{Advice, Advised, Align, Lesson, Other, Question, Remedy, Table, Training, bytes};
-use zoo_train::Recipe;
 
 use crate::{
     arguments::FormatArgument,
     failure::OrWrongCall,
-    learning::{OptimizerName, PROGRAM, lesson},
+    learning::{Kind, OptimizerName, PROGRAM, lesson, usual},
     options::OptionArguments,
     output, running,
     size::parse_size,
@@ -93,8 +92,8 @@ impl Arguments {
         let model = self.options.asked(running::model(&self.model)?).or_wrong_call()?;
         let graph = model.graph().or_wrong_call()?;
         let is_file = self.model.ends_with(".safetensors");
-        let usual = if is_file { Recipe::finetune() } else { Recipe::for_model(model.architecture().name) };
-        let mut recipe = usual?;
+        let kind = if is_file { Kind::Finetune } else { Kind::Train };
+        let mut recipe = usual(&model, kind)?;
         recipe.batch_size = self.batch.map_or(recipe.batch_size, |batch| batch as usize);
         recipe.optimizer = self.optimizer.map_or(recipe.optimizer, OptimizerName::method);
         let frozen = match recipe.frozen_norms {
@@ -258,8 +257,9 @@ impl Asked {
                 continue;
             };
             let sizes = engine.sizes();
-            let scratch = sizes.scratch * running::threads();
-            let pictures = 4 * input.iter().product::<usize>();
+            let scratch = sizes.scratch * rayon::current_num_threads();
+            let results = engine.outputs().map(|output| output.elements()).sum::<usize>() * count;
+            let pictures = 4 * (input.iter().product::<usize>() + results);
             let predicted_bytes = (sizes.arena + sizes.weights + scratch + pictures) as u64 + PROGRAM / 2;
             let picture = format!("{channels}x{height}x{width}");
             let mut said =

@@ -161,7 +161,7 @@ impl Arguments {
         }
         let network = self.run.load(model)?;
         let classes = network.prepare().classes().to_vec();
-        let meant = match_classes(data.classes(), &classes)?;
+        let meant = meant(data.classes(), &classes)?;
         let mut say = |path: String, seen: Result<&Confusion, &str>| match (self.format.at_the_end(), seen) {
             (Some(_), _) => Ok(()),
             (None, Ok(seen)) => output::say(&format!("{}\n", pixels_of(path, &self.model, seen, &classes))),
@@ -253,6 +253,22 @@ fn check_names(network: &Network, model: &str) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The network's class for each of those of masks. Where nobody has named them, a number is the class's place.
+fn meant(data: &[String], network: &[String]) -> zoo_data::Result<Vec<usize>> {
+    let is_numbered = data.iter().enumerate().all(|(index, name)| *name == index.to_string());
+    if !is_numbered || data.len() > network.len() || data == network {
+        return match_classes(data, network);
+    }
+    let first: Vec<&str> = network.iter().take(3).map(String::as_str).collect();
+    output::note(&format!(
+        "the masks' classes have no names, which a file classes.txt beside the folders would give: their numbers are taken \
+         for the network's classes in order, {}{}",
+        first.join(", "),
+        if network.len() > first.len() { ", …" } else { "" }
+    ));
+    Ok((0..data.len()).collect())
 }
 
 /// What could not be read or taken, for a program.

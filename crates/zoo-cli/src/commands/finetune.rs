@@ -8,7 +8,7 @@ use crate::{
     failure::OrWrongCall,
     learning::{
         Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, check_sampling,
-        open,
+        open, usual,
     },
     running::{self, RunArguments},
 };
@@ -18,8 +18,9 @@ const TOP: u8 = 50;
 
 /// Fine-tune a network that has learned on pictures of your own
 ///
-/// First a new last layer learns alone, from features that are computed once and by a recipe of its own, which --epochs,
-/// --batch, --rate, --optimizer and --recipe change with --linear-probe alone; then the network thaws from the top, in
+/// First a new last layer learns alone, by a recipe of its own, which --epochs, --batch, --rate, --optimizer and --recipe
+/// change with --linear-probe alone, and from features that are computed once (those of all pixels would be too many: for
+/// segmentation they are computed anew, by the recipe of what follows); then the network thaws from the top, in
 /// small steps that are smaller still further down. The best network by the validation part is kept, and tested once. The
 /// run's folder is as `zoo train`'s, and --resume goes on in the same way.
 #[derive(Debug, Args)]
@@ -102,8 +103,7 @@ impl Arguments {
                 .or_wrong_call();
         }
         let segments = model.check_segments().is_ok();
-        let usual = || if segments { Recipe::finetune_segmenter() } else { Recipe::finetune() };
-        let mut recipe = self.learn.recipe.of(usual)?;
+        let mut recipe = self.learn.recipe.of(|| usual(&model, Kind::Finetune))?;
         recipe.frozen_norms |= self.frozen_norms;
         let &Recipe { weigh_classes, balanced, .. } = &recipe;
         let head = match self.linear_probe {

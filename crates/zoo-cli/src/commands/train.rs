@@ -2,13 +2,12 @@
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use zoo_train::Recipe;
 
 use crate::{
     failure::{OrWrongCall, WrongCall},
     learning::{
         Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, check_sampling,
-        open,
+        open, usual,
     },
     running::{self, MachineArguments},
 };
@@ -92,12 +91,7 @@ impl Arguments {
     fn plan(&self) -> Result<Plan> {
         let name = self.model.clone().unwrap_or_default();
         let model = self.learn.options.asked(running::model(&name)?).or_wrong_call()?;
-        let architecture = model.architecture().name;
-        let usual = || match model.check_segments() {
-            Ok(()) => Recipe::for_segmenter(architecture),
-            Err(_) => Recipe::for_model(architecture),
-        };
-        let recipe = self.learn.recipe.of(usual)?;
+        let recipe = self.learn.recipe.of(|| usual(&model, Kind::Train))?;
         let stages = vec![StagePlan { name: "train".into(), thawed: Thawed::All, recipe }];
         self.learn.plan(Kind::Train, name, &model, stages)
     }

@@ -95,7 +95,8 @@ pub(crate) struct RecipeArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     batch: Option<u32>,
     /// Passes whose gradients are averaged for one step: the step of a batch so many times as large, in the memory of one.
-    /// Not quite for networks with batch norms, which see only one pass's pictures at a time: keep at least 8 in a pass
+    /// Not quite for networks with batch norms, which see only one pass's pictures at a time: keep at least 8 in a pass.
+    /// Nor where a pass's mean isn't the batch's: with class weights, pixels that don't count, or Dice
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     accumulate: Option<u32>,
     /// What is computed again on the way back instead of kept (gradient checkpointing): the same bits in less memory,

@@ -51,6 +51,16 @@ pub(crate) enum Kind {
     Finetune,
 }
 
+/// How a model learns where nobody says otherwise.
+pub(crate) fn usual(model: &zoo::Model, kind: Kind) -> zoo_train::Result<Recipe> {
+    match (kind, model.check_segments().is_ok()) {
+        (Kind::Train, true) => Recipe::for_segmenter(model.architecture().name),
+        (Kind::Train, false) => Recipe::for_model(model.architecture().name),
+        (Kind::Finetune, true) => Recipe::finetune_segmenter(),
+        (Kind::Finetune, false) => Recipe::finetune(),
+    }
+}
+
 /// A part of a run with a recipe of its own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -273,6 +273,8 @@ impl Session {
         mut bar: Bar,
     ) -> Result<String> {
         let net = self.network.net()?;
+        // What steps computed into is not needed beside what a test does.
+        net.forget_memory();
         self.folder.load_best(net)?;
         let batch = self.plan.stages.last().map_or(64, |stage| stage.recipe.batch_size);
         let test = match self.parts.part(Part::Test)? {

@@ -36,7 +36,16 @@ pub(crate) fn judge_pixels(
                 continue;
             }
         };
-        let answer = network.segment(&picture, SEGMENT_MEMORY)?;
+        let answer = match network.segment(&picture, SEGMENT_MEMORY) {
+            Ok(answer) => answer,
+            Err(error @ zoo::Error::Narrow { .. }) if !strict => {
+                let (name, why) = (data.name(index), format!("{}: {error}", data.name(index)));
+                sink(name.clone(), Err(&why))?;
+                skipped.push(Skipped { index, name, why });
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         let class = |&label: &u8| match label {
             IGNORED => Ok(IGNORED),
             label => {
@@ -51,7 +60,12 @@ pub(crate) fn judge_pixels(
         confusion.merge(&of_picture)?;
     }
     bar.finish_and_clear();
-    Ok((confusion, skipped))
+    match skipped.first() {
+        Some(first) if skipped.len() == data.len() => {
+            Err(anyhow!("none of the {} pictures can be judged; the first: {}", skipped.len(), first.why))
+        }
+        _ => Ok((confusion, skipped)),
+    }
 }
 
 /// A picture and its mask, if they belong together.

@@ -191,6 +191,41 @@ fn a_segmenter_that_is_killed_ends_in_the_same_bytes_and_begins_another() {
 }
 
 #[test]
+fn masks_whose_classes_have_no_names_are_judged_by_their_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scenes(folder.path());
+    let call = ["eval", "digits", "--data", text(&data), "--format", "json"];
+    let named = json(&call);
+    fs::remove_file(data.join("classes.txt")).unwrap();
+    let output = zoo(&call).output().unwrap();
+    let numbered: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(named, numbered);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("classes.txt"));
+    // Of nothing there is no figure.
+    for number in 16..20 {
+        fs::write(data.join(format!("test/masks/{number}.png")), b"no mask").unwrap();
+    }
+    fs::write(data.join("classes.txt"), "background\n0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n").unwrap();
+    refused(&call, 1, &["none of the 4 pictures", "masks/16.png"]);
+}
+
+/// What is recommended can be done: a pass of one picture has no statistics for a norm.
+#[test]
+fn a_pass_has_a_picture_more_than_one_where_norms_go_by_the_batch() {
+    for memory in ["1KB", "150MB", "200MB", "250MB", "300MB", "400MB", "600MB"] {
+        let call = ["advise", "resnet18", "--input", "3x64x64", "--batch", "32", "--memory", memory];
+        let said = json(&[&call[..], &["--format", "json"]].concat());
+        for remedy in said["remedies"].as_array().unwrap() {
+            let batch = remedy["options"]["batch"].as_u64();
+            assert!(batch.is_none_or(|batch| batch > 1), "{memory}: {remedy}");
+        }
+    }
+    // A segmenter's plain recipe is the one that `train` takes.
+    let said = json(&["advise", "fcn_resnet50", "--memory", "4GiB", "--format", "json"]);
+    assert_eq!(said["plain"]["batch"], 8);
+}
+
+#[test]
 fn a_recipe_says_how_many_scenes_are_drawn_and_the_seed_which() {
     let folder = tempfile::tempdir().unwrap();
     let recipe = folder.path().join("few.toml");

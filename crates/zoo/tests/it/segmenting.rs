@@ -41,6 +41,48 @@ fn tiles_are_answered_as_the_whole_is() {
     assert!(whole.areas.iter().filter(|&&area| area > 0).count() > 3, "{:?}", whole.areas);
     let error = net.segment(&picture, 1 << 10).unwrap_err();
     assert!(matches!(error, Error::Narrow { .. }) && error.to_string().contains("allow more"), "{error}");
+    assert!(error.to_string().contains("801x67"), "the picture's own size: {error}");
+}
+
+/// A small square of one channel is no digit where each pixel has a class: what is learned from is what is answered.
+#[test]
+fn small_scenes_are_taken_whole() {
+    for side in [28, 48, 64, 65] {
+        let net = zoo::model("fcn_digits").unwrap().input_size(side, side).fresh().unwrap();
+        let (picture, pipeline) = (noise(side, side), net.prepare().pipeline().unwrap());
+        let learned = pipeline.apply(&picture, &Stream::new(1, "none")).unwrap();
+        let whole = net.prepare().whole(&picture).unwrap();
+        assert_eq!(whole.dims(), [1, 1, side, side]);
+        assert_eq!(learned.values, whole.flatten_all().unwrap().to_vec1::<f32>().unwrap(), "{side}");
+    }
+}
+
+/// What begins with a file's layers sees pictures as they did.
+#[test]
+fn another_networks_pixels_come_with_its_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("start.safetensors");
+    let start = zoo::model("fcn8s_small").unwrap().fresh().unwrap();
+    start.save(&path).unwrap();
+    let plain = zoo::model("fcn16s_small").unwrap().initialised_from(&path).unwrap();
+    assert!(plain.report().notes.is_empty(), "{:?}", plain.report().notes);
+    let bytes = std::fs::read(&path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
+    // As Caffe's networks take them.
+    let other = header.replace(r#"\"scale\":1.0"#, r#"\"scale\":255.0"#);
+    assert_ne!(header, other, "the card says how pictures are prepared: {header}");
+    let mut changed = (other.len() as u64).to_le_bytes().to_vec();
+    changed.extend(other.as_bytes());
+    changed.extend(&bytes[8 + length..]);
+    std::fs::write(&path, changed).unwrap();
+    let net = zoo::model("fcn16s_small").unwrap().initialised_from(&path).unwrap();
+    assert_eq!(net.report().notes.len(), 1, "{:?}", net.report().notes);
+    let pixel = |net: &Network| {
+        let picture = Picture::new(32, 32, Channels::Grey, vec![255; 32 * 32]).unwrap();
+        net.prepare().whole(&picture).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()[0]
+    };
+    assert!(pixel(&net) > 100.0 * pixel(&plain).abs().min(1.0), "{} and {}", pixel(&net), pixel(&plain));
 }
 
 /// A network in whose scores nothing is zero, as if it had learned.

@@ -20,10 +20,13 @@
 //! An [`Engine`] is a graph's [`Plan`](zoo_layers::Plan) for one size of picture, with its weights, made into a program:
 //! norms are multiplied into weights, activations and residuals follow sums while these are in registers, what changes
 //! nothing is gone, the parts of a concatenation are computed where they belong, and everything between the layers lies
-//! in one arena, channels innermost ([`zoo_kernels::nhwc`]), in places that the plan's lifetimes give. Each convolution
+//! in one arena, channels innermost ([`zoo_kernels::nhwc`]), in places that it finds itself: a part of a concatenation lives as long
+//! as the whole, and bands of rows never are a map. Each convolution
 //! is computed by the method that a model of measured costs expects to be the fastest.
 //!
-//! The plan decides what runs and what is fused; the engine decides nothing of that a second time. An operation that has
+//! The plan decides what runs, in which order, and which norm, sum and activation belong to which step. What the engine
+//! adds is of its own layout: whether a result may be written over its argument where concatenations are no copies, and
+//! which convolutions go through in bands. An operation that has
 //! no kernel on pixels (local response normalisation, bilinear upsampling, a layer of one's own) runs by its kernel on
 //! planes, or by candle's operations, and its arguments are laid out for it.
 //!

@@ -36,7 +36,7 @@ use zoo_layers::Net;
 
 pub use error::{Error, Result};
 pub use heat::Heat;
-pub use occlusion::Occlusion;
+pub use occlusion::{Occlusion, occlusion};
 pub use smooth::SmoothGrad;
 pub use target::Target;
 
@@ -75,7 +75,10 @@ pub fn explain_with(
     match method {
         Method::GradCam => cam::grad_cam(net, picture, target),
         Method::GradCamPlusPlus => cam::grad_cam_plus_plus(net, picture, target),
-        Method::Occlusion(options) => occlusion::occlusion(net, picture, target, options, progress),
+        Method::Occlusion(options) => {
+            let answer = |pictures: &Tensor| Ok(net.answer(pictures)?);
+            occlusion(answer, picture, target.class(), options, progress)
+        }
         Method::SmoothGrad(options) => smooth::smooth_grad(net, picture, target, options, progress),
     }
 }

@@ -30,8 +30,9 @@
 //! A layer of one's own says in [`zoo_layers::Operation::onnx`] how it is written.
 //!
 //! # Invariants
-//! Everything is checked before the first byte: [`Model::new`] knows the length of the file. The same graph, options and
-//! weights give the same bytes.
+//! [`Model::new`] checks graph and options, and knows the length of the file, before a byte is written; weights are looked at
+//! as they are, so that they are never all in memory: write to a place that can be taken back. The same graph, options
+//! and weights give the same bytes.
 
 mod dims;
 mod error;

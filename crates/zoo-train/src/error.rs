@@ -29,6 +29,13 @@ pub enum Error {
         source: Box<toml::de::Error>,
     },
 
+    /// A recipe that can't be written down.
+    #[error("the recipe can't be written as TOML: {source}")]
+    Written {
+        /// What is wrong with it.
+        source: toml::ser::Error,
+    },
+
     /// No picture to learn from.
     #[error("there are no pictures to learn from; at least a batch is needed")]
     NoPictures,

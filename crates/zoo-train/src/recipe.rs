@@ -197,6 +197,14 @@ impl Recipe {
         mix: Mix::NONE,
     };
 
+    /// The recipe as TOML, which [`parse`](Self::parse) reads again.
+    ///
+    /// # Errors
+    /// None is known.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|source| Error::Written { source })
+    }
+
     /// The recipe that was found for a network of the zoo, or one for folders of pictures.
     ///
     /// # Errors

@@ -73,6 +73,10 @@ struct Entry {
     gflops: f64,
     peak_share: f64,
     arena_bytes: usize,
+    /// Of the arena, the zeros around the picture.
+    padding_bytes: usize,
+    /// What each thread works in beside it, at most.
+    scratch_bytes: usize,
     peak_rss_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     layers: Option<Vec<Layer>>,
@@ -173,6 +177,8 @@ impl Arguments {
             gflops: gflops(macs, median),
             peak_share: gflops(macs, median) / peak,
             arena_bytes: engine.sizes().arena,
+            padding_bytes: engine.sizes().halo,
+            scratch_bytes: engine.sizes().scratch,
             peak_rss_bytes: peak_memory(),
             layers,
         })

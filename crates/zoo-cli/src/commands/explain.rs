@@ -9,7 +9,8 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use zoo::{Network, Picture, Tensor};
 use zoo_data::shown;
-use zoo_explain::{Error, Method, Occlusion, SmoothGrad, Target, explain_with, paint, sheet};
+use zoo_explain::{Error, Heat, Method, Occlusion, SmoothGrad, Target, explain_with, paint, sheet};
+use zoo_layers::Shape;
 use zoo_weights::Destination;
 
 use crate::{
@@ -129,8 +130,14 @@ impl Arguments {
     /// The picture with the heat beside it, and what it shows.
     fn explained(&self, network: &Network, place: &Place, picture: &Picture) -> Result<(Picture, String)> {
         let prepared = prepared(network, place, picture)?;
-        let net = network.net()?;
-        let likelihoods = zoo::softmax(&scores(network, &prepared)?)?.flatten_all()?.to_vec1::<f32>()?;
+        // What takes no gradients is asked of the compiled network, as any answer is.
+        let output = network.graph().get(network.graph().main_output().node).output;
+        let compiled = matches!((&self.method, output), (MethodName::Occlusion, Shape::Vector { .. }));
+        let answer = |pictures: &Tensor| -> Result<Tensor> {
+            if compiled { Ok(network.logits(pictures)?) } else { Ok(network.net()?.answer(pictures)?) }
+        };
+        let likelihoods =
+            zoo::softmax(&scores(network, answer(&prepared)?)?)?.flatten_all()?.to_vec1::<f32>()?;
         // A single output is the score of the second of two classes.
         let names = network.prepare().classes();
         let binary = likelihoods.len() == 1 && names.len() == 2;
@@ -150,39 +157,36 @@ impl Arguments {
                 .max_by(|a, b| likelihoods[*a].total_cmp(&likelihoods[*b]).then(b.cmp(a)))
                 .unwrap_or(0),
         };
-        let target = match &self.at {
-            Some(at) => Target::at(net, class, at),
-            None => Target::new(net, class),
-        };
-        let target = target.map_err(sorted)?;
-        let method = match self.method {
-            MethodName::Gradcam => Method::GradCam,
-            MethodName::GradcamPlusPlus => Method::GradCamPlusPlus,
-            MethodName::Occlusion => Method::Occlusion(Occlusion {
-                side: self.patch.map_or(0, usize::from),
-                ..Occlusion::default()
-            }),
-            MethodName::Smoothgrad => {
-                Method::SmoothGrad(SmoothGrad { samples: self.samples.into(), ..SmoothGrad::default() })
-            }
-        };
         let bar = output::bar(1, "passes");
-        let heat = explain_with(net, &prepared, target, method, &mut |done, all| {
+        let mut progress = |done: usize, all: usize| {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
-        });
+        };
+        let samples = SmoothGrad { samples: self.samples.into(), ..SmoothGrad::default() };
+        let (heat, at) = match self.method {
+            MethodName::Occlusion => {
+                let square = Occlusion { side: self.patch.map_or(0, usize::from), ..Occlusion::default() };
+                (zoo_explain::occlusion(answer, &prepared, class, square, &mut progress), String::new())
+            }
+            MethodName::Gradcam => {
+                self.by_gradients(network, &prepared, class, Method::GradCam, &mut progress)?
+            }
+            MethodName::GradcamPlusPlus => {
+                self.by_gradients(network, &prepared, class, Method::GradCamPlusPlus, &mut progress)?
+            }
+            MethodName::Smoothgrad => {
+                self.by_gradients(network, &prepared, class, Method::SmoothGrad(samples), &mut progress)?
+            }
+        };
         bar.finish_and_clear();
-        let heat = heat.map_err(sorted)?;
+        let heat = heat.map_err(|error| match error.downcast::<Error>() {
+            Ok(error) => sorted(error),
+            Err(error) => error,
+        })?;
         let seen = network.prepare().seen(picture, &place.name())?;
         let painted = paint::beside(&seen, &heat).map_err(sorted)?;
         let nothing = heat.values().iter().all(|value| *value == 0.0);
         let nothing = if nothing { "; nothing in the picture speaks for it" } else { "" };
-        let at = match self.method {
-            MethodName::Gradcam | MethodName::GradcamPlusPlus => {
-                format!(" at {}", net.graph().get(target.node()).name)
-            }
-            MethodName::Occlusion | MethodName::Smoothgrad => String::new(),
-        };
         let likely = match likelihoods.len() {
             1 => String::new(),
             _ => format!(" ({:.1} %)", 100.0 * likelihoods[class]),
@@ -190,6 +194,30 @@ impl Arguments {
         let named = if binary { 1 } else { class };
         let label = network.prepare().class(named);
         Ok((painted, format!("{}: {label}{likely}, {}{at}{nothing}", place.name(), self.method.words())))
+    }
+
+    /// What gradients say, and at which node they were looked at.
+    fn by_gradients(
+        &self,
+        network: &Network,
+        prepared: &Tensor,
+        class: usize,
+        method: Method,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<(Result<Heat>, String)> {
+        let net = network.net()?;
+        let target = match &self.at {
+            Some(at) => Target::at(net, class, at),
+            None => Target::new(net, class),
+        };
+        let target = target.map_err(sorted)?;
+        let at = match method {
+            Method::GradCam | Method::GradCamPlusPlus => {
+                format!(" at {}", net.graph().get(target.node()).name)
+            }
+            Method::Occlusion(_) | Method::SmoothGrad(_) => String::new(),
+        };
+        Ok((explain_with(net, prepared, target, method, progress).map_err(anyhow::Error::from), at))
     }
 
     /// `photo-gradcam.png`, where nobody says otherwise.
@@ -214,8 +242,7 @@ fn prepared(network: &Network, place: &Place, picture: &Picture) -> Result<Tenso
 }
 
 /// One number for each class; of a network that answers for every pixel, their mean.
-fn scores(network: &Network, prepared: &Tensor) -> Result<Tensor> {
-    let scores = network.net()?.answer(prepared)?;
+fn scores(network: &Network, scores: Tensor) -> Result<Tensor> {
     let scores = if scores.rank() == 4 { scores.flatten_from(2)?.mean(2)? } else { scores };
     zoo::check_numbers(&scores, network.graph().name(), "answers")?;
     Ok(scores)

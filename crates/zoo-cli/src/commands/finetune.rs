@@ -8,7 +8,7 @@ use crate::{
     failure::OrWrongCall,
     learning::{
         Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, check_sampling,
-        open, usual,
+        open, printed, usual,
     },
     running::{self, RunArguments},
 };
@@ -53,6 +53,9 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(mut self) -> Result<String> {
+        if self.learn.recipe.print_recipe {
+            return printed(&self.plan()?);
+        }
         let resumed = self.learn.place.resumed(Kind::Finetune)?;
         let (folder, mut plan) = match resumed {
             Some((folder, plan)) => (Some(folder), plan),
@@ -98,7 +101,7 @@ impl Arguments {
     fn plan(&self) -> Result<Plan> {
         let name = self.model.clone().unwrap_or_default();
         let model = self.learn.options.asked(running::model(&name)?).or_wrong_call()?;
-        if self.learn.data.data.is_none() {
+        if self.learn.data.data.is_none() && !self.learn.recipe.print_recipe {
             return Err(anyhow!("there is nothing to fine-tune on; give pictures with `--data`"))
                 .or_wrong_call();
         }

@@ -7,7 +7,7 @@ use crate::{
     failure::{OrWrongCall, WrongCall},
     learning::{
         Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, check_sampling,
-        open, usual,
+        open, printed, usual,
     },
     running::{self, MachineArguments},
 };
@@ -39,6 +39,9 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
+        if self.learn.recipe.print_recipe {
+            return printed(&self.plan()?);
+        }
         let device = self.machine.settle()?;
         let resumed = self.learn.place.resumed(Kind::Train)?;
         let (folder, mut plan) = match resumed {

@@ -85,9 +85,12 @@ fn lasting(model: String) -> Result<String> {
 /// What is changed of a recipe.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RecipeArguments {
-    /// A recipe of your own, TOML
+    /// A recipe of your own, TOML: --print-recipe gives one to begin with
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
+    /// Print the recipe that would be followed, all of it, and end
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) print_recipe: bool,
     /// Passes over the pictures
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     epochs: Option<u32>,

@@ -13,7 +13,7 @@ pub(crate) use arguments::{LearnArguments, OptimizerName, begun};
 pub(crate) use data::{DataArguments, Parts, check_masks, check_sampling, open, tell, testing};
 pub(crate) use judging::{Looks, judge};
 pub(crate) use memory::{PROGRAM, lesson};
-pub(crate) use plan::{Kind, Plan, StagePlan, Thawed, usual};
+pub(crate) use plan::{Kind, Plan, StagePlan, Thawed, printed, usual};
 pub(crate) use report::{Tested, pixels, score};
 pub(crate) use session::{Session, place};
 pub(crate) use whole::judge_pixels;

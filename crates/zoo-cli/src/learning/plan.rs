@@ -61,6 +61,12 @@ pub(crate) fn usual(model: &zoo::Model, kind: Kind) -> zoo_train::Result<Recipe>
     }
 }
 
+/// The recipe of a plan's last stage, as it would be followed.
+pub(crate) fn printed(plan: &Plan) -> Result<String> {
+    let stage = plan.stages.last().context("there is nothing to do")?;
+    Ok(format!("# {}: {}\n{}", plan.model, stage.name, stage.recipe.to_toml()?))
+}
+
 /// A part of a run with a recipe of its own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

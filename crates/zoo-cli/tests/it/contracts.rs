@@ -28,6 +28,21 @@ fn summary_of_resnet50_has_the_published_figures() {
     );
 }
 
+/// The arena is what `summary` says an answer takes at once. Where an expansion and its depthwise layer go through in bands,
+/// their maps are never whole, and it is less.
+#[test]
+fn an_arena_is_as_large_as_predicted() {
+    for (name, fused) in
+        [("lenet5", false), ("googlenet", false), ("resnet18", false), ("mobilenet_v2", true)]
+    {
+        let call = ["bench", name, "--seconds", "0", "--format", "json"];
+        let arena = json(&call)[0]["arena_bytes"].as_f64().unwrap();
+        let summary = json(&["summary", name, "--format", "json"]);
+        let share = arena / summary["memory"]["inference_peak_bytes"].as_f64().unwrap();
+        assert!(share < 1.1 && (fused || share > 0.9), "{name}: {share}");
+    }
+}
+
 #[test]
 fn bench_measures_what_it_says() {
     let call = ["bench", "lenet5", "--batch", "1,3", "--seconds", "0", "--threads", "1", "--format", "json"];
@@ -40,6 +55,7 @@ fn bench_measures_what_it_says() {
         assert!(number("median_ms") > 0.0 && number("median_ms") <= number("p90_ms"));
         assert!(number("p90_ms") <= number("p99_ms") && number("images_per_s") > 0.0);
         assert!(number("gflops") > 0.0 && number("peak_share") > 0.0 && number("arena_bytes") > 0.0);
+        assert!(number("padding_bytes") > 0.0 && number("scratch_bytes") >= 0.0);
         assert!(entry["simd"].is_string() && entry.get("layers").is_none());
     }
     let layers = json(&[&call[..], &["--layers"]].concat())[0]["layers"].clone();

@@ -98,11 +98,15 @@ fn run_as<T: Real>(
         T::compute(kernel.as_ref(), Forward { args, out, saved, in_place: false, random }).map_err(refused)
     })?;
     let told = saved.iter().map(|value| zoo_kernels::Element::to_f64(*value)).collect();
-    let tracked: Vec<usize> = (0..args.len()).filter(|place| args[*place].track_op()).collect();
+    // candle wants a gradient for whatever is on its tape: an argument that has none, read for its size alone, isn't put there.
+    let has_gradient = |place: usize| kernel.shares() != Shares::Nothing || kernel.has_gradient(place);
+    let is_tracked = |place: usize| args[place].track_op() && has_gradient(place);
+    let tracked: Vec<usize> = (0..args.len()).filter(|place| is_tracked(*place)).collect();
     if tracked.is_empty() {
         return Ok((Tensor::from_vec(out, dims, &Device::Cpu)?, told));
     }
-    let constants = args.iter().map(|arg| (!arg.track_op()).then(|| arg.clone())).collect();
+    let constant = |(place, arg): (usize, &Tensor)| (!is_tracked(place)).then(|| arg.detach());
+    let constants = args.iter().enumerate().map(constant).collect();
     let result = Mutex::new(Some((T::to_cpu_storage_owned(out), Shape::from(dims))));
     let random = random.clone();
     let taped = Taped { kernel: Arc::clone(kernel), constants, saved, random, result };

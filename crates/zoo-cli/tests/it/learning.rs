@@ -244,3 +244,46 @@ fn what_comes_to_nothing_leaves_no_run_behind_and_what_is_left_out_is_said() {
     let strict = ["train", "resnet20_cifar", "--data", data, "--strict", "-o", text(&strict)];
     refused(&strict, 1, &["gone.pgm"]);
 }
+
+/// Ctrl-C ends a step and writes it down; meanwhile nobody else writes there, and afterwards only the same data will do.
+#[cfg(unix)]
+#[test]
+fn a_run_that_is_interrupted_says_how_to_go_on_and_goes_on_from_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = pictures(folder.path(), 30);
+    let run = folder.path().join("run");
+    let learned = folder.path().join("learned.safetensors");
+    zoo::model("resnet20_cifar").unwrap().fresh().unwrap().save(&learned).unwrap();
+    // Named from where the call is made, and gone on with from elsewhere.
+    let call = ["finetune", "learned.safetensors", "--data", "data", "--unfreeze", "all", "--epochs", "400"];
+    let child = zoo(&[&call[..], &["--batch", "8", "-o", "run"]].concat())
+        .current_dir(folder.path())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while !run.join("last.checkpoint").exists() {
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing was written down");
+        std::thread::yield_now();
+    }
+    refused(&["finetune", "--resume", text(&run)], 1, &["still at work", "another folder"]);
+    let asked = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(asked.success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("stopped, and written down; go on with `zoo finetune --resume run`"), "{said}");
+    let picture = data.join("dark/0.pgm");
+    let before = fs::read(&picture).unwrap();
+    fs::write(&picture, &before[..before.len() - 1]).unwrap();
+    refused(&["finetune", "--resume", text(&run)], 1, &["the data has changed", "bring it back"]);
+    fs::write(&picture, before).unwrap();
+    let checkpoint = || fs::read(run.join("last.checkpoint")).unwrap();
+    let stopped = checkpoint();
+    let mut child = zoo(&["finetune", "--resume", text(&run), "--checkpoint-every", "0"]).spawn().unwrap();
+    while checkpoint() == stopped {
+        assert!(child.try_wait().unwrap().is_none(), "it ended and wrote nothing");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

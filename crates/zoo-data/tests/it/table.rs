@@ -120,7 +120,7 @@ fn idx_files_are_a_data_set_of_any_classes() {
     write("train", idx(3, 4, &[0, 1, 1]));
     assert_eq!(InMemory::idx(folder.path()).unwrap().classes(), ["shirt", "shoe"]);
     write("t10k", idx(2, 5, &[1, 0]));
-    assert!(matches!(InMemory::idx(folder.path()), Err(Error::PixelCount { .. })));
+    assert!(matches!(InMemory::idx(folder.path()), Err(Error::PartSize { .. })));
     write("t10k", idx(2, 4, &[1]));
     assert!(matches!(InMemory::idx(folder.path()), Err(Error::CountsDiffer { .. })));
 }

@@ -25,6 +25,11 @@ pub trait Dataset: fmt::Debug + Send + Sync {
     /// The names of the classes, in the order of the labels.
     fn classes(&self) -> &[String];
 
+    /// Whether somebody named them, so that a name means something, and isn't only the class's number.
+    fn has_named_classes(&self) -> bool {
+        true
+    }
+
     /// The index of a picture's class: below the number of classes. Of data with [masks](Self::has_masks), 0: there the
     /// classes are its pixels'.
     fn label(&self, index: usize) -> usize;
@@ -231,6 +236,10 @@ impl Dataset for Subset {
 
     fn classes(&self) -> &[String] {
         self.data.classes()
+    }
+
+    fn has_named_classes(&self) -> bool {
+        self.data.has_named_classes()
     }
 
     fn label(&self, index: usize) -> usize {

@@ -30,7 +30,7 @@ pub enum Error {
     },
 
     /// A recipe that can't be written down.
-    #[error("the recipe can't be written as TOML: {source}")]
+    #[error("the recipe can't be written as TOML: {source}; tell the zoo's authors")]
     Written {
         /// What is wrong with it.
         source: toml::ser::Error,
@@ -43,7 +43,7 @@ pub enum Error {
     /// Pictures of which an epoch gave nothing to learn from.
     #[error(
         "{stage}: not one picture of an epoch could be learned from{}",
-        first.as_ref().map_or_else(|| ": no pixel of theirs counts; label more than what is ignored".into(), |why| format!("; the first: {why}"))
+        first.as_ref().map_or_else(|| ": no pixel of theirs counts; label more than what is ignored".into(), |why| format!(", check that the files are pictures; the first: {why}"))
     )]
     EmptyEpoch {
         /// The stage.

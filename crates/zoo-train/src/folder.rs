@@ -39,12 +39,11 @@ impl RunFolder {
         let fault = |source| Error::Folder { folder: path.to_path_buf(), source };
         fs::create_dir_all(path).map_err(fault)?;
         if path.join(RUN).exists() {
-            if [CHECKPOINT, BEST, REPORT].iter().any(|name| path.join(name).exists()) {
+            let old = Self::held(path)?;
+            if !old.has_nothing() {
                 return Err(Error::Taken { folder: path.to_path_buf() });
             }
-            // It ended before anything was learned.
-            drop(Self::held(path)?);
-            Self::clear(path)?;
+            old.clear()?;
         }
         let text = serde_json::to_string_pretty(run).map_err(|error| fault(error.into()))? + "\n";
         Destination::of(&path.join(RUN))
@@ -62,21 +61,29 @@ impl RunFolder {
             return Self::begin(path, run);
         }
         let old = Self::held(path)?;
-        if !path.join(REPORT).exists() {
+        if !path.join(REPORT).exists() && !old.has_nothing() {
             return Err(Error::Unfinished { folder: path.to_path_buf() });
         }
-        Self::clear(path)?;
+        old.clear()?;
         drop(old);
         Self::begin(path, run)
     }
 
+    /// Whether a run lies here that ended before anything was learned, and nothing else that is called as its file is.
+    fn has_nothing(&self) -> bool {
+        let run = fs::read_to_string(self.path.join(RUN)).ok();
+        let run = run.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+        run.is_some_and(|run| run.get("stages").is_some())
+            && ![CHECKPOINT, BEST, REPORT].iter().any(|name| self.path.join(name).exists())
+    }
+
     /// Deletes a run's files. As long as the report is there, the run counts as finished: whoever is killed here can begin
     /// again.
-    fn clear(path: &Path) -> Result<()> {
+    fn clear(&self) -> Result<()> {
         for name in [CHECKPOINT, BEST, LOG, "split.json", "curves.svg", "confusion.svg", REPORT, RUN] {
-            match fs::remove_file(path.join(name)) {
+            match fs::remove_file(self.path.join(name)) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::Folder { folder: path.to_path_buf(), source });
+                    return Err(Error::Folder { folder: self.path.clone(), source });
                 }
                 _ => {}
             }

@@ -371,6 +371,8 @@ mod tests {
             recipe.check().unwrap();
             let json = serde_json::to_string(&recipe).unwrap();
             assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe, "{json}");
+            let toml = recipe.to_toml().unwrap();
+            assert_eq!(Recipe::parse(&toml, "printed").unwrap(), recipe, "{toml}");
         }
     }
 

@@ -92,7 +92,8 @@ impl Runner {
     /// The network compiled for pictures of a size. For how many at once depends on that size alone, so that the
     /// answer for a picture has the same bits whatever comes with it.
     fn at_size(&self, [c, h, w]: [usize; 3]) -> Result<Arc<Engine>> {
-        if let Some(engine) = self.kept([c, h, w]) {
+        let lock = || self.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = found(&mut lock(), [c, h, w]) {
             return Ok(engine);
         }
         // Pixels' answers are large, and so is what computes them: another size's goes first.
@@ -100,7 +101,6 @@ impl Runner {
             Shape::Map { .. } => 1,
             Shape::Vector { .. } => SIZES,
         };
-        let lock = || self.engines.lock().unwrap_or_else(PoisonError::into_inner);
         let make_room =
             |engines: &mut Vec<Arc<Engine>>| drop(engines.drain(..(engines.len() + 1).saturating_sub(most)));
         make_room(&mut lock());
@@ -110,22 +110,13 @@ impl Runner {
         let batch = (ROOM / plan.peak(4).max(1)).clamp(1, BATCH);
         let input = [usize::try_from(batch).unwrap_or(1), c, h, w];
         let engine = Arc::new(Engine::compile(&self.graph, &self.source, input, Options::default())?);
-        if let Some(theirs) = self.kept([c, h, w]) {
+        let mut engines = lock();
+        if let Some(theirs) = found(&mut engines, [c, h, w]) {
             return Ok(theirs);
         }
-        let mut engines = lock();
         make_room(&mut engines);
         engines.push(Arc::clone(&engine));
         Ok(engine)
-    }
-
-    /// The network as it is compiled for pictures of a size already, which is then the one used last.
-    fn kept(&self, picture: [usize; 3]) -> Option<Arc<Engine>> {
-        let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = engines.iter().position(|engine| engine.input()[1..] == picture)?;
-        let engine = engines.remove(found);
-        engines.push(Arc::clone(&engine));
-        Some(engine)
     }
 
     pub(crate) fn engine(&self, input: [usize; 4], options: Options) -> Result<Engine> {
@@ -134,4 +125,12 @@ impl Runner {
             None => Engine::compile(&self.graph, &self.source, input, options)?,
         })
     }
+}
+
+/// The network as it is compiled for pictures of a size already, which is then the one used last.
+fn found(engines: &mut Vec<Arc<Engine>>, picture: [usize; 3]) -> Option<Arc<Engine>> {
+    let place = engines.iter().position(|engine| engine.input()[1..] == picture)?;
+    let engine = engines.remove(place);
+    engines.push(Arc::clone(&engine));
+    Some(engine)
 }

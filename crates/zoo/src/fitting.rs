@@ -72,11 +72,9 @@ pub(crate) fn fit(
         None => Prepare::usual(&graph)?,
     };
     // Nobody's weights of these are in the manifest: a file without a word of its own is pytorch-fcn's, or has its names.
-    let is_caffes = published.is_none() && FCNS.contains(&architecture.name);
+    let is_caffes = published.is_none() && is_pytorch_fcns(architecture.name, &graph);
     let prepare = if is_caffes { prepare.like_caffes() } else { prepare };
-    let file = file.noted(is_caffes.then(|| {
-        "is taken for pytorch-fcn's, whose pictures are BGR, of 0 to 255, less ImageNet's mean".to_string()
-    }));
+    let file = file.noted(is_caffes.then(|| CAFFES.to_string()));
     // A single output behind a sigmoid decides between two classes; what else stands there, our answers don't have.
     let activation = file.metadata().get("activation").filter(|_| file.format() == Format::Keras).cloned();
     let (prepare, note) = match (activation.as_deref(), outputs(&graph)) {
@@ -99,8 +97,14 @@ pub(crate) fn fit(
     Ok(Fitted { file, options, graph, prepare, tag })
 }
 
-/// The networks whose names and shapes are pytorch-fcn's.
-const FCNS: [&str; 3] = ["fcn32s", "fcn16s", "fcn8s"];
+/// What is said of a file that is taken for pytorch-fcn's.
+pub(crate) const CAFFES: &str =
+    "is taken for pytorch-fcn's, whose pictures are BGR, of 0 to 255, less ImageNet's mean";
+
+/// Whether a network's names and shapes are pytorch-fcn's, and so its files without a card.
+pub(crate) fn is_pytorch_fcns(name: &str, graph: &Graph) -> bool {
+    ["fcn32s", "fcn16s", "fcn8s"].contains(&name) && graph.input().channels() == 3
+}
 
 /// A group of names that begin alike.
 struct Group {

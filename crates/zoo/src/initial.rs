@@ -7,7 +7,11 @@ use candle_core::{Device, Tensor, Var};
 use zoo_layers::{Graph, Op};
 use zoo_weights::{LoadReport, TensorFile};
 
-use crate::{Error, Model, Network, Result, card::Card};
+use crate::{
+    Error, Model, Network, Result,
+    card::Card,
+    fitting::{CAFFES, is_pytorch_fcns},
+};
 
 /// What stands before a backbone's names in a network that is built on it.
 const BACKBONE: &str = "backbone.";
@@ -40,7 +44,9 @@ impl Model {
         let file = TensorFile::open(path)?;
         let graph = network.graph().clone();
         let (mut found, mut left) = carried(&graph, &file)?;
-        if let Some(learned) = classifier_of(&graph, &file, path)? {
+        let classifier = classifier_of(&graph, &file, path)?;
+        let is_classifiers = classifier.is_some();
+        if let Some(learned) = classifier {
             (found, left) = learned;
         }
         let mut report = LoadReport::default();
@@ -59,7 +65,12 @@ impl Model {
         }
         report.unexpected = left;
         // Layers that have learned from pixels of one kind answer to no other.
-        if let Some(card) = Card::read(&file)? {
+        let card = Card::read(&file)?;
+        if card.is_none() && !is_classifiers && is_pytorch_fcns(self.architecture().name, &graph) {
+            report.notes.push(format!("it {CAFFES}"));
+            network.prepare = network.prepare.clone().like_caffes();
+        }
+        if let Some(card) = card {
             let (prepare, is_other) = network.prepare.clone().with_pixels_of(&card.preprocessing);
             if is_other {
                 report

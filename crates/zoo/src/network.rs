@@ -172,6 +172,18 @@ impl Network {
         card.value().map_err(|source| Error::Card { file: self.file.clone(), source })
     }
 
+    /// The same with pictures prepared as another card of it says, under `preprocessing`: of a run that is gone on with, for
+    /// example, whatever its weights were loaded from.
+    ///
+    /// # Errors
+    /// [`Error::Card`] for what is no preparation.
+    pub fn prepared_as(mut self, preprocessing: &Value) -> Result<Self> {
+        let how = serde_json::from_value(preprocessing.clone());
+        let how = how.map_err(|source| Error::Card { file: self.file.clone(), source })?;
+        self.prepare = self.prepare.with_how(how);
+        Ok(self)
+    }
+
     /// The key of a file's metadata under which its [`card`](Self::card) stands.
     pub const KEY: &'static str = KEY;
 

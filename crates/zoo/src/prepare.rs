@@ -100,6 +100,11 @@ impl Prepare {
         Self { how: card.preprocessing, classes: card.classes }
     }
 
+    /// The same names with another preparation.
+    pub(crate) fn with_how(self, how: Preprocessing) -> Self {
+        Self { how, ..self }
+    }
+
     /// What the publisher of weights says. Digits are laid out as all digits are.
     ///
     /// # Errors
@@ -204,10 +209,16 @@ impl Prepare {
         self
     }
 
-    /// The same, if it is for digits, with another mean and deviation of their pixels, of which paper is 0 and ink is 1.
+    /// The same, if it is for digits or other grey pictures, with another mean and deviation of their pixels, of which paper is 0
+    /// and ink is 1.
     pub(crate) fn with_digits(self, mean: f64, std: f64) -> Self {
         let how = match self.how {
             Preprocessing::Digit(digit) => Preprocessing::Digit(Digit { mean, std, ..digit }),
+            // As wide a range, of something else.
+            Preprocessing::Photo(photo) if photo.input[0] == 1 => {
+                let (mean, std) = (vec![mean as f32; 3], vec![std as f32; 3]);
+                Preprocessing::Photo(zoo_weights::Preprocess { mean, std, ..photo })
+            }
             how => how,
         };
         Self { how, ..self }

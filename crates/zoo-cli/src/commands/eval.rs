@@ -161,7 +161,7 @@ impl Arguments {
         }
         let network = self.run.load(model)?;
         let classes = network.prepare().classes().to_vec();
-        let meant = meant(data.classes(), &classes)?;
+        let meant = meant(data, &classes)?;
         let mut say = |path: String, seen: Result<&Confusion, &str>| match (self.format.at_the_end(), seen) {
             (Some(_), _) => Ok(()),
             (None, Ok(seen)) => output::say(&format!("{}\n", pixels_of(path, &self.model, seen, &classes))),
@@ -256,10 +256,10 @@ fn check_names(network: &Network, model: &str) -> Result<()> {
 }
 
 /// The network's class for each of those of masks. Where nobody has named them, a number is the class's place.
-fn meant(data: &[String], network: &[String]) -> zoo_data::Result<Vec<usize>> {
-    let is_numbered = data.iter().enumerate().all(|(index, name)| *name == index.to_string());
-    if !is_numbered || data.len() > network.len() || data == network {
-        return match_classes(data, network);
+fn meant(data: &dyn Dataset, network: &[String]) -> zoo_data::Result<Vec<usize>> {
+    let count = data.classes().len();
+    if data.has_named_classes() || count > network.len() || data.classes() == network {
+        return match_classes(data.classes(), network);
     }
     let first: Vec<&str> = network.iter().take(3).map(String::as_str).collect();
     output::note(&format!(
@@ -268,7 +268,7 @@ fn meant(data: &[String], network: &[String]) -> zoo_data::Result<Vec<usize>> {
         first.join(", "),
         if network.len() > first.len() { ", …" } else { "" }
     ));
-    Ok((0..data.len()).collect())
+    Ok((0..count).collect())
 }
 
 /// What could not be read or taken, for a program.

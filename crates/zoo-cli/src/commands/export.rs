@@ -151,11 +151,15 @@ impl Arguments {
         Ok(written(&destination, told(&model, &file, &to)))
     }
 
-    /// What a server calls the network: as its file is called, or its architecture.
+    /// What a server calls the network: as its file is called, or its run's folder, or its architecture.
     fn name(&self, model: &Model) -> String {
         let path = Path::new(&self.model);
-        let stem =
-            path.file_stem().filter(|_| path.extension().is_some_and(|ending| ending == "safetensors"));
+        let is_file = path.extension().is_some_and(|ending| ending == "safetensors");
+        let stem = match path.file_stem().filter(|_| is_file) {
+            // Every run's result is called so.
+            Some(stem) if stem == "best" => path.parent().and_then(Path::file_name),
+            stem => stem,
+        };
         stem.map_or_else(|| model.architecture().name.into(), |stem| stem.to_string_lossy().into_owned())
     }
 

@@ -91,6 +91,7 @@ impl Arguments {
                 stage.recipe.check_for(network.graph(), &frozen).map_err(by_flag).or_wrong_call()?;
             }
         }
+        let network = plan.prepared(network)?;
         network.prepare().pipeline().or_wrong_call()?;
         let folder =
             begun(folder, &plan, self.learn.place.output.as_deref(), &parts, network.architecture().name)?;
@@ -131,10 +132,12 @@ impl Arguments {
             _ => stages.push(stage("thawed", Thawed::Scopes(self.unfreeze.clone()))),
         }
         let (weights, key) = self.run.weights();
-        if let (Some(_), Some(file)) = (&weights, self.learn.recipe.begins_with()) {
+        let own = name.ends_with(".safetensors").then_some(name.as_str());
+        let given = weights.as_ref().map(|_| "--weights").or(own);
+        if let (Some(given), Some(file)) = (given, self.learn.recipe.begins_with()) {
             return Err(anyhow!(
-                "`--weights` and `--init-from {}` both say what the network begins with; give one: `--weights` must fit \
-                 but for the last layer, of `--init-from` what fits is carried",
+                "`{given}` and `--init-from {}` both say what the network begins with; give one: of `--init-from` what fits \
+                 is carried, the other must fit but for the last layer",
                 zoo_data::shown(file)
             ))
             .or_wrong_call();

@@ -81,6 +81,7 @@ impl Arguments {
         if let Some(scale) = plan.stages.first().and_then(|stage| stage.recipe.digits) {
             network = network.with_digits(scale.mean, scale.std);
         }
+        let network = plan.prepared(network)?;
         network.prepare().pipeline().or_wrong_call()?;
         check_sampling(&*data, &plan.stages)?;
         check_masks(&*data, plan.strict)?;

@@ -61,6 +61,7 @@ impl LearnArguments {
             weights: None,
             key: None,
             init_from: self.recipe.init_from()?,
+            preprocessing: None,
             data: self.data.data.as_deref().map(std::path::absolute).transpose()?,
             shares: self.data.shares(self.seed),
             stages,
@@ -88,8 +89,8 @@ pub(crate) struct RecipeArguments {
     /// A recipe of your own, TOML: --print-recipe gives one to begin with
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// Print the recipe that would be followed, all of it, and end
-    #[arg(long, conflicts_with = "resume")]
+    /// Print the recipe that would be followed (of the last stage, if there are several), and end
+    #[arg(long, conflicts_with_all = ["resume", "memory"])]
     pub(crate) print_recipe: bool,
     /// Passes over the pictures
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -277,8 +278,7 @@ pub(crate) fn begun(
     model: &str,
 ) -> Result<RunFolder> {
     if let Some(folder) = folder {
-        // It may have been killed between the two.
-        parts.write(&folder)?;
+        parts.write_missing(&folder)?;
         return Ok(folder);
     }
     let (path, file) = place(output, model)?;

@@ -171,11 +171,13 @@ impl Parts {
         Ok(Self { data, listing, split })
     }
 
-    /// Writes down how the data was parted, where that isn't written yet.
+    /// Writes down how the data was parted where a run that was killed had no time to.
+    pub(crate) fn write_missing(&self, folder: &RunFolder) -> Result<()> {
+        if folder.path().join(SPLIT).exists() { Ok(()) } else { self.write(folder) }
+    }
+
+    /// Writes down how the data was parted.
     pub(crate) fn write(&self, folder: &RunFolder) -> Result<()> {
-        if folder.path().join(SPLIT).exists() {
-            return Ok(());
-        }
         Ok(folder.write(SPLIT, &(serde_json::to_string_pretty(&self.listing)? + "\n"))?)
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use zoo_data::{Shares, scenes};
 use zoo_layers::Graph;
 use zoo_train::Recipe;
@@ -24,6 +25,9 @@ pub(crate) struct Plan {
     /// A file from which what fits is carried, and the rest drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) init_from: Option<PathBuf>,
+    /// How pictures are prepared, as a card has it, whatever the network is loaded from when the run goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) preprocessing: Option<Value>,
     /// Where the pictures are; without it, the digits inside the program.
     pub(crate) data: Option<PathBuf>,
     pub(crate) shares: Shares,
@@ -36,6 +40,17 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The network with its pictures prepared as the run began with, which is written down if it begins now.
+    pub(crate) fn prepared(&mut self, network: zoo::Network) -> Result<zoo::Network> {
+        match &self.preprocessing {
+            Some(preprocessing) => Ok(network.prepared_as(preprocessing)?),
+            None => {
+                self.preprocessing = Some(network.card()?["preprocessing"].clone());
+                Ok(network)
+            }
+        }
+    }
+
     /// The scenes of digits to learn from, where there are no data: as many as the recipe says, drawn from the run's seed.
     pub(crate) fn scenes(&self) -> scenes::Plan {
         let usual = scenes::Plan { seed: self.seed, ..scenes::Plan::default() };

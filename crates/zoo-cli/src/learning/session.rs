@@ -93,6 +93,7 @@ impl Session {
         Ok(json!({
             "architecture": card["architecture"],
             "options": card["options"],
+            "preprocessing": card["preprocessing"],
             "kind": self.plan.kind,
             "stages": self.plan.stages,
             "seed": self.plan.seed,
@@ -129,7 +130,11 @@ impl Session {
                 Err(error) => {
                     bar.clear();
                     return match error.downcast_ref() {
-                        Some(zoo_train::Error::Ended) => Err(self.stopped()),
+                        Some(zoo_train::Error::Ended) => Err(anyhow!(
+                            "stopped before anything was learned; `zoo {} --resume {}` begins with the pictures' features again",
+                            self.command(),
+                            shown(self.folder.path())
+                        )),
                         _ => Err(error),
                     };
                 }
@@ -185,12 +190,12 @@ impl Session {
     fn told(&self, error: zoo_train::Error) -> anyhow::Error {
         let best = self.folder.best();
         match &error {
-            zoo_train::Error::Diverged { rate, .. } if best.exists() => anyhow!(
+            zoo_train::Error::Diverged { .. } if best.exists() => anyhow!(
                 "{error}; another run can begin with the best network so far: `zoo {} {} --init-from {} --rate {:.1e} …`",
                 self.command(),
                 self.plan.model,
                 shown(&best),
-                rate / 3.0
+                self.plan.stages.last().map_or(1e-4, |stage| stage.recipe.learning_rate) / 3.0
             ),
             _ => error.into(),
         }

@@ -184,6 +184,10 @@ fn a_fine_tuning_that_begins_with_another_file_is_gone_on_with_from_what_it_carr
     let data = pictures(folder.path(), 30);
     let start = folder.path().join("start.safetensors");
     zoo::model("resnet20_cifar").unwrap().seed(9).fresh().unwrap().save(&start).unwrap();
+    // Its pixels aren't the usual ones: what goes on must not go back to those.
+    let bytes = fs::read(&start).unwrap();
+    let at = bytes.windows(13).position(|part| part == br#"\"scale\":1.0"#).unwrap();
+    fs::write(&start, [&bytes[..at], br#"\"scale\":2.0"#, &bytes[at + 13..]].concat()).unwrap();
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
     let call = ["finetune", "resnet20_cifar", "--init-from", text(&start), "--data", text(&data)];
     let flags = ["--linear-probe", "--epochs", "6", "--batch", "8", "--balanced"];
@@ -191,6 +195,8 @@ fn a_fine_tuning_that_begins_with_another_file_is_gone_on_with_from_what_it_carr
     printed(&[&call[..], &["-o", text(&whole)]].concat());
     killed(&call, &broken, &[0, 30, 60, 90]);
     assert!(files(&whole) == files(&broken), "the run that was killed gave other files");
+    let learned = fs::read(whole.join("best.safetensors")).unwrap();
+    assert!(learned.windows(13).any(|part| part == br#"\"scale\":2.0"#), "other pixels than it began with");
     // The head learned as the flags say.
     let run: Value = serde_json::from_str(&fs::read_to_string(whole.join("run.json")).unwrap()).unwrap();
     let recipe = &run["stages"][0]["recipe"];
@@ -220,6 +226,9 @@ fn what_comes_to_nothing_leaves_no_run_behind_and_what_is_left_out_is_said() {
     // A folder that learned nothing is no run to lose.
     fs::create_dir(&run).unwrap();
     fs::write(run.join("run.json"), "{}").unwrap();
+    refused(&call, 1, &["holds a run"]);
+    assert_eq!(fs::read(run.join("run.json")).unwrap(), b"{}", "somebody else's file");
+    fs::write(run.join("run.json"), "{\"stages\": []}").unwrap();
     printed(&call);
     refused(&call, 1, &["holds a run"]);
     // A batch of which no picture can be read is passed over; data of which none can is an error.

@@ -28,6 +28,7 @@ const PLAIN: [&str; 2] = ["images", "masks"];
 pub struct MaskFolder {
     root: PathBuf,
     classes: Vec<String>,
+    is_named: bool,
     items: Vec<Pair>,
     findings: Vec<Finding>,
 }
@@ -62,7 +63,8 @@ impl MaskFolder {
                 false => classes::voc().iter().map(ToString::to_string).collect(),
             };
             return Ok(Some(
-                MaskFolder { root: voc.clone(), classes, items, findings }.paired(VOC[0], VOC[1])?,
+                MaskFolder { root: voc.clone(), classes, is_named: true, items, findings }
+                    .paired(VOC[0], VOC[1])?,
             ));
         }
         let has_layout = |folder: &Path| PLAIN.iter().all(|name| folder.join(name).is_dir());
@@ -91,11 +93,12 @@ impl MaskFolder {
             let layout = Layout { pictures, masks, part: *part };
             items.extend(layout.all(&mut findings)?);
         }
-        let classes = match root.join("classes.txt").is_file() {
-            true => named_or_numbered(root, 0)?,
-            false => numbered(&items)?,
-        };
-        Ok(Some(MaskFolder { root: root.into(), classes, items, findings }.paired(PLAIN[0], PLAIN[1])?))
+        let is_named = root.join("classes.txt").is_file();
+        let classes = if is_named { named_or_numbered(root, 0)? } else { numbered(&items)? };
+        Ok(Some(
+            MaskFolder { root: root.into(), classes, is_named, items, findings }
+                .paired(PLAIN[0], PLAIN[1])?,
+        ))
     }
 
     fn paired(self, pictures: &'static str, masks: &'static str) -> Result<MaskFolder> {
@@ -209,6 +212,10 @@ impl Dataset for MaskFolder {
 
     fn classes(&self) -> &[String] {
         &self.classes
+    }
+
+    fn has_named_classes(&self) -> bool {
+        self.is_named
     }
 
     fn label(&self, _: usize) -> usize {

@@ -221,27 +221,36 @@ impl Arguments {
     }
 }
 
-/// Writes the second file first: the first one names it.
+/// Writes both files, and lets the first take its name right after the second has taken its: an older first one would read
+/// new weights.
 fn write(file: &zoo_onnx::Model<'_>, network: &Network, destination: &Destination) -> Result<()> {
     let failed = |path: &Path| format!("{} was not written", shown(path));
     let net = network.net()?;
     let (Destination::File(to) | Destination::Stream(to)) = destination;
     let bar = output::spinner(format!("writing {}", shown(to)));
-    if file.second_bytes().is_some() {
-        let Destination::File(to) = destination else {
+    let beside = match (file.second_bytes(), destination) {
+        (None, _) => None,
+        (Some(_), Destination::File(to)) => {
+            let (beside, _) = second(to).context("the file has no name")?;
+            Some(Destination::of(&beside).with_context(|| failed(&beside))?)
+        }
+        (Some(_), Destination::Stream(_)) => {
             return Err(anyhow!(
                 "{} is no file, so no second one can lie beside it for the weights; name a file",
                 shown(to)
             ))
             .or_wrong_call();
-        };
-        let (beside, _) = second(to).context("the file has no name")?;
-        let destination = Destination::of(&beside).with_context(|| failed(&beside))?;
-        let outcome =
-            destination.write(|out| Ok(file.write_second(net, &mut BufWriter::with_capacity(BUFFER, out))?));
-        outcome.with_context(|| failed(&beside))?;
-    }
-    let outcome = destination.write(|out| Ok(file.write(net, &mut BufWriter::with_capacity(BUFFER, out))?));
+        }
+    };
+    let outcome = destination.write(|out| {
+        file.write(net, &mut BufWriter::with_capacity(BUFFER, out))?;
+        match &beside {
+            Some(beside) => {
+                beside.write(|out| Ok(file.write_second(net, &mut BufWriter::with_capacity(BUFFER, out))?))
+            }
+            None => Ok(()),
+        }
+    });
     bar.finish_and_clear();
     outcome.with_context(|| failed(to))
 }

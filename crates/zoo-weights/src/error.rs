@@ -82,6 +82,19 @@ pub enum Error {
         /// Its largest value.
         limit: f32,
     },
+    /// A tensor that is to be saved has another type or shape than was described.
+    #[error(
+        "tensor `{name}` was described as {:?} of shape {:?} and is {:?} of shape {:?}; describe what is given",
+        described.0, described.1, given.0, given.1
+    )]
+    OtherTensor {
+        /// The tensor's name.
+        name: String,
+        /// Type and shape that were described.
+        described: (crate::Dtype, Vec<usize>),
+        /// Those that were given.
+        given: (crate::Dtype, Vec<usize>),
+    },
     /// A tensor that is to be saved has more or fewer values than its shape says.
     #[error("tensor `{name}` of shape {shape:?} needs {expected} bytes and has {found}")]
     WrongLength {

@@ -49,6 +49,9 @@ impl TensorFile {
         if rows.start > rows.end || rows.end > *whole {
             return Ok(None);
         }
+        if rows.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
         let each = rest.iter().product::<usize>();
         let Some(part) = part(entry, &rows, each) else {
             // The axes that lie in the file are others than the tensor's.

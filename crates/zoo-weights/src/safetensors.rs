@@ -87,6 +87,14 @@ pub fn save_each<'t, N: AsRef<str>, E: From<Error>>(
         out.write_all(&header)?;
         for (at, (name, dtype, shape)) in described.iter().enumerate() {
             let given = tensor(at).and_then(|tensor| {
+                if tensor.dtype != *dtype || *tensor.shape != shape[..] {
+                    return Err(Error::OtherTensor {
+                        name: name.as_ref().into(),
+                        described: (*dtype, shape.clone()),
+                        given: (tensor.dtype, tensor.shape.to_vec()),
+                    }
+                    .into());
+                }
                 let as_described = Tensor {
                     dtype: *dtype,
                     shape: Cow::Borrowed(shape),

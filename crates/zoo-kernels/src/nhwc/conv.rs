@@ -124,6 +124,8 @@ impl Conv {
     /// # Errors
     /// A shape that the convolution can't take, slices of another length, a method that can't compute it.
     pub fn new(spec: &Conv2d, input: Shape, weight: &[f32], fold: Fold<'_>, method: Method) -> Result<Self> {
+        spec.output_shape(input)?;
+        crate::error::check_len(OP, "weight", weight.len(), &spec.weight_shape())?;
         let mut conv = Self::empty(spec, input, fold, method)?;
         conv.pack(0..spec.out_channels, weight, fold)?;
         Ok(conv)

@@ -149,8 +149,8 @@ impl Map {
         let last = self
             .start
             .checked_add(steps(n, self.picture)?)?
-            .checked_add(steps(h + self.halo.bottom, self.row)?)?
-            .checked_add(steps(w + self.halo.right, self.pixel)?)?
+            .checked_add(steps(h.checked_add(self.halo.bottom)?, self.row)?)?
+            .checked_add(steps(w.checked_add(self.halo.right)?, self.pixel)?)?
             .checked_add(c)?;
         Some((self.start.checked_sub(before)?, last))
     }

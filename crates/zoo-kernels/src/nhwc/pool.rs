@@ -16,7 +16,7 @@ use crate::simd::Lanes;
 /// # Errors
 /// As [`Pool2d::output_shape`]; maps of other shapes, outside of the arena or over each other.
 pub fn max_pool(pool: &Pool2d, arena: &mut [f32], input: Map, out: Map) -> Result<()> {
-    let (rows, columns) = both(pool, &input, &out)?;
+    let (rows, columns) = both(pool, "max_pool2d", arena.len(), [&input, &out])?;
     run("max_pool2d", Step::Max, &rows, &columns, pool.dilation, arena, input, out)
 }
 
@@ -25,7 +25,7 @@ pub fn max_pool(pool: &Pool2d, arena: &mut [f32], input: Map, out: Map) -> Resul
 /// # Errors
 /// As [`max_pool`]; a dilation, which an average has not.
 pub fn average_pool(pool: &Pool2d, arena: &mut [f32], input: Map, out: Map) -> Result<()> {
-    let (rows, columns) = both(pool, &input, &out)?;
+    let (rows, columns) = both(pool, "avg_pool2d", arena.len(), [&input, &out])?;
     if pool.dilation != [1, 1] {
         return Err(KernelError::Value {
             op: "avg_pool2d",
@@ -49,7 +49,15 @@ pub fn global_average(arena: &mut [f32], input: Map, out: Map) -> Result<()> {
     run(op, Step::Average, &rows, &columns, [1, 1], arena, input, out)
 }
 
-fn both(pool: &Pool2d, input: &Map, out: &Map) -> Result<(Vec<Window>, Vec<Window>)> {
+/// The windows along both axes, of maps that lie in an arena of this length: others could have more than there is room for.
+fn both(
+    pool: &Pool2d,
+    op: &'static str,
+    len: usize,
+    [input, out]: [&Map; 2],
+) -> Result<(Vec<Window>, Vec<Window>)> {
+    input.check(op, len)?;
+    out.check(op, len)?;
     let want = pool.output_shape(input.shape)?;
     super::conv::check_shape("the pool's output", out.shape, want)?;
     let [rows, columns] = [0, 1].map(|i| windows(pool, i, input.shape[2 + i], out.shape[2 + i]));

@@ -436,4 +436,15 @@ fn maps_that_overlap_or_differ_are_refused() {
     let grouped = Conv2d::new(4, 4, 3).with_groups(2);
     assert!(Conv::new(&grouped, [1, 4, 5, 5], &[0.0; 72], Fold::default(), Method::Winograd4).is_err());
     assert!(Conv::new(&spec, [1, 3, 5, 5], &weight[1..], Fold::default(), Method::Direct).is_err());
+    // Sizes that no memory has, and sums of them that go round, are refused before anything is done about them.
+    let wide = Conv2d::new(8, 1 << 40, 1);
+    assert!(Conv::new(&wide, [1, 8, 5, 5], &[], Fold::default(), Method::Direct).is_err());
+    let tall = Map::dense(0, [1, 1, 1 << 45, 1]);
+    assert!(max_pool(&Pool2d::new(1, 1), &mut arena, tall, tall).is_err());
+    for (bottom, right) in [(usize::MAX - 998, 0), (0, usize::MAX)] {
+        let halo = Halo { bottom, right, ..Halo::default() };
+        let map = Map { shape: [1, 4, 1000, 2], start: 0, pixel: 4, row: 8, picture: 0, halo };
+        let outcome = pointwise(&Pointwise::default(), &mut arena, map, map);
+        assert!(outcome.is_err(), "{halo:?}");
+    }
 }

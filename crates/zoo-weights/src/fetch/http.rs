@@ -139,8 +139,12 @@ fn is_hub(settings: &Settings, uri: &Uri) -> bool {
 fn follow(from: &Uri, target: &str) -> Result<String, Failure> {
     let scheme = from.scheme_str().unwrap_or("https");
     let authority = from.authority().map_or("", |authority| authority.as_str());
-    let url = if target.contains("://") {
+    // What stands behind the first of these may be an address too, and isn't where it leads.
+    let head = target.split(['/', '?', '#']).next().unwrap_or_default();
+    let url = if head.ends_with(':') && target.contains("://") {
         target.to_string()
+    } else if target.starts_with('?') {
+        format!("{scheme}://{authority}{}{target}", from.path())
     } else if let Some(rest) = target.strip_prefix("//") {
         format!("{scheme}://{rest}")
     } else if target.starts_with('/') {
@@ -238,6 +242,11 @@ mod tests {
         assert_eq!(to("//cdn.example/x"), "https://cdn.example/x");
         assert_eq!(to("/x"), "https://hub.example/x");
         assert_eq!(to("x"), "https://hub.example/a/x");
+        assert_eq!(
+            to("/get?next=https://elsewhere.example/y"),
+            "https://hub.example/get?next=https://elsewhere.example/y"
+        );
+        assert_eq!(to("?part=1"), "https://hub.example/a/b?part=1");
         assert!(follow(&from, "http://cdn.example/x").is_err(), "never from https to http");
     }
 }

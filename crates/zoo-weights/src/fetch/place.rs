@@ -1,6 +1,7 @@
 //! Where a file belongs: the Hugging Face cache with its blobs and snapshots, PyTorch's folder, or Keras'.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
@@ -133,7 +134,13 @@ impl HubFile {
         let up = "../".repeat(2 + self.file.matches('/').count());
         point(&format!("{up}blobs/{etag}"), blob, &path)?;
         sync_folder(folder).at("write in", folder)?;
-        self.cache.create_ref(commit).at("write the reference in", &self.folder)?;
+        // Whole or not at all: an empty reference would hide what is here.
+        let reference = self.folder.join("refs").join(&self.revision);
+        let refs = reference.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(refs).at("make", refs)?;
+        crate::Destination::of(&reference)
+            .and_then(|place| place.write(|file| file.write_all(commit.trim().as_bytes())))
+            .at("write the reference", &reference)?;
         Ok(path)
     }
 }

@@ -256,7 +256,8 @@ impl<'a> File<'a> {
         Err(cut())
     }
 
-    fn pay(&mut self, records: usize) -> Result<(), Fault> {
+    /// Pays for so many records, or as many bytes of text in eights.
+    pub(super) fn pay(&mut self, records: usize) -> Result<(), Fault> {
         let left = self.budget.checked_sub(records);
         self.budget = left.ok_or_else(|| Fault::malformed("its records lead in circles"))?;
         Ok(())

@@ -95,6 +95,7 @@ fn read_layer(file: &mut File<'_>, layer: &str, address: u64, entries: &mut Vec<
             true => format!("{layer}/{}/{weight}", parent(&path)),
             false => format!("{layer}/{weight}"),
         };
+        file.pay(name.len() / 8)?;
         push(entries, name, data);
     }
     Ok(())
@@ -138,7 +139,10 @@ fn read_variables(
         weights.sort_by_key(|(name, _)| name.parse::<usize>().unwrap_or(usize::MAX));
         for (number, address) in weights {
             if let Some(data) = file.object(address)?.data {
-                push(entries, format!("{}/{number}", path.join("/")), data);
+                // A name is a path, and may be given a million times.
+                let name = format!("{}/{number}", path.join("/"));
+                file.pay(name.len() / 8)?;
+                push(entries, name, data);
             }
         }
     }

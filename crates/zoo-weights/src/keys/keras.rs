@@ -296,8 +296,8 @@ pub(super) fn xception(layers: &Layers, layer: &str) -> Option<(String, Layer)> 
     };
     // A ReLU, a convolution and a norm make three; the first block has no ReLU at its beginning.
     let first = if block == 1 { 0 } else { 1 };
-    let at = number.parse::<usize>().ok()?.checked_sub(1)?.checked_mul(3)? + first;
-    let at = at + usize::from(kind == Layer::Norm);
+    let at = number.parse::<usize>().ok()?.checked_sub(1)?.checked_mul(3)?.checked_add(first)?;
+    let at = at.checked_add(usize::from(kind == Layer::Norm))?;
     Some((format!("block{block}.rep.{at}"), kind))
 }
 

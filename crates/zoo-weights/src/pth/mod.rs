@@ -5,7 +5,7 @@ mod global;
 mod pickle;
 mod state_dict;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use pickle::{Pickle, Storage, Strided, Value, broken};
@@ -36,8 +36,19 @@ pub(crate) fn read_zip(
     if members.keys().any(|name| name.ends_with("/constants.pkl") || name.contains("/code/")) {
         return Err(Fault::Refused(TORCHSCRIPT.into()));
     }
-    let program = members.iter().find(|(name, _)| name.ends_with(PROGRAM));
-    let (name, range) = program.ok_or_else(|| Fault::malformed("the archive has no member data.pkl"))?;
+    let mut programs: Vec<_> = members.iter().filter(|(name, _)| name.ends_with(PROGRAM)).collect();
+    programs.sort_by_key(|(name, _)| **name);
+    let (name, range) = match programs[..] {
+        [program] => program,
+        [] => return Err(Fault::malformed("the archive has no member data.pkl")),
+        [(one, _), (other, _), ..] => {
+            return Err(Fault::malformed(format!(
+                "the archive has several members data.pkl, `{}` and `{}`",
+                one.escape_debug(),
+                other.escape_debug()
+            )));
+        }
+    };
     let folder = &name[..name.len() - PROGRAM.len()];
     if let Some(order) = members.get(format!("{folder}/byteorder").as_str())
         && &bytes[order.clone()] != b"little"
@@ -91,7 +102,12 @@ fn contents<'a>(
 ) -> Result<Contents, Fault> {
     let chosen = state_dict::choose(pickle, key)?;
     let mut entries = Vec::with_capacity(chosen.tensors.len());
+    // Before names are copied: a pickle may give one large name a million times.
+    let mut names = HashSet::with_capacity(chosen.tensors.len());
     for &(name, tensor) in &chosen.tensors {
+        if !names.insert(name) {
+            return Err(Fault::malformed(format!("it names tensor `{}` twice", name.escape_debug())));
+        }
         let storage = &tensor.storage;
         if repeats(tensor) {
             return Err(Fault::Refused(format!(

@@ -123,6 +123,7 @@ fn find(
     }
     for &(key, value) in &pickle.dicts[dict] {
         if let (Value::Str(key), Value::Dict(inner)) = (key, value)
+            && !seen.contains(&inner)
             && !beside(key)
         {
             let path = if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };

@@ -30,9 +30,11 @@ pub(crate) fn told(error: &Error) -> Option<String> {
             "`Network::net` gives its features, or draw one with `Model::classes`",
             "`zoo features` writes what it answers, or draw one with `zoo convert --new`",
         ),
-        Error::NotAClassifier { .. } => {
-            changed(error, "`Network::net` gives what it answers", "`zoo features` writes what it answers")
-        }
+        Error::NotAClassifier { .. } => changed(
+            error,
+            "`Network::net` gives what it answers",
+            "`zoo segment` paints what it answers for each pixel, `zoo features` writes any answer",
+        ),
         Error::Nameless { .. } => changed(error, "`Conversion::model`", "`--model`"),
         Error::Unfit { .. } => changed(
             error,

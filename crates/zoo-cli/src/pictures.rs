@@ -180,7 +180,9 @@ impl<R: BufRead> Iterator for Lines<R> {
                 }
                 Ok(_) if line.len() as u64 == LONGEST_PATH => "a line is longer than any path".into(),
                 Ok(_) => {
-                    let end = if line.ends_with(b"\n") { line.len() - 1 } else { line.len() };
+                    let end = line.strip_suffix(b"\n").unwrap_or(&line);
+                    // A list from Windows ends its lines in two bytes.
+                    let end = end.strip_suffix(b"\r").unwrap_or(end).len();
                     line.truncate(end);
                     match line.is_empty() {
                         true => continue,

@@ -85,6 +85,12 @@ impl MachineArguments {
 /// Sets up the threads that everything is computed on, in this very process: whoever started it can end it. Candle's
 /// own threads, which go by the environment alone, are for operations that no command runs on a CPU.
 fn compute_with(threads: u16) -> Result<()> {
+    let cores = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
+    if usize::from(threads) > cores.saturating_mul(2) {
+        output::note(&format!(
+            "{threads} threads for {cores} cores wait for each other; so many as there are cores are fastest"
+        ));
+    }
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads.into())
         .thread_name(|number| format!("zoo-{number}"))
@@ -193,6 +199,12 @@ impl RunArguments {
                     .or_wrong_call();
                 }
                 Some(tag) => Source::Tag(tag),
+                None if !path.exists() && path.components().count() == 1 => {
+                    return Err(anyhow!(
+                        "there is no file {} here, nor a tag of weights called so; `zoo fetch --list {name}` shows the tags",
+                        shown(path)
+                    ));
+                }
                 None => return Ok(Source::File(path)),
             },
             // What needs nothing published asks for no place to keep it.
@@ -225,6 +237,31 @@ fn fetch(published: &Published, tag: &str) -> Result<()> {
     let outcome = published.fetch(tag, &mut |event| screen.event(tag, &event));
     screen.clear();
     Ok(outcome?)
+}
+
+/// That a network's last layer has learned: for other classes it is drawn anew, and its answers would mean nothing.
+pub(crate) fn taught(network: &Network, classes: Option<usize>) -> Result<()> {
+    match (classes, network.report().newly_initialised.is_empty()) {
+        (Some(classes), false) => Err(anyhow!(
+            "for `--classes {classes}` the last layer of `{}` is drawn anew, and has learned nothing yet; leave the flag out, or \
+             teach it with `zoo finetune`",
+            network.graph().name()
+        ))
+        .or_wrong_call(),
+        _ => Ok(()),
+    }
+}
+
+/// That nothing that is read is written over.
+pub(crate) fn check_apart<'p>(to: &Path, read: impl IntoIterator<Item = &'p Path>) -> Result<()> {
+    let place = |path: &Path| path.canonicalize().ok().filter(|path| path.is_file());
+    let Some(written) = place(to) else { return Ok(()) };
+    match read.into_iter().find(|read| place(read).as_ref() == Some(&written)) {
+        Some(read) => {
+            Err(anyhow!("{} is read, and would be written over; name another file to write", shown(read)))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether something can be written to `path`, before minutes are spent on what it is to be; and where it goes.

@@ -16,8 +16,12 @@ fn seen(net: &Net, picture: &Tensor, target: Target) -> Result<Seen> {
     let graph = net.graph();
     let (at, output) = (target.node(), graph.main_output());
     let maps = net.run(&[(Graph::PICTURE, picture)], &[at], Mode::Eval)?.remove(0).detach();
-    let route = Route::new(Mode::Eval, [at], [output.node]).with_gradients_of([at]);
-    let pass = net.pass(&route, &[&maps])?;
+    // What goes past the layer to the answer, of a network with shortcuts or one that reads the picture's size, is computed
+    // from the picture again, without a gradient.
+    let beside = if at == Graph::PICTURE { vec![] } else { vec![Graph::PICTURE] };
+    let given = [&maps, picture];
+    let route = Route::new(Mode::Eval, [at].into_iter().chain(beside), [output.node]).with_gradients_of([at]);
+    let pass = net.pass(&route, &given[..route.sources().len()])?;
     let score = target.score(&pass.outputs()[&output.name])?;
     let gradients = pass.gradients(&score.backward()?)?;
     let gradients = match gradients.nodes.get(&at) {

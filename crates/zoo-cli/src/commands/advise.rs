@@ -110,11 +110,13 @@ impl Arguments {
             model,
             graph,
         };
+        let waiting = output::spinner(format!("plans of {}", asked.graph.name()));
         let others = asked.others();
         let question =
             Question { graph: &asked.graph, lesson: &asked.lesson, memory_bytes: self.memory, others };
         let advice = Advice::of(&question)?;
         let answering = asked.answering()?;
+        waiting.finish_and_clear();
         let lines: Vec<Line<'_>> = advice
             .remedies
             .iter()

@@ -16,10 +16,10 @@ use zoo_train::Confusion;
 use crate::{
     arguments::StreamFormatArgument,
     failure::OrWrongCall,
-    learning::{Looks, judge, judge_pixels, open, pixels, score, tell},
+    learning::{Looks, check_pictures, judge, judge_pixels, open, pixels, score, tell},
     options::OptionArguments,
     output,
-    running::RunArguments,
+    running::{RunArguments, taught},
 };
 
 /// Say how well a network tells pictures apart
@@ -93,7 +93,9 @@ impl Arguments {
             return self.pixels(&model, &*data, &findings);
         }
         model.check_classifies().or_wrong_call()?;
+        check_pictures(&model.graph().or_wrong_call()?, self.batch as usize)?;
         let network = self.run.load(&model)?;
+        taught(&network, self.options.layers.classes)?;
         let classes = network.prepare().classes().to_vec();
         check_names(&network, &self.model).or_wrong_call()?;
         let meant = match_classes(data.classes(), &classes)?;
@@ -160,6 +162,7 @@ impl Arguments {
                 .or_wrong_call();
         }
         let network = self.run.load(model)?;
+        taught(&network, self.options.layers.classes)?;
         let classes = network.prepare().classes().to_vec();
         let meant = meant(data, &classes)?;
         let mut say = |path: String, seen: Result<&Confusion, &str>| match (self.format.at_the_end(), seen) {

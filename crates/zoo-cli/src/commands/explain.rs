@@ -17,7 +17,7 @@ use crate::{
     failure::{OrWrongCall, WrongCall},
     options, output,
     pictures::{Place, places},
-    running::{RunArguments, writable, written},
+    running::{RunArguments, check_apart, writable, written},
 };
 
 /// Show what a network looks at
@@ -27,7 +27,7 @@ use crate::{
 /// first convolution's filters.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  zoo explain resnet50 photo.jpg\n  \
-                        zoo explain resnet50 photo.jpg --class \"tabby, tabby cat\" -o cat.png\n  \
+                        zoo explain resnet50 photo.jpg --class tabby -o cat.png\n  \
                         zoo explain vgg16 photo.jpg --at features.16 --method gradcam++\n  \
                         zoo explain lenet5 assets/digits/7.png --method occlusion\n  \
                         zoo explain resnet50 photo.jpg --sheet layer1\n  \
@@ -98,6 +98,8 @@ impl Arguments {
             options::known(&graph, name).or_wrong_call()?;
         }
         let to = self.output.clone().unwrap_or_else(|| self.named(graph.name()));
+        let read = [self.image.as_deref(), self.run.file(), Some(Path::new(&self.model))];
+        check_apart(&to, read.into_iter().flatten()).or_wrong_call()?;
         let destination = writable(&to)?;
         let place = self.image.as_ref().map(|image| places(std::slice::from_ref(image))).transpose()?;
         let place = match place.map(|mut places| (places.len(), places.pop())) {

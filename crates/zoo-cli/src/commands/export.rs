@@ -19,7 +19,7 @@ use crate::{
     failure::OrWrongCall,
     options::{self, LayerArguments},
     output,
-    running::{RunArguments, writable, written},
+    running::{RunArguments, check_apart, writable, written},
     triton::Place as Triton,
 };
 
@@ -124,7 +124,8 @@ impl Arguments {
             (None, None) => return Err(anyhow!("name the file to write")).or_wrong_call(),
         };
         zoo_onnx::Model::new(&unloaded, self.options(&to, BTreeMap::new())).or_wrong_call()?;
-        self.check_apart(&to).or_wrong_call()?;
+        let read = [Some(Path::new(&self.model)), self.run.file()];
+        check_apart(&to, read.into_iter().flatten()).or_wrong_call()?;
         let place = match triton {
             Some(_) => None,
             None => Some(writable(&to)?),
@@ -161,22 +162,6 @@ impl Arguments {
             stem => stem,
         };
         stem.map_or_else(|| model.architecture().name.into(), |stem| stem.to_string_lossy().into_owned())
-    }
-
-    /// That nothing that is read is written over.
-    fn check_apart(&self, to: &Path) -> Result<()> {
-        let is_there = |path: &Path| path.canonicalize().ok();
-        let read = [Some(Path::new(&self.model)), self.run.file()];
-        match read
-            .into_iter()
-            .flatten()
-            .find(|read| is_there(read).is_some_and(|read| Some(read) == is_there(to)))
-        {
-            Some(read) => {
-                Err(anyhow!("{} holds the weights that are read; name another file to write", shown(read)))
-            }
-            None => Ok(()),
-        }
     }
 
     fn check_places(&self, model: &Model) -> Result<()> {

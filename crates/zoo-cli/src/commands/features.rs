@@ -17,6 +17,7 @@ use zoo_weights::TensorFile;
 
 use crate::{
     failure::{InPart, OrWrongCall, sentence},
+    learning::check_pictures,
     options::{OptionArguments, reached},
     output,
     pictures::{self, Place},
@@ -69,6 +70,9 @@ impl Arguments {
         };
         let model = model.at(&names);
         model.graph().or_wrong_call()?;
+        check_pictures(&graph, 1)?;
+        let read = self.inputs.iter().map(PathBuf::as_path).chain(self.run.file());
+        running::check_apart(&self.output, read.chain([Path::new(&self.model)])).or_wrong_call()?;
         let destination = writable(&self.output)?;
         let network = self.run.load(&model)?;
         let places = pictures::places(&self.inputs)?;

@@ -7,8 +7,8 @@ use zoo_train::Recipe;
 use crate::{
     failure::OrWrongCall,
     learning::{
-        Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, check_sampling,
-        open, printed, usual,
+        Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, check_room,
+        check_sampling, open, printed, usual,
     },
     running::{self, RunArguments},
 };
@@ -33,7 +33,7 @@ const TOP: u8 = 50;
                         zoo finetune --resume run/\n\nThen: zoo predict run/best.safetensors picture.jpg")]
 pub(crate) struct Arguments {
     /// Name of an architecture, or a .safetensors file that names its own
-    #[arg(required_unless_present = "resume")]
+    #[arg(required_unless_present = "resume", conflicts_with = "resume")]
     model: Option<String>,
     #[command(flatten)]
     learn: LearnArguments,
@@ -72,6 +72,7 @@ impl Arguments {
         if !data.has_masks() {
             model.check_classifies().or_wrong_call()?;
         }
+        check_room(&plan.stages, &graph)?;
         check_sampling(&*data, &plan.stages)?;
         check_masks(&*data, plan.strict)?;
         if let Some(limit) = self.learn.recipe.memory() {

@@ -10,10 +10,11 @@ use zoo_report::{Align, Format, Table};
 use crate::{
     arguments::StreamFormatArgument,
     failure::{InPart, OrWrongCall, sentence},
+    learning::check_pictures,
     options::OptionArguments,
     output,
     pictures::{self, PictureArguments, Place},
-    running::RunArguments,
+    running::{RunArguments, taught},
 };
 
 /// Say what is in pictures
@@ -82,7 +83,9 @@ impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
         let model = self.options.asked(self.run.model(&self.model)?).or_wrong_call()?;
         model.check_classifies().or_wrong_call()?;
+        check_pictures(&model.graph().or_wrong_call()?, 1)?;
         let network = self.run.load(&model)?;
+        taught(&network, self.options.layers.classes)?;
         let (places, count) = self.pictures.places()?;
         match self.format.at_the_end() {
             Some(format) => {

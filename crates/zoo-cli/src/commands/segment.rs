@@ -17,7 +17,7 @@ use crate::{
     options::OptionArguments,
     output,
     pictures::{self, PictureArguments, Place},
-    running::RunArguments,
+    running::{RunArguments, taught},
     size::parse_size,
 };
 
@@ -91,6 +91,7 @@ impl Arguments {
         let model = self.options.asked(self.run.model(&self.model)?).or_wrong_call()?;
         model.check_segments().or_wrong_call()?;
         let network = self.run.load(&model)?;
+        taught(&network, self.options.layers.classes)?;
         let folder = self.output.clone();
         let new: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
         std::fs::create_dir_all(&folder)

@@ -6,8 +6,8 @@ use clap::Args;
 use crate::{
     failure::{OrWrongCall, WrongCall},
     learning::{
-        Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, check_sampling,
-        open, printed, usual,
+        Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, check_room,
+        check_sampling, open, printed, usual,
     },
     running::{self, MachineArguments},
 };
@@ -29,7 +29,7 @@ use crate::{
                         train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, gzipped or not.")]
 pub(crate) struct Arguments {
     /// Name of an architecture
-    #[arg(required_unless_present = "resume")]
+    #[arg(required_unless_present = "resume", conflicts_with = "resume")]
     model: Option<String>,
     #[command(flatten)]
     learn: LearnArguments,
@@ -83,6 +83,7 @@ impl Arguments {
         }
         let network = plan.prepared(network)?;
         network.prepare().pipeline().or_wrong_call()?;
+        check_room(&plan.stages, &graph)?;
         check_sampling(&*data, &plan.stages)?;
         check_masks(&*data, plan.strict)?;
         let parts = Parts::new(data, &plan.shares, folder.as_ref(), plan.strict)?;

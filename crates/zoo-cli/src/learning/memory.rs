@@ -71,6 +71,47 @@ impl Plan {
     }
 }
 
+/// That a run's steps, or the pictures of a head's, don't take more than the machine has.
+pub(crate) fn check_room(stages: &[StagePlan], graph: &Graph) -> Result<()> {
+    for stage in stages {
+        let recipe = &stage.recipe;
+        let pictures = 4 * BATCHES * recipe.batch_size as u64 * graph.input().elements() as u64;
+        let needed = match stage.thawed {
+            Thawed::Head => pictures,
+            _ => {
+                let frozen = zoo_train::frozen(graph, &stage.thawed.frozen(graph)?, recipe.frozen_norms)?;
+                zoo_report::Training::of(graph, &lesson(recipe, frozen))?.peak_bytes
+            }
+        };
+        if !size::has_room(needed) {
+            return Err(anyhow!(
+                "`{}` takes {} to learn from {} pictures of {} at once, more than there is; give a smaller `--batch` or \
+                 `--input`, or let `--memory` choose",
+                graph.name(),
+                bytes(needed),
+                recipe.batch_size,
+                graph.input()
+            ))
+            .or_wrong_call();
+        }
+    }
+    Ok(())
+}
+
+/// That pictures of a network's size, so many at once, can be held.
+pub(crate) fn check_pictures(graph: &Graph, batch: usize) -> Result<()> {
+    let needed = (4 * BATCHES).saturating_mul(batch as u64).saturating_mul(graph.input().elements() as u64);
+    match size::has_room(needed) {
+        true => Ok(()),
+        false => Err(anyhow!(
+            "{batch} pictures of {} at once take {}, more than there is; give a smaller `--input` or `--batch`",
+            graph.input(),
+            bytes(needed)
+        ))
+        .or_wrong_call(),
+    }
+}
+
 /// Features are computed in evaluation; what learns from them is small.
 fn head_within(stage: &mut StagePlan, graph: &Graph, limit: u64, left: u64) -> Result<()> {
     let weights = 4 * graph.params().map(|param| param.elements() as u64).sum::<u64>();

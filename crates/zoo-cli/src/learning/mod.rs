@@ -12,7 +12,7 @@ mod whole;
 pub(crate) use arguments::{LearnArguments, OptimizerName, begun};
 pub(crate) use data::{DataArguments, Parts, check_masks, check_sampling, open, tell, testing};
 pub(crate) use judging::{Looks, judge};
-pub(crate) use memory::{PROGRAM, lesson};
+pub(crate) use memory::{PROGRAM, check_pictures, check_room, lesson};
 pub(crate) use plan::{Kind, Plan, StagePlan, Thawed, printed, usual};
 pub(crate) use report::{Tested, pixels, score};
 pub(crate) use session::{Session, place};

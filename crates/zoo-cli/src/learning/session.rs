@@ -121,6 +121,9 @@ impl Session {
         // What is computed before the first step, features for a head, is of the weights that the run has.
         let standing = zoo_train::take_up(&self.folder, &identity, self.network.net()?)?;
         let begun = standing.as_ref().map_or(0, |standing| standing.stage);
+        if begun == self.plan.stages.len() {
+            output::note(&format!("the run in {} has learned all it should", shown(self.folder.path())));
+        }
         let pipeline = self.network.prepare().pipeline()?;
         let mut bar = Bar::new();
         let mut ready = Vec::new();

@@ -73,3 +73,20 @@ fn maps_equal_pytorchs() {
         }
     }
 }
+
+/// Of a network that fuses maps, what goes past the layer comes from the picture again.
+#[test]
+fn class_activation_maps_of_networks_that_fuse_maps() {
+    for name in ["fcn8s_small", "fcn_digits"] {
+        let network = zoo::model(name).unwrap().input_size(64, 64).seed(2).fresh().unwrap();
+        let net = network.net().unwrap();
+        let shape = net.graph().input().with_batch(1);
+        let values: Vec<f32> = (0..shape.iter().product()).map(|i: usize| (i as f32 * 0.31).sin()).collect();
+        let picture = candle_core::Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+        let target = Target::new(net, 1).unwrap();
+        for method in [Method::GradCam, Method::GradCamPlusPlus] {
+            let heat = explain(net, &picture, target, method).unwrap();
+            assert!(heat.values().iter().all(|value| value.is_finite()), "{name}");
+        }
+    }
+}

@@ -79,7 +79,8 @@ pub(crate) fn check_room(stages: &[StagePlan], graph: &Graph) -> Result<()> {
         let needed = match stage.thawed {
             Thawed::Head => pictures,
             _ => {
-                let frozen = zoo_train::frozen(graph, &stage.thawed.frozen(graph)?, recipe.frozen_norms)?;
+                let frozen = stage.thawed.frozen(graph).or_wrong_call()?;
+                let frozen = zoo_train::frozen(graph, &frozen, recipe.frozen_norms)?;
                 zoo_report::Training::of(graph, &lesson(recipe, frozen))?.peak_bytes
             }
         };
@@ -141,7 +142,7 @@ fn head_within(stage: &mut StagePlan, graph: &Graph, limit: u64, left: u64) -> R
 }
 
 fn stage_within(stage: &mut StagePlan, graph: &Graph, limit: u64, (program, left): (u64, u64)) -> Result<()> {
-    let frozen = stage.thawed.frozen(graph)?;
+    let frozen = stage.thawed.frozen(graph).or_wrong_call()?;
     let frozen = zoo_train::frozen(graph, &frozen, stage.recipe.frozen_norms)?;
     let lesson = lesson(&stage.recipe, frozen);
     let plain = zoo_report::Training::of(graph, &lesson)?;

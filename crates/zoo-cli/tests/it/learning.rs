@@ -152,7 +152,7 @@ fn what_can_not_be_learned_is_said() {
     refused(&["finetune", "resnet20_cifar", "-o", run], 2, &["--data"]);
     let thaw =
         ["finetune", "resnet20_cifar", "--data", data, "--unfreeze", "layer9", "--weights", data, "-o", run];
-    refused(&thaw, 1, &["data"]);
+    refused(&thaw, 2, &["`layer9`", "layer1"]);
     let recipe = folder.path().join("mine.toml");
     fs::write(&recipe, "epoch = 3\n").unwrap();
     refused(
@@ -231,6 +231,14 @@ fn what_comes_to_nothing_leaves_no_run_behind_and_what_is_left_out_is_said() {
     fs::write(run.join("run.json"), "{\"stages\": []}").unwrap();
     printed(&call);
     refused(&call, 1, &["holds a run"]);
+    // Pictures that no machine holds are told before they are asked for.
+    let large = folder.path().join("large");
+    let huge = ["--input", "3x20000x20000"];
+    let train = ["train", "resnet20_cifar", "--data", data, "--epochs", "1", "-o", text(&large)];
+    refused(&[&train[..], &huge].concat(), 2, &["resnet20_cifar", "--input"]);
+    let best = run.join("best.safetensors");
+    refused(&[&["eval", text(&best), "--data", data][..], &huge].concat(), 2, &["--input"]);
+    assert!(!large.exists());
     // A batch of which no picture can be read is passed over; data of which none can is an error.
     let broken = folder.path().join("data/dark/broken.png");
     fs::write(&broken, "no picture").unwrap();

@@ -39,6 +39,11 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// The file, if it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        if let Self::File(path) = self { Some(path) } else { None }
+    }
+
     /// What it is called where people read it.
     pub(crate) fn name(&self) -> String {
         match self {

@@ -199,11 +199,12 @@ impl RunArguments {
                     .or_wrong_call();
                 }
                 Some(tag) => Source::Tag(tag),
-                None if !path.exists() && path.components().count() == 1 => {
+                None if !path.exists() && path.components().count() == 1 && path.extension().is_none() => {
                     return Err(anyhow!(
-                        "there is no file {} here, nor a tag of weights called so; `zoo fetch --list {name}` shows the tags",
+                        "there is no file {} here, nor weights of `{name}` with that tag; `zoo fetch --list` shows all tags",
                         shown(path)
-                    ));
+                    ))
+                    .or_wrong_call();
                 }
                 None => return Ok(Source::File(path)),
             },

@@ -208,7 +208,8 @@ impl Network {
         Ok(zoo_weights::save(path, &tensors, Some((KEY, &self.card()?)))?)
     }
 
-    /// The same, if it is for digits, with another mean and deviation of their pixels, of which paper is 0 and ink is 1.
+    /// The same, if it is for digits or other grey pictures, with another mean and deviation of their pixels, of which paper is 0
+    /// and ink is 1.
     #[must_use]
     pub fn with_digits(mut self, mean: f64, std: f64) -> Self {
         self.prepare = self.prepare.with_digits(mean, std);

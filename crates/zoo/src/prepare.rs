@@ -179,6 +179,11 @@ impl Prepare {
 
     /// The same with pixels as another preparation makes them, of pictures laid out as here; and whether that is another one.
     pub(crate) fn with_pixels_of(mut self, other: &Preprocessing) -> (Self, bool) {
+        if let (Preprocessing::Digit(ours), Preprocessing::Digit(theirs)) = (&mut self.how, other) {
+            let is_other = (ours.mean, ours.std) != (theirs.mean, theirs.std);
+            (ours.mean, ours.std) = (theirs.mean, theirs.std);
+            return (self, is_other);
+        }
         let (Preprocessing::Photo(ours), Preprocessing::Photo(theirs)) = (&mut self.how, other) else {
             return (self, false);
         };

@@ -217,7 +217,8 @@ fn write(file: &zoo_onnx::Model<'_>, network: &Network, destination: &Destinatio
         (None, _) => None,
         (Some(_), Destination::File(to)) => {
             let (beside, _) = second(to).context("the file has no name")?;
-            Some(Destination::of(&beside).with_context(|| failed(&beside))?)
+            let destination = Destination::of(&beside).with_context(|| failed(&beside))?;
+            Some((beside, destination))
         }
         (Some(_), Destination::Stream(_)) => {
             return Err(anyhow!(
@@ -230,8 +231,13 @@ fn write(file: &zoo_onnx::Model<'_>, network: &Network, destination: &Destinatio
     let outcome = destination.write(|out| {
         file.write(net, &mut BufWriter::with_capacity(BUFFER, out))?;
         match &beside {
-            Some(beside) => {
-                beside.write(|out| Ok(file.write_second(net, &mut BufWriter::with_capacity(BUFFER, out))?))
+            Some((path, beside)) => {
+                let write = |out: &mut std::fs::File| -> std::io::Result<()> {
+                    Ok(file.write_second(net, &mut BufWriter::with_capacity(BUFFER, out))?)
+                };
+                beside
+                    .write(write)
+                    .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", shown(path))))
             }
             None => Ok(()),
         }

@@ -21,7 +21,7 @@ use crate::{
     options::{OptionArguments, reached},
     output,
     pictures::{self, Place},
-    running::{self, RunArguments, writable, written},
+    running::{self, RunArguments, check_apart, writable, written},
 };
 
 /// Inputs that run through the network at once.
@@ -72,10 +72,12 @@ impl Arguments {
         model.graph().or_wrong_call()?;
         check_pictures(&graph, 1)?;
         let read = self.inputs.iter().map(PathBuf::as_path).chain(self.run.file());
-        running::check_apart(&self.output, read.chain([Path::new(&self.model)])).or_wrong_call()?;
+        check_apart(&self.output, read.chain([Path::new(&self.model)])).or_wrong_call()?;
         let destination = writable(&self.output)?;
         let network = self.run.load(&model)?;
         let places = pictures::places(&self.inputs)?;
+        // Of a folder it is known only now what is read.
+        check_apart(&self.output, places.iter().filter_map(Place::file)).or_wrong_call()?;
         let mut gathered = Gathered::new(&names);
         let mut faults = Vec::new();
         let bar = output::bar(places.len() as u64, "inputs");

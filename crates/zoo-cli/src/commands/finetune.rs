@@ -72,12 +72,12 @@ impl Arguments {
         if !data.has_masks() {
             model.check_classifies().or_wrong_call()?;
         }
-        check_room(&plan.stages, &graph)?;
         check_sampling(&*data, &plan.stages)?;
         check_masks(&*data, plan.strict)?;
         if let Some(limit) = self.learn.recipe.memory() {
             plan.keep_within(&graph, data.len(), limit)?;
         }
+        check_room(&plan.stages, &graph, &device)?;
         let parts = Parts::new(data, &plan.shares, folder.as_ref(), plan.strict)?;
         let has_checkpoint = folder.as_ref().is_some_and(|folder| folder.checkpoint().exists());
         let network = match &plan.init_from {

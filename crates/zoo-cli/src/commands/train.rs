@@ -78,12 +78,14 @@ impl Arguments {
             Some(file) if !has_checkpoint => running::initialised(&model, file)?,
             _ => model.fresh()?,
         };
-        if let Some(scale) = plan.stages.first().and_then(|stage| stage.recipe.digits) {
+        // What begins with another network sees its pixels.
+        let scale = plan.stages.first().and_then(|stage| stage.recipe.digits);
+        if let Some(scale) = scale.filter(|_| plan.init_from.is_none()) {
             network = network.with_digits(scale.mean, scale.std);
         }
         let network = plan.prepared(network)?;
         network.prepare().pipeline().or_wrong_call()?;
-        check_room(&plan.stages, &graph)?;
+        check_room(&plan.stages, &graph, &device)?;
         check_sampling(&*data, &plan.stages)?;
         check_masks(&*data, plan.strict)?;
         let parts = Parts::new(data, &plan.shares, folder.as_ref(), plan.strict)?;

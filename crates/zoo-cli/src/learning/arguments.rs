@@ -249,6 +249,13 @@ impl PlaceArguments {
             ))
             .or_wrong_call();
         }
+        if plan.preprocessing.is_none() {
+            return Err(anyhow!(
+                "{} was begun by an older version of this program, which draws other pictures in later stages; begin another \
+                 run, with `--init-from {0}/best.safetensors` if there is one",
+                shown(path)
+            ));
+        }
         Ok(Some((folder, plan)))
     }
 }

@@ -72,12 +72,13 @@ impl Plan {
 }
 
 /// That a run's steps, or the pictures of a head's, don't take more than the machine has.
-pub(crate) fn check_room(stages: &[StagePlan], graph: &Graph) -> Result<()> {
+/// On another device only its pictures are in the machine's memory.
+pub(crate) fn check_room(stages: &[StagePlan], graph: &Graph, device: &candle_core::Device) -> Result<()> {
     for stage in stages {
         let recipe = &stage.recipe;
-        let pictures = 4 * BATCHES * recipe.batch_size as u64 * graph.input().elements() as u64;
         let needed = match stage.thawed {
-            Thawed::Head => pictures,
+            Thawed::Head => pictures(graph, recipe.batch_size),
+            _ if !device.is_cpu() => pictures(graph, recipe.batch_size),
             _ => {
                 let frozen = stage.thawed.frozen(graph).or_wrong_call()?;
                 let frozen = zoo_train::frozen(graph, &frozen, recipe.frozen_norms)?;
@@ -101,16 +102,23 @@ pub(crate) fn check_room(stages: &[StagePlan], graph: &Graph) -> Result<()> {
 
 /// That pictures of a network's size, so many at once, can be held.
 pub(crate) fn check_pictures(graph: &Graph, batch: usize) -> Result<()> {
-    let needed = (4 * BATCHES).saturating_mul(batch as u64).saturating_mul(graph.input().elements() as u64);
+    let needed = pictures(graph, batch);
+    let count = if batch == 1 { "a picture".to_string() } else { format!("{batch} pictures") };
     match size::has_room(needed) {
         true => Ok(()),
         false => Err(anyhow!(
-            "{batch} pictures of {} at once take {}, more than there is; give a smaller `--input` or `--batch`",
+            "{count} of {} at once and what is read ahead take {}, more than there is; give a smaller `--input`{}",
             graph.input(),
-            bytes(needed)
+            bytes(needed),
+            if batch == 1 { "" } else { " or `--batch`" }
         ))
         .or_wrong_call(),
     }
+}
+
+/// Bytes of pictures as a network takes them, so many at once and those ahead.
+fn pictures(graph: &Graph, batch: usize) -> u64 {
+    (4 * BATCHES).saturating_mul(batch as u64).saturating_mul(graph.input().elements() as u64)
 }
 
 /// Features are computed in evaluation; what learns from them is small.

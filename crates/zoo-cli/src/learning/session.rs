@@ -133,6 +133,7 @@ impl Session {
                 Err(error) => {
                     bar.clear();
                     return match error.downcast_ref() {
+                        Some(zoo_train::Error::Ended) if standing.is_some() => Err(self.stopped()),
                         Some(zoo_train::Error::Ended) => Err(anyhow!(
                             "stopped before anything was learned; `zoo {} --resume {}` begins with the pictures' features again",
                             self.command(),
@@ -194,10 +195,11 @@ impl Session {
         let best = self.folder.best();
         match &error {
             zoo_train::Error::Diverged { .. } if best.exists() => anyhow!(
-                "{error}; another run can begin with the best network so far: `zoo {} {} --init-from {} --rate {:.1e} …`",
-                self.command(),
-                self.plan.model,
-                shown(&best),
+                "{error}; another run can begin with the best network so far: `zoo {} --rate {:.1e} …`",
+                match self.plan.kind {
+                    Kind::Train => format!("train {} --init-from {}", self.plan.model, shown(&best)),
+                    Kind::Finetune => format!("finetune {}", shown(&best)),
+                },
                 self.plan.stages.last().map_or(1e-4, |stage| stage.recipe.learning_rate) / 3.0
             ),
             _ => error.into(),

@@ -233,12 +233,14 @@ fn what_comes_to_nothing_leaves_no_run_behind_and_what_is_left_out_is_said() {
     refused(&call, 1, &["holds a run"]);
     // Pictures that no machine holds are told before they are asked for.
     let large = folder.path().join("large");
-    let huge = ["--input", "3x20000x20000"];
-    let train = ["train", "resnet20_cifar", "--data", data, "--epochs", "1", "-o", text(&large)];
-    refused(&[&train[..], &huge].concat(), 2, &["resnet20_cifar", "--input"]);
-    let best = run.join("best.safetensors");
-    refused(&[&["eval", text(&best), "--data", data][..], &huge].concat(), 2, &["--input"]);
-    assert!(!large.exists());
+    if cfg!(target_os = "linux") {
+        let huge = ["--input", "3x20000x20000"];
+        let train = ["train", "resnet20_cifar", "--data", data, "--epochs", "1", "-o", text(&large)];
+        refused(&[&train[..], &huge].concat(), 2, &["resnet20_cifar", "--input"]);
+        let best = run.join("best.safetensors");
+        refused(&[&["eval", text(&best), "--data", data][..], &huge].concat(), 2, &["--input"]);
+        assert!(!large.exists());
+    }
     // A batch of which no picture can be read is passed over; data of which none can is an error.
     let broken = folder.path().join("data/dark/broken.png");
     fs::write(&broken, "no picture").unwrap();

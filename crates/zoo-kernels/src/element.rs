@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::fmt::{Debug, Display};
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
+use std::sync::Mutex;
 use std::thread::LocalKey;
 
 use crate::gemm::micro::{self, Block};
@@ -83,6 +84,8 @@ pub trait Element:
     unsafe fn multiply(isa: Isa, block: &Block<'_, Self>);
     #[doc(hidden)]
     fn pool() -> &'static LocalKey<Pool<Self>>;
+    #[doc(hidden)]
+    fn shared() -> &'static Mutex<Vec<Vec<Self>>>;
 }
 
 macro_rules! element {
@@ -135,6 +138,10 @@ macro_rules! element {
                     static POOL: Pool<$t> = const { RefCell::new(Vec::new()) };
                 }
                 &POOL
+            }
+            fn shared() -> &'static Mutex<Vec<Vec<Self>>> {
+                static SHARED: Mutex<Vec<Vec<$t>>> = Mutex::new(Vec::new());
+                &SHARED
             }
         }
     };

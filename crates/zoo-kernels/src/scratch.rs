@@ -1,15 +1,21 @@
-//! Scratch memory: buffers that a thread keeps between calls, aligned to cache lines.
+//! Scratch memory: buffers that are kept between calls, aligned to cache lines.
+//!
+//! Small ones are a thread's own. Large ones, transformed weights for example, are whoever's works on a whole layer, which is
+//! one thread now and another later: all share them, so that they aren't kept once for each.
 
 #![expect(unsafe_code, reason = "hands out a cache-line aligned part of a pooled vector")]
 
 use std::ops::{Deref, DerefMut};
+use std::sync::PoisonError;
 
 use crate::element::Element;
 
 /// A cache line, and an AVX-512 vector.
 const LINE: usize = 64;
-/// Buffers that a thread keeps; more are freed, so that nesting can't make a thread hoard memory.
+/// Buffers that a thread keeps, and that all share; more are freed, so that nesting can't hoard memory.
 const KEPT: usize = 8;
+/// Bytes from which on a buffer is shared: what a task works in is smaller.
+const LARGE: usize = 4 << 20;
 
 /// Numbers that begin at a cache line.
 pub(crate) struct Aligned<T> {
@@ -67,18 +73,30 @@ pub(crate) struct Scratch<T: Element>(Aligned<T>);
 /// Lends `len` elements that begin at a cache line.
 pub(crate) fn take<T: Element>(len: usize) -> Scratch<T> {
     let padded = padded::<T>(len);
-    let buffer = T::pool()
-        .try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            // The smallest that is large enough, else the largest, which then grows.
-            let fits = (0..pool.len()).filter(|&i| pool[i].len() >= padded).min_by_key(|&i| pool[i].len());
-            let pick = fits.or_else(|| (0..pool.len()).max_by_key(|&i| pool[i].len()))?;
-            Some(pool.swap_remove(pick))
-        })
-        .ok()
-        .flatten()
-        .unwrap_or_default();
-    Scratch(Aligned::of(buffer, len))
+    let buffer = match is_large::<T>(padded) {
+        true => pick(&mut T::shared().lock().unwrap_or_else(PoisonError::into_inner), padded),
+        false => T::pool().try_with(|pool| pick(&mut pool.borrow_mut(), padded)).ok().flatten(),
+    };
+    Scratch(Aligned::of(buffer.unwrap_or_default(), len))
+}
+
+/// Whether a buffer of so many elements is shared.
+fn is_large<T>(len: usize) -> bool {
+    len >= LARGE / size_of::<T>()
+}
+
+/// The smallest buffer that is large enough, else the largest, which then grows.
+fn pick<T>(pool: &mut Vec<Vec<T>>, len: usize) -> Option<Vec<T>> {
+    let fits = (0..pool.len()).filter(|&i| pool[i].len() >= len).min_by_key(|&i| pool[i].len());
+    let pick = fits.or_else(|| (0..pool.len()).max_by_key(|&i| pool[i].len()))?;
+    Some(pool.swap_remove(pick))
+}
+
+/// Keeps a buffer for its next use, unless enough are kept.
+fn keep<T>(pool: &mut Vec<Vec<T>>, buffer: Vec<T>) {
+    if pool.len() < KEPT {
+        pool.push(buffer);
+    }
 }
 
 /// Lends `len` zeros that begin at a cache line.
@@ -106,13 +124,13 @@ impl<T: Element> DerefMut for Scratch<T> {
 impl<T: Element> Drop for Scratch<T> {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.0.buffer);
-        // While a thread ends its pool may be gone: then the buffer is simply freed.
-        let _ = T::pool().try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            if pool.len() < KEPT {
-                pool.push(buffer);
+        match is_large::<T>(buffer.len()) {
+            true => keep(&mut T::shared().lock().unwrap_or_else(PoisonError::into_inner), buffer),
+            false => {
+                // While a thread ends its pool may be gone: then the buffer is simply freed.
+                let _ = T::pool().try_with(|pool| keep(&mut pool.borrow_mut(), buffer));
             }
-        });
+        }
     }
 }
 
@@ -129,5 +147,14 @@ mod tests {
         assert_ne!(second.as_ptr() as usize, address);
         drop(first);
         assert_eq!(take::<f32>(900).as_ptr() as usize, address);
+    }
+
+    #[test]
+    fn a_large_buffer_is_any_threads() {
+        // No other test of this program takes one so large.
+        let len = 40 << 20;
+        let address = take::<f64>(len).as_ptr() as usize;
+        let other = std::thread::spawn(move || take::<f64>(len).as_ptr() as usize).join();
+        assert_eq!(other.ok(), Some(address));
     }
 }

@@ -35,6 +35,7 @@ pub(crate) fn told(error: &Error) -> Option<String> {
             "`Network::net` gives what it answers",
             "`zoo segment` paints what it answers for each pixel, `zoo features` writes any answer",
         ),
+        Error::Narrow { .. } => changed(error, "allow more", "allow more with `--memory`"),
         Error::Nameless { .. } => changed(error, "`Conversion::model`", "`--model`"),
         Error::Unfit { .. } => changed(
             error,

@@ -22,6 +22,7 @@ use crate::{
     options::{OptionArguments, cut},
     output, plot,
     running::{self, MachineArguments, writable, written},
+    size,
 };
 
 /// Forward passes that are measured: as many as fit into two seconds, between these.
@@ -149,8 +150,7 @@ impl Arguments {
 /// Refuses what no machine of this size can hold, before the allocator ends the program for it.
 fn has_room(name: &str, memory: &Memory) -> Result<()> {
     let needed = memory.weights_bytes.saturating_add(memory.inference_peak_bytes);
-    let room = usize::try_from(needed).is_ok_and(|needed| Vec::<u8>::new().try_reserve_exact(needed).is_ok());
-    match room {
+    match size::has_room(needed) {
         true => Ok(()),
         false => bail!(
             "{name}: an answer needs {}, more than there is; give a smaller `--batch` or `--input`",

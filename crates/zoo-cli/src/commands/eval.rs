@@ -259,10 +259,19 @@ fn check_names(network: &Network, model: &str) -> Result<()> {
 }
 
 /// The network's class for each of those of masks. Where nobody has named them, a number is the class's place.
-fn meant(data: &dyn Dataset, network: &[String]) -> zoo_data::Result<Vec<usize>> {
+fn meant(data: &dyn Dataset, network: &[String]) -> Result<Vec<usize>> {
     let count = data.classes().len();
-    if data.has_named_classes() || count > network.len() || data.classes() == network {
-        return match_classes(data.classes(), network);
+    if data.has_named_classes() || data.classes() == network {
+        return Ok(match_classes(data.classes(), network)?);
+    }
+    if count > network.len() {
+        return Err(anyhow!(
+            "the masks have labels up to {}, and the network tells {} classes apart, 0 to {}; give masks whose values are \
+             classes (255 doesn't count), or the network that learned from these",
+            count - 1,
+            network.len(),
+            network.len().saturating_sub(1)
+        ));
     }
     let first: Vec<&str> = network.iter().take(3).map(String::as_str).collect();
     output::note(&format!(

@@ -207,6 +207,12 @@ fn masks_whose_classes_have_no_names_are_judged_by_their_numbers() {
     }
     fs::write(data.join("classes.txt"), "background\n0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n").unwrap();
     refused(&call, 1, &["none of the 4 pictures", "masks/16.png"]);
+    // Grey pictures that are no masks.
+    fs::remove_file(data.join("classes.txt")).unwrap();
+    fs::copy(root().join("assets/digits/1.png"), data.join("train/masks/0.png")).unwrap();
+    refused(&call, 1, &["labels up to", "tells 11 classes apart"]);
+    let call = ["segment", "digits", "assets/scenes/3.png", "-o", text(folder.path()), "--memory", "1KB"];
+    refused(&call, 1, &["3.png", "96x96", "`--memory`"]);
 }
 
 /// What is recommended can be done: a pass of one picture has no statistics for a norm.

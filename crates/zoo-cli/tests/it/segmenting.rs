@@ -209,7 +209,9 @@ fn masks_whose_classes_have_no_names_are_judged_by_their_numbers() {
     refused(&call, 1, &["none of the 4 pictures", "masks/16.png"]);
     // Grey pictures that are no masks.
     fs::remove_file(data.join("classes.txt")).unwrap();
-    fs::copy(root().join("assets/digits/1.png"), data.join("train/masks/0.png")).unwrap();
+    for number in 16..20 {
+        fs::copy(root().join("assets/digits/1.png"), data.join(format!("test/masks/{number}.png"))).unwrap();
+    }
     refused(&call, 1, &["labels up to", "tells 11 classes apart"]);
     let call = ["segment", "digits", "assets/scenes/3.png", "-o", text(folder.path()), "--memory", "1KB"];
     refused(&call, 1, &["3.png", "96x96", "`--memory`"]);

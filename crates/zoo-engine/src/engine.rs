@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use zoo_kernels::nhwc;
+use zoo_kernels::{Caches, nhwc};
 use zoo_layers::{Frozen, Graph, Mode, Node, Plan, Route, Shape};
 
 use crate::{
@@ -80,8 +80,6 @@ pub struct StepInfo<'a> {
 
 /// Runs whose memory is kept.
 const WAITING: usize = 8;
-/// Bytes of maps, and of dense layers' weights, that stay in the cache's last level.
-const NEAR: u64 = 24 << 20;
 
 impl Engine {
     /// Compiles a network that answers for pictures of `input` (n, c, h, w), from the picture to its outputs.
@@ -119,7 +117,7 @@ impl Engine {
         }
         let route = Route::new(Mode::Eval, [Graph::PICTURE], targets.iter().copied());
         let plan = Plan::at(graph, &route, &Frozen::nothing(), &[Shape::map(channels, height, width)])?;
-        let together = together(graph, &plan, batch);
+        let together = together(graph, &plan, batch, Caches::current().maps() as u64);
         check_memory(graph, &plan, input, together)?;
         let program = compile::compile(graph, &plan, weights, together, options)?;
         Ok(Self::new(graph.name(), input, together, program))
@@ -274,16 +272,16 @@ impl Engine {
 /// How many pictures of a batch go through all layers together: so many that what lies between the layers stays in the cache.
 /// Weights are read again for the next ones, on their way while others are used; dense layers, which would wait for them, are
 /// better read once for all pictures. Results don't depend on it.
-fn together(graph: &Graph, plan: &Plan, batch: usize) -> usize {
+fn together(graph: &Graph, plan: &Plan, batch: usize, near: u64) -> usize {
     let layers = plan.steps().iter().flat_map(zoo_layers::Step::nodes).map(|node| graph.get(*node));
     let dense =
         layers.filter(|layer| matches!(layer.output, Shape::Vector { .. })).flat_map(|layer| &layer.params);
     let dense: usize = dense.map(zoo_layers::Param::elements).sum();
     let numbers = size_of::<f32>() as u64;
-    if dense as u64 * numbers > NEAR {
+    if dense as u64 * numbers > near {
         return batch;
     }
-    let most = usize::try_from(NEAR / (plan.peak(1) * numbers).max(1)).unwrap_or(usize::MAX).max(1);
+    let most = usize::try_from(near / (plan.peak(1) * numbers).max(1)).unwrap_or(usize::MAX).max(1);
     batch.div_ceil(batch.div_ceil(most))
 }
 
@@ -332,10 +330,17 @@ mod tests {
 
     #[test]
     fn pictures_that_the_cache_holds_go_together_and_others_one_after_the_other() {
-        // Maps of 0.1, 4.6 and 39 MB for each picture, where 24 MiB are near.
-        for (size, batch, together) in [(64, 5, 5), (380, 7, 4), (1100, 3, 1)] {
-            assert_eq!(engine(&network(size, 10).unwrap(), batch).together, together, "{size}");
+        let together = |graph: &Graph, batch: usize, near: u64| {
+            let route = Route::outputs(graph, Mode::Eval);
+            let plan = Plan::at(graph, &route, &Frozen::nothing(), &[graph.input()]).unwrap();
+            super::together(graph, &plan, batch, near)
+        };
+        // Maps of 0.1, 4.6 and 39 MB for each picture.
+        let near = |mebibytes: u64| mebibytes << 20;
+        for (size, batch, expected) in [(64, 5, 5), (380, 7, 4), (1100, 3, 1)] {
+            assert_eq!(together(&network(size, 10).unwrap(), batch, near(24)), expected, "{size}");
         }
+        assert_eq!(together(&network(380, 10).unwrap(), 7, near(10)), 2);
         // Dense layers that the cache doesn't hold are read once for all.
         let dense = Graph::build("dense", Shape::map(1, 1100, 1100), |net, picture| {
             let x = net.conv(picture, Conv2d::k3(8).stride(100), "conv")?;
@@ -343,7 +348,7 @@ mod tests {
             let x = net.linear(x, Linear::new(5000), "fc")?;
             net.output("logits", x)
         });
-        assert_eq!(engine(&dense.unwrap(), 3).together, 3);
+        assert_eq!(together(&dense.unwrap(), 3, near(24)), 3);
     }
 
     #[test]

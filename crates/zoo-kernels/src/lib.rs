@@ -100,6 +100,7 @@
 //! Padding multiplies with zero: where an infinite weight meets padding the result is NaN.
 
 pub mod activation;
+mod caches;
 pub mod conv;
 pub mod dice;
 mod element;
@@ -126,6 +127,7 @@ mod team;
 pub mod upsample;
 
 pub use activation::Activation;
+pub use caches::Caches;
 pub use element::Element;
 pub use epilogue::Epilogue;
 pub use error::{KernelError, Result, Shape};

@@ -19,6 +19,7 @@ use super::runs::{Runs, Tap, View};
 use super::spec::Conv2d;
 use super::unfolded::Unfolded;
 use super::winograd;
+use crate::caches::Caches;
 use crate::element::Element;
 use crate::error::{Result, Shape, check_len};
 use crate::gemm::micro::{self, Block, Operands, Tiles};
@@ -31,8 +32,8 @@ use crate::simd::{Lanes, transpose};
 const DEPTH: usize = 256;
 /// Tasks worth having.
 const TASKS: usize = 8;
-/// The most numbers of the result that one task sums up: 256 KiB of f32 stay in the second-level cache.
-const CACHED: usize = 1 << 16;
+/// The numbers of the result that a task is worth: with fewer, and long sums, the pixels are split.
+const WORTH: usize = 1 << 16;
 /// The most vectors across a task's part of the result.
 const WIDE: usize = 18;
 /// Rows of the result that a task takes at least, so that turning is small beside the product.
@@ -147,13 +148,15 @@ impl<T: Element> Product<'_, T> {
         let across = vectors.div_ceil(WIDE);
         let part_vectors = vectors.div_ceil(across);
         let across = vectors.div_ceil(part_vectors);
-        let cached = (CACHED / (part_vectors * lanes)).max(MIN_ROWS);
-        let mut down = self.rows.div_ceil(cached);
+        let rows = |numbers: usize| (numbers / (part_vectors * lanes)).max(MIN_ROWS);
+        let mut down = self.rows.div_ceil(rows(WORTH));
         let wanted = TASKS.div_ceil(self.groups * across * down);
         let splits = wanted.min(self.pixels.div_ceil(4 * DEPTH));
         if splits == 1 {
             down = (down * wanted).min(self.rows.div_ceil(MIN_ROWS)).max(down);
         }
+        // What one task sums up stays in the cache; how the pixels are split, which shows in the sums, doesn't follow it.
+        down = down.max(self.rows.div_ceil(rows(Caches::current().block() / size_of::<f32>())));
         let span = self.pixels.div_ceil(splits).next_multiple_of(DEPTH);
         let splits = self.pixels.div_ceil(span);
         let part_rows = self.rows.div_ceil(down).next_multiple_of(self.isa.rows::<T>());

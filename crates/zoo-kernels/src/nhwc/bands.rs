@@ -12,12 +12,10 @@ use std::ops::Range;
 use super::conv::{Conv, Method, OP, Tail, check_shape};
 use super::map::Map;
 use crate::activation::Activation;
+use crate::caches::Caches;
 use crate::error::{KernelError, Result, Shape};
 use crate::par::{Shared, part, tasks};
 use crate::scratch;
-
-/// Numbers of a band that stay in the cache.
-const NEAR: usize = 1 << 16;
 
 /// The convolutions, each with what follows its sums.
 #[derive(Debug)]
@@ -112,10 +110,11 @@ impl Bands {
         [expanded, filtered]
     }
 
-    /// Rows of a band.
+    /// Rows of a band: as many as stay in the cache.
     fn rows(&self) -> usize {
         let [_, _, oh, _] = self.depthwise.0.output();
-        let fits = |rows: &usize| self.room(*rows).iter().sum::<usize>() <= NEAR;
+        let near = Caches::current().block() / size_of::<f32>();
+        let fits = |rows: &usize| self.room(*rows).iter().sum::<usize>() <= near;
         (1..=oh).take_while(fits).last().unwrap_or(1)
     }
 

@@ -8,6 +8,7 @@ use super::conv::{Fold, Tail};
 use super::map::Map;
 use super::tile::{self, Ahead, Tile};
 use crate::activation::Activation;
+use crate::caches::Caches;
 use crate::conv::Conv2d;
 use crate::isa::Isa;
 use crate::lasting::Lasting;
@@ -16,8 +17,6 @@ use crate::par::{Shared, part, tasks};
 /// Numbers of a sum that are added up in registers before they are added to those before: so much of a panel of
 /// weights stays in the cache while pixels pass by, and rounding errors of long sums stay small.
 const BLOCK: usize = 768;
-/// Numbers of the input that a task goes over again and again.
-const NEAR: usize = 1 << 15;
 /// Products of a vector that are worth a task of their own.
 const TASK: usize = 1 << 15;
 /// Products of a vector that take as long as reading a number from the cache's last level.
@@ -214,7 +213,9 @@ impl Direct {
         let [n, c, h, w] = input.shape;
         let read = n * c * h * w;
         let (tiles, panels) = (pixels.div_ceil(self.rows), self.panels.len());
-        let least = (read / NEAR).clamp(1, tiles);
+        // Half of a block of the cache for what a task reads, the rest for what passes by.
+        let near = Caches::current().block() / size_of::<f32>() / 2;
+        let least = (read / near).clamp(1, tiles);
         // Numbers read, and what the thread with the most to do computes, as long as reading so many.
         let cost = |[blocks, groups]: [usize; 2]| {
             let rounds = (blocks * groups).div_ceil(threads);

@@ -15,6 +15,7 @@ use super::forms::{Form, axis, tiles};
 use super::map::Map;
 use super::tile::{self, Ahead, Tile};
 use crate::activation::Activation;
+use crate::caches::Caches;
 use crate::conv::Conv2d;
 use crate::conv::winograd::transform::{Line, Pixels, Source, Weight};
 use crate::epilogue::finish;
@@ -27,8 +28,7 @@ use crate::simd::Lanes;
 
 /// Numbers between the products, so that not all of them begin in the same set of a cache.
 const GAP: usize = 16;
-/// The most numbers that a task's tiles take, and the most tiles.
-const ROOM: usize = 1 << 20;
+/// The most tiles of a task.
 const TILES: usize = 64;
 
 /// Packed weights.
@@ -132,10 +132,11 @@ impl Winograd {
     fn divide(&self, all: usize) -> [usize; 3] {
         let threads = rayon::current_num_threads();
         let each = self.form.products() * (self.spec.in_channels + self.bias.len());
-        let most = (ROOM / each).clamp(self.rows.min(all), TILES);
+        let room = Caches::current().task() / size_of::<f32>();
+        let most = (room / each).clamp(self.rows.min(all), TILES);
         // As many blocks as the cache wants, or as keep all threads busy if weights are few to read again.
         let mut blocks = all.div_ceil(most);
-        if self.weights.len() < ROOM {
+        if self.weights.len() < room {
             let wanted = (2 * threads).min(all.div_ceil(self.rows));
             blocks = blocks.max(wanted);
         }

@@ -28,6 +28,26 @@ fn pictures_of_any_size_get_masks_of_their_own() {
     }
 }
 
+/// The large ones, from one pixel to a photograph, odd sizes included; and in tiles, as the whole within the tolerance that
+/// docs/SEGMENTATION.md states.
+#[test]
+fn large_segmenters_answer_pictures_of_any_size() {
+    for name in ["fcn8s", "fcn_resnet50"] {
+        let net = learned(name);
+        for (width, height) in [(1, 1), (3, 1), (1, 57), (129, 65), (1000, 700)] {
+            let answer = net.segment(&noise(width, height), 4 * SEGMENT_MEMORY).unwrap();
+            assert_eq!(
+                (answer.mask.width(), answer.mask.height(), answer.tiles),
+                (width, height, 1),
+                "{name}"
+            );
+            assert_eq!(answer.areas.iter().sum::<usize>(), width * height, "{name}");
+        }
+        let apart = apart(&net, 40);
+        assert!(apart <= 1e-5, "{name}: {apart} of the largest logit");
+    }
+}
+
 #[test]
 fn tiles_are_answered_as_the_whole_is() {
     let net = zoo::model("digits").unwrap().pretrained().unwrap();

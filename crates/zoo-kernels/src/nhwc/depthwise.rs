@@ -1,8 +1,8 @@
 //! Depthwise convolutions: each channel with a kernel of its own.
 //!
 //! A vector holds neighbouring channels of a pixel, and a tap's weights are a vector as well. Some neighbouring output
-//! pixels are computed together, so that a vector of weights is read once for all of them; taps beyond the picture are
-//! left out.
+//! pixels are computed together, so that a vector of weights is read once for all of them. What they see is found once for
+//! all channels: a table of addresses, in which the zeros around a picture are an address like any other.
 
 #![expect(unsafe_code, reason = "tasks share the arena, and vectors are read through pointers")]
 
@@ -10,9 +10,9 @@ use std::ops::Range;
 
 use super::conv::{Fold, Tail};
 use super::map::Map;
+use super::tile::limits;
 use crate::activation::Activation;
-use crate::conv::{Conv2d, inside};
-use crate::epilogue::finish;
+use crate::conv::Conv2d;
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::lasting::Lasting;
 use crate::par::{Shared, part, tasks};
@@ -22,9 +22,10 @@ use crate::simd::Lanes;
 pub(super) struct Depthwise {
     spec: Conv2d,
     isa: Isa,
-    /// Tap by tap the channels' weights, then their biases, each in whole vectors.
+    /// For each vector of channels its weights tap by tap, and its biases.
     weights: Lasting<f32>,
-    width: usize,
+    /// What a tap beyond the picture reads.
+    zeros: Vec<f32>,
 }
 
 impl std::fmt::Debug for Depthwise {
@@ -36,21 +37,37 @@ impl std::fmt::Debug for Depthwise {
 impl Depthwise {
     /// Without weights, for [`Depthwise::pack`] to fill in.
     pub(super) fn new(spec: &Conv2d, fold: Fold<'_>, isa: Isa) -> Self {
-        let (channels, taps) = (spec.out_channels, spec.kernel_size[0] * spec.kernel_size[1]);
-        let width = channels.next_multiple_of(isa.lanes::<f32>());
-        let mut weights = Lasting::zeroed((taps + 1) * width);
-        for channel in 0..channels {
-            weights[taps * width + channel] = fold.shift(channel);
+        let mut all =
+            Self { spec: *spec, isa, weights: Lasting::zeroed(0), zeros: vec![0.0; spec.out_channels] };
+        all.weights = Lasting::zeroed(spec.out_channels.div_ceil(isa.lanes::<f32>()) * all.vector());
+        for channel in 0..spec.out_channels {
+            let at = all.place(all.taps(), channel);
+            all.weights[at] = fold.shift(channel);
         }
-        Self { spec: *spec, isa, weights, width }
+        all
+    }
+
+    fn taps(&self) -> usize {
+        self.spec.kernel_size[0] * self.spec.kernel_size[1]
+    }
+
+    /// The weights and biases of a vector of channels.
+    fn vector(&self) -> usize {
+        (self.taps() + 1) * self.isa.lanes::<f32>()
+    }
+
+    /// Where a channel's weight of a tap lies, and its bias behind those.
+    fn place(&self, tap: usize, channel: usize) -> usize {
+        let lanes = self.isa.lanes::<f32>();
+        channel / lanes * self.vector() + tap * lanes + channel % lanes
     }
 
     /// Packs the weights of some channels.
     pub(super) fn pack(&mut self, channels: &Range<usize>, weight: &[f32], fold: Fold<'_>) {
-        let taps = self.spec.kernel_size[0] * self.spec.kernel_size[1];
-        for (kernel, channel) in weight.chunks_exact(taps).zip(channels.clone()) {
+        for (kernel, channel) in weight.chunks_exact(self.taps()).zip(channels.clone()) {
             for (tap, weight) in kernel.iter().enumerate() {
-                self.weights[tap * self.width + channel] = weight * fold.scale(channel);
+                let at = self.place(tap, channel);
+                self.weights[at] = weight * fold.scale(channel);
             }
         }
     }
@@ -105,196 +122,176 @@ struct Rows<'a> {
     rows: Range<usize>,
 }
 
-/// Pixels that are computed together: as many sums as hide the latency of an addition.
+/// Pixels that are computed together, at most: as many sums as hide the latency of an addition.
 const TOGETHER: usize = 8;
-const FEWER: usize = 4;
-/// Columns of the kernels for which there is a loop of their own, and of those at the picture's edges.
+/// Fewest pixels, and rows and columns of the kernels, for which there is a loop of their own.
+const SEVERAL: usize = 4;
 const THREE: usize = 3;
-const TWO: usize = 2;
+/// The most columns that so many pixels see, windows lying two apart.
+const COLUMNS: usize = 2 * (TOGETHER - 1) + THREE;
 
 impl Kernel<f32> for Rows<'_> {
     #[inline(always)]
     fn run<S: Lanes<Elem = f32>>(self) {
-        let spec = &self.conv.spec;
-        let ([_, _, h, w], [_, _, oh, ow]) = (self.input.shape, self.out.shape);
-        let (last, first) = (spec.kernel_size[1] - 1, spec.padding.left as isize);
-        // The windows that lie inside the picture with all their columns.
-        let (from, _) = inside(-first, spec.stride[1], w, ow);
-        let (_, to) = inside((last * spec.dilation[1]) as isize - first, spec.stride[1], w, ow);
-        let to = to.max(from);
-        // Whether a window's second column is the next one's first.
-        let is_shared = spec.stride[1] == spec.dilation[1];
+        let (spec, [_, _, oh, ow]) = (&self.conv.spec, self.out.shape);
+        let count = ow.div_ceil(TOGETHER);
+        let has_loop = spec.kernel_size == [THREE; 2] && spec.dilation[1] == 1 && ow >= SEVERAL;
+        let step = if has_loop { spec.stride[1] } else { 0 };
+        let mut table = vec![std::ptr::null(); TOGETHER * self.conv.taps().max(COLUMNS)];
         for row in self.rows.clone() {
-            let (n, y) = (row / oh, row % oh);
-            let top = (y * spec.stride[0]) as isize - spec.padding.top as isize;
-            let (skip, end) = inside(top, spec.dilation[0], h, spec.kernel_size[0]);
-            let mut x = 0;
-            while x < ow {
-                let left = (x * spec.stride[1]) as isize - first;
-                let window = Window { n, y, x, rows: skip..end, top, left };
-                let inside_all = |pixels: usize| x >= from && x + pixels <= to;
-                let (skip, end) = inside(left, spec.dilation[1], w, spec.kernel_size[1]);
-                let columns = skip..end;
-                x += match spec.kernel_size[1] {
-                    THREE if inside_all(TOGETHER) && is_shared => {
-                        self.pixels::<S, TOGETHER, THREE, true>(&window, columns)
-                    }
-                    THREE if inside_all(FEWER) && is_shared => {
-                        self.pixels::<S, FEWER, THREE, true>(&window, columns)
-                    }
-                    THREE if inside_all(TOGETHER) => {
-                        self.pixels::<S, TOGETHER, THREE, false>(&window, columns)
-                    }
-                    THREE if inside_all(FEWER) => self.pixels::<S, FEWER, THREE, false>(&window, columns),
-                    THREE if inside_all(1) => self.pixels::<S, 1, THREE, false>(&window, columns),
-                    THREE if columns.len() == TWO => self.pixels::<S, 1, TWO, false>(&window, columns),
-                    _ if inside_all(FEWER) => self.pixels::<S, FEWER, 0, false>(&window, columns),
-                    _ => self.pixels::<S, 1, 0, false>(&window, columns),
-                };
+            for i in 0..count {
+                let pixels = part(ow, count, i);
+                let first = [row / oh, row % oh, pixels.start];
+                macro_rules! sized {
+                    ($($step:literal: $($pixels:literal)*;)*) => {
+                        match (step, pixels.len()) {
+                            $($(($step, $pixels) => self.pixels::<S, $pixels, $step>(first, &mut table),)*)*
+                            _ => (0..pixels.len()).for_each(|i| {
+                                self.pixels::<S, 1, 0>([first[0], first[1], first[2] + i], &mut table);
+                            }),
+                        }
+                    };
+                }
+                sized!(1: 4 5 6 7 8; 2: 4 5 6 7 8; 0: 4 5 6 7 8;);
             }
         }
     }
 }
 
-/// Where the first of some pixels lies, and what it sees.
-struct Window {
-    n: usize,
-    y: usize,
-    x: usize,
-    /// Rows of the kernel inside the picture.
-    rows: Range<usize>,
-    /// Row and column of the kernel's corner in the picture.
-    top: isize,
-    left: isize,
-}
-
-/// Where a window's numbers lie.
-struct Places {
-    /// The first that it sees, and from there to the next row and column of the kernel, and to the next pixel's window.
-    first: *const f32,
-    down: usize,
-    across: usize,
-    step: usize,
-    /// Its weights from the first row and column that it sees, and its biases.
+/// What some neighbouring pixels see, and where they go, from a vector of channels on.
+struct Vector<'a, const R: usize> {
+    /// Row by row of the kernel the columns that the pixels see, if they share any, or tap by tap what each of them sees.
+    seen: &'a [*const f32],
     weights: *const f32,
-    bias: *const f32,
-    out: *mut f32,
-    residual: Option<(*const f32, usize)>,
-    rows: usize,
-    columns: usize,
+    taps: usize,
+    channel: usize,
 }
 
 impl Rows<'_> {
-    /// All channels of `R` neighbouring pixels, of which all have these columns of the kernel inside the picture: `W` of
-    /// them, if it isn't 0. If `SHARED`, a window's second column is the next one's first, and a pixel is read once for all
-    /// windows that see it. Gives `R`.
+    /// All channels of `R` neighbouring pixels from `[n, y, x]` on: by a 3x3 kernel whose windows lie `STEP` pixels apart, so
+    /// that a pixel is read once for all that see it, or, where that is 0, by any.
     #[inline(always)]
-    fn pixels<S: Lanes<Elem = f32>, const R: usize, const W: usize, const SHARED: bool>(
+    fn pixels<S: Lanes<Elem = f32>, const R: usize, const STEP: usize>(
         &self,
-        window: &Window,
-        columns: Range<usize>,
-    ) -> usize {
-        let (spec, width) = (&self.conv.spec, self.conv.width);
-        let ([kh, kw], channels) = (spec.kernel_size, spec.out_channels);
-        let corner = |i: usize, j: usize| {
-            let y = window.top + (i * spec.dilation[0]) as isize;
-            let x = window.left + (j * spec.dilation[1]) as isize;
-            self.input.at(window.n, y as usize, x as usize)
-        };
-        let is_empty = window.rows.is_empty() || columns.is_empty();
-        let first = if is_empty { 0 } else { corner(window.rows.start, columns.start) };
-        let weights = self.conv.weights.as_ptr();
-        let out = self.out.at(window.n, window.y, window.x);
-        let residual = self.tail.residual.map(|map| {
-            let at = map.at(window.n, window.y, window.x);
-            (self.to.get().wrapping_add(at).cast_const(), map.pixel)
-        });
-        let places = Places {
-            first: self.from.get().cast_const().wrapping_add(first),
-            down: spec.dilation[0] * self.input.row,
-            across: spec.dilation[1] * self.input.pixel,
-            step: spec.stride[1] * self.input.pixel,
-            weights: weights.wrapping_add((window.rows.start * kw + columns.start) * width),
-            bias: weights.wrapping_add(kh * kw * width),
-            out: self.to.get().wrapping_add(out),
-            residual,
-            rows: window.rows.len(),
-            columns: columns.len(),
-        };
-        let mut channel = 0;
-        // SAFETY: `Conv::run` checked that the maps lie in the arena, apart from each other; the rows and columns of the
-        // kernel are those that `inside` found in the picture for all `R` pixels; weights and biases are whole vectors.
-        // Tasks write other rows.
-        unsafe {
-            while channel + S::N <= channels {
-                self.vector::<S, R, W, SHARED>(&places, channel, S::N);
-                channel += S::N;
+        [n, y, x]: [usize; 3],
+        table: &mut [*const f32],
+    ) {
+        let spec = &self.conv.spec;
+        let [kh, kw] = spec.kernel_size;
+        for i in 0..kh {
+            let row = y * spec.stride[0] + i * spec.dilation[0];
+            if STEP > 0 {
+                for at in 0..(R - 1) * STEP + THREE {
+                    table[i * COLUMNS + at] = self.seen(n, row, x * STEP + at);
+                }
+                continue;
             }
-            if channel < channels {
-                self.vector::<S, R, W, SHARED>(&places, channel, channels - channel);
+            for j in 0..kw {
+                for r in 0..R {
+                    let column = (x + r) * spec.stride[1] + j * spec.dilation[1];
+                    table[(i * kw + j) * R + r] = self.seen(n, row, column);
+                }
             }
         }
-        R
+        let to = self.to.get();
+        let outs: [*mut f32; R] = std::array::from_fn(|r| to.wrapping_add(self.out.at(n, y, x + r)));
+        let residuals = self.tail.residual.map(|map| {
+            let places: [*const f32; R] =
+                std::array::from_fn(|r| to.cast_const().wrapping_add(map.at(n, y, x + r)));
+            places
+        });
+        let (low, high) = limits(self.tail.activation);
+        let (low, high) = (S::splat(low), S::splat(high));
+        let (mut channel, mut weights) = (0, self.conv.weights.as_ptr());
+        // SAFETY: `Conv::run` checked that the maps lie in the arena, apart from each other; the table has the addresses of
+        // pixels of the picture, or of as many zeros; weights and biases are whole vectors. Tasks write other rows.
+        unsafe {
+            while channel < spec.out_channels {
+                let count = (spec.out_channels - channel).min(S::N);
+                let vector = Vector::<R> { seen: table, weights, taps: kh * kw, channel };
+                let mut sums = match (STEP, count == S::N) {
+                    (0, true) => vector.any(|at| S::load(at)),
+                    (0, false) => vector.any(|at| S::load_part(at, count)),
+                    (_, true) => vector.three::<S, STEP>(|at| S::load(at)),
+                    (_, false) => vector.three::<S, STEP>(|at| S::load_part(at, count)),
+                };
+                if let Some(residuals) = &residuals {
+                    for (sum, at) in sums.iter_mut().zip(residuals) {
+                        *sum = sum.add(S::load_part(at.add(channel), count));
+                    }
+                }
+                for (sum, out) in sums.into_iter().zip(&outs) {
+                    let (sum, out) = (sum.at_least(low).at_most(high), out.add(channel));
+                    if count == S::N { sum.store(out) } else { sum.store_part(out, count) }
+                }
+                channel += S::N;
+                weights = weights.add((kh * kw + 1) * S::N);
+            }
+        }
     }
 
-    /// A vector of channels, of which `count` are there.
+    /// Where the first channel of a pixel of the input lies, counted with the padding: in the picture, or zeros.
+    #[inline(always)]
+    fn seen(&self, n: usize, y: usize, x: usize) -> *const f32 {
+        let ([_, _, h, w], padding) = (self.input.shape, &self.conv.spec.padding);
+        let (y, x) = (y.wrapping_sub(padding.top), x.wrapping_sub(padding.left));
+        match y < h && x < w {
+            true => self.from.get().cast_const().wrapping_add(self.input.at(n, y, x)),
+            false => self.conv.zeros.as_ptr(),
+        }
+    }
+}
+
+impl<const R: usize> Vector<'_, R> {
+    /// By a 3x3 kernel whose windows lie `STEP` pixels apart.
     ///
     /// # Safety
-    /// All that the places name can be read, and written.
+    /// All that is named can be read.
     #[inline(always)]
-    unsafe fn vector<S: Lanes<Elem = f32>, const R: usize, const W: usize, const SHARED: bool>(
+    unsafe fn three<S: Lanes<Elem = f32>, const STEP: usize>(
         &self,
-        places: &Places,
-        channel: usize,
-        count: usize,
-    ) {
-        let (kw, width) = (self.conv.spec.kernel_size[1], self.conv.width);
-        let columns = if W > 0 { W } else { places.columns };
-        let mut sums = [S::splat(0.0); R];
+        load: impl Fn(*const f32) -> S,
+    ) -> [S; R] {
         // SAFETY: the caller's promise.
         unsafe {
-            for i in 0..places.rows {
-                let row = places.first.add(i * places.down + channel);
-                let weights = places.weights.add(i * kw * width + channel);
-                if SHARED {
-                    let mut taps = [S::splat(0.0); W];
-                    for (j, tap) in taps.iter_mut().enumerate() {
-                        *tap = S::load(weights.add(j * width));
-                    }
-                    for at in 0..R + W - 1 {
-                        let x = row.add(at * places.across);
-                        let x = if count == S::N { S::load(x) } else { S::load_part(x, count) };
-                        for j in 0..W {
-                            if at >= j && at - j < R {
-                                sums[at - j] = sums[at - j].fma(x, taps[j]);
-                            }
-                        }
-                    }
-                    continue;
-                }
-                for j in 0..columns {
-                    let (weight, tap) = (S::load(weights.add(j * width)), row.add(j * places.across));
-                    for (r, sum) in sums.iter_mut().enumerate() {
-                        let x = tap.add(r * places.step);
-                        let x = if count == S::N { S::load(x) } else { S::load_part(x, count) };
-                        *sum = sum.fma(x, weight);
-                    }
+            let mut sums = [S::load(self.weights.add(THREE * THREE * S::N)); R];
+            for i in 0..THREE {
+                let tap = |j: usize| S::load(self.weights.add((i * THREE + j) * S::N));
+                let taps = [tap(0), tap(1), tap(2)];
+                let seen = |at: usize| load(self.seen.get_unchecked(i * COLUMNS + at).add(self.channel));
+                let mut columns = [seen(0), seen(1), seen(2)];
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    let [first, second, third] = columns;
+                    *sum = sum.fma(first, taps[0]).fma(second, taps[1]).fma(third, taps[2]);
+                    // What the next window sees of it is not read again.
+                    let next = (r + 1) * STEP;
+                    columns = match (r + 1 < R, STEP) {
+                        (false, _) => columns,
+                        (_, 1) => [second, third, seen(next + 2)],
+                        _ => [third, seen(next + 1), seen(next + 2)],
+                    };
                 }
             }
-            let bias = S::load(places.bias.add(channel));
-            for (r, sum) in sums.into_iter().enumerate() {
-                let mut residual = None;
-                if let Some((at, pixel)) = places.residual {
-                    residual = Some(S::load_part(at.add(r * pixel + channel), count));
-                }
-                let sum = finish(sum, None, Some(bias), residual, self.tail.activation);
-                let to = places.out.add(r * self.out.pixel + channel);
-                if count == S::N {
-                    sum.store(to);
-                } else {
-                    sum.store_part(to, count);
+            sums
+        }
+    }
+
+    /// By any kernel.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    unsafe fn any<S: Lanes<Elem = f32>>(&self, load: impl Fn(*const f32) -> S) -> [S; R] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut sums = [S::load(self.weights.add(self.taps * S::N)); R];
+            for tap in 0..self.taps {
+                let weight = S::load(self.weights.add(tap * S::N));
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    *sum = sum.fma(load(self.seen.get_unchecked(tap * R + r).add(self.channel)), weight);
                 }
             }
+            sums
         }
     }
 }

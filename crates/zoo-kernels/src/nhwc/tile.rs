@@ -310,7 +310,7 @@ const LINE: usize = 64;
 const WIDEST: usize = 16;
 
 /// Between which numbers an activation leaves a sum.
-fn limits(activation: Activation) -> (f32, f32) {
+pub(super) fn limits(activation: Activation) -> (f32, f32) {
     match activation {
         Activation::Relu => (0.0, f32::INFINITY),
         Activation::Relu6 => (0.0, 6.0),

@@ -155,11 +155,16 @@ impl<const R: usize, const V: usize> Kernel<f32> for Sized<'_, R, V> {
                 }
             }
         }
-        // Where the result goes is on its way meanwhile.
+        // Where the result goes, and what is added to it, is on its way meanwhile.
         for r in 0..R {
             for v in 0..V {
+                let at = tile.channel + v * S::N;
                 // SAFETY: by the contract of `run`, there is an address for each pixel.
-                fetch(unsafe { *tile.out.add(r) }.wrapping_add(tile.channel + v * S::N));
+                fetch(unsafe { *tile.out.add(r) }.wrapping_add(at));
+                if let Some(residual) = tile.residual {
+                    // SAFETY: as above.
+                    fetch(unsafe { *residual.add(r) }.wrapping_add(at));
+                }
             }
         }
         let mut weights = tile.weights;

@@ -4,8 +4,26 @@
 //! |---|---|
 //! | [`random`] | random numbers that are a function of seed, purpose and index |
 //! | [`size`] | amounts of memory as people read them |
+//! | [`nearest`] | what a mistyped name may have meant |
 //!
 //! Nothing here knows a network, a picture's pixels, a file or candle.
 
 pub mod random;
 pub mod size;
+
+/// The names nearest to a mistyped one, at most four, the nearest first: those that half of the letters lead to.
+///
+/// ```
+/// let known = ["resnet50", "resnet18", "vgg16"];
+/// assert_eq!(zoo_base::nearest("resnet5O", known), ["resnet50", "resnet18"]);
+/// ```
+pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut near: Vec<(usize, &str)> = names
+        .into_iter()
+        .map(|other| (strsim::levenshtein(name, other), other))
+        .filter(|(distance, other)| *distance <= name.len().max(other.len()).div_ceil(2))
+        .collect();
+    near.sort_unstable();
+    near.dedup();
+    near.into_iter().take(4).map(|(_, name)| name).collect()
+}

@@ -77,13 +77,8 @@ pub use zoo_base::random as rng;
 
 /// The names nearest to a mistyped one, as `; the nearest are …`, or nothing.
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    let mut near: Vec<(usize, &str)> = names
-        .into_iter()
-        .map(|other| (strsim::levenshtein(name, other), other))
-        .filter(|(distance, other)| *distance <= name.len().max(other.len()).div_ceil(2))
-        .collect();
-    near.sort_unstable();
-    let near: Vec<String> = near.iter().take(4).map(|(_, name)| format!("`{name}`")).collect();
+    let near: Vec<String> =
+        zoo_base::nearest(name, names).into_iter().map(|name| format!("`{name}`")).collect();
     match near.is_empty() {
         true => String::new(),
         false => format!("; the nearest are {}", near.join(", ")),

@@ -189,6 +189,8 @@ def main():
     print(f"onnx {onnx.__version__}, onnxruntime {onnxruntime.__version__}")
     print(f"{'network':28} {'as it is':>10} {'folded':>10} {'any size':>10}")
     wrong = 0
+    if arguments.folder:
+        Path(arguments.folder).mkdir(parents=True, exist_ok=True)
     for name in names:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             try:

@@ -258,16 +258,8 @@ impl Manifest {
     }
 
     fn unknown(&self, name: &str) -> ManifestError {
-        let mut near: Vec<_> = self
-            .weights
-            .iter()
-            .flat_map(|weights| [weights.tag.as_str(), weights.model()])
-            .map(|known| (strsim::levenshtein(name, known), known))
-            .filter(|&(distance, _)| distance <= 3)
-            .collect();
-        near.sort_unstable();
-        near.dedup();
-        let near = near.into_iter().take(3).map(|(_, known)| known.to_string()).collect();
+        let known = self.weights.iter().flat_map(|weights| [weights.tag.as_str(), weights.model()]);
+        let near = zoo_base::nearest(name, known).into_iter().map(String::from).collect();
         ManifestError::Unknown { name: name.to_string(), near }
     }
 }

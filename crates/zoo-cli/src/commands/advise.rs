@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use zoo::{Model, Options};
 use zoo_layers::{Frozen, Graph, Param};
-use zoo_report::{Advice, Advised, Align, Lesson, Other, Question, Remedy, Table, Training, bytes};
+use zoo_report::{Advice, Advised, Align, Format, Lesson, Other, Question, Remedy, Table, Training, bytes};
 
 use crate::{
     arguments::FormatArgument,
@@ -129,9 +129,36 @@ impl Arguments {
             value["inference"] = serde_json::to_value(&answering)?;
             Ok(serde_json::to_string_pretty(&value)?)
         };
-        let table = asked.table(&advice, &lines, &answering);
-        output::table(self.format.into(), &table, json, || asked.told(&advice, &lines))
+        let rows = asked.rows(&advice, &lines, &answering);
+        let whole = table(&rows, COLUMNS.len());
+        let longest = whole.text(None).lines().map(|line| line.chars().count()).max();
+        let (format, told) = (Format::from(self.format), || asked.told(&advice, &lines));
+        match output::width() {
+            // A command that is cut is none.
+            Some(width) if longest > Some(width) && format == Format::Table => {
+                let commands = rows.iter().map(|[what, .., command]| format!("{what}:\n  {command}\n"));
+                let below = || format!("\n{}{}", commands.collect::<String>(), told());
+                output::table(format, &table(&rows, COLUMNS.len() - 1), json, below)
+            }
+            _ => output::table(format, &whole, json, told),
+        }
     }
+}
+
+const COLUMNS: [(&str, Align); 6] = [
+    ("what", Align::Left),
+    ("peak", Align::Right),
+    ("saves", Align::Right),
+    ("time", Align::Right),
+    ("fits", Align::Left),
+    ("command", Align::Left),
+];
+
+/// The first so many columns.
+fn table(rows: &[[String; 6]], columns: usize) -> Table {
+    let mut table = Table::new(&COLUMNS[..columns], 0);
+    rows.iter().for_each(|row| table.push(row[..columns].to_vec()));
+    table
 }
 
 /// The remedy of the textbook that this program has not.
@@ -276,46 +303,34 @@ impl Asked {
         Ok(answering)
     }
 
-    fn table(&self, advice: &Advice, lines: &[Line<'_>], answering: &[Answering]) -> Table {
-        let columns = [
-            ("what", Align::Left),
-            ("peak", Align::Right),
-            ("saves", Align::Right),
-            ("time", Align::Right),
-            ("fits", Align::Left),
-            ("command", Align::Left),
-        ];
-        let mut table = Table::new(&columns, 5);
-        let fits = |fits: bool| if fits { "yes" } else { "no" };
+    /// What stands in each column: the remedies, what nothing costs, and what answering does.
+    fn rows(&self, advice: &Advice, lines: &[Line<'_>], answering: &[Answering]) -> Vec<[String; 6]> {
+        let fits = |fits: bool| String::from(if fits { "yes" } else { "no" });
         let plain = &advice.plain;
-        table.push([
-            "as it is",
-            &bytes(plain.predicted_bytes),
-            "",
-            "1.00",
-            fits(plain.fits),
-            &self.command(&Map::new()),
-        ]);
-        for Line { advised, command } in lines {
-            table.push([
-                title(advised.name),
-                &bytes(advised.predicted_bytes),
-                &format!("{:.0} %", 100.0 * advised.saving),
-                &format!("{:.2}", advised.slowdown),
+        let (peak, command) = (bytes(plain.predicted_bytes), self.command(&Map::new()));
+        let mut rows =
+            vec![["as it is".into(), peak, String::new(), "1.00".into(), fits(plain.fits), command]];
+        rows.extend(lines.iter().map(|Line { advised, command }| {
+            [
+                title(advised.name).into(),
+                bytes(advised.predicted_bytes),
+                format!("{:.0} %", 100.0 * advised.saving),
+                format!("{:.2}", advised.slowdown),
                 fits(advised.fits),
-                command,
-            ]);
-        }
-        for line in answering {
+                command.clone(),
+            ]
+        }));
+        rows.extend(answering.iter().map(|line| {
             let what = match line.name {
                 "answer-one" => "answering, one picture",
                 "answer-batch" => "answering, the batch",
                 "answer-smaller" => "answering, half the side",
                 _ => "answering, --exact",
             };
-            table.push([what, &bytes(line.predicted_bytes), "", "", fits(line.fits), &line.command]);
-        }
-        table
+            let peak = bytes(line.predicted_bytes);
+            [what.into(), peak, String::new(), String::new(), fits(line.fits), line.command.clone()]
+        }));
+        rows
     }
 
     /// The lines below the table.

@@ -95,6 +95,19 @@ fn advice_looks_as_blessed() {
     assert!(csv.starts_with("what,peak,saves,time,fits,command\nas it is,"), "{csv}");
 }
 
+/// A narrow terminal has the commands below the table, whole.
+#[test]
+fn no_command_is_cut() {
+    let text = zoo(&["advise", "resnet18", "--memory", "1GB"]).env("COLUMNS", "80").output().unwrap().stdout;
+    let text = String::from_utf8(text).unwrap();
+    let json = json(&["advise", "resnet18", "--memory", "1GB", "--format", "json"]);
+    let advised = ["remedies", "inference"].map(|part| json[part].as_array().unwrap().clone());
+    for command in advised.iter().flatten().map(|line| line["command"].as_str().unwrap()) {
+        assert!(text.contains(&format!(":\n  {command}\n")), "{command} in {text}");
+    }
+    assert!(!text.contains('…'), "{text}");
+}
+
 #[test]
 fn every_command_that_is_advised_works() {
     let folder = tempfile::tempdir().unwrap();

@@ -40,15 +40,9 @@ pub(crate) fn resident() -> Option<u64> {
 
 /// Whether so many bytes can be had at all: what can't, the allocator would end the program for, or the system.
 pub(crate) fn has_room(bytes: u64) -> bool {
-    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let field = |name: &str| -> Option<u64> {
-        let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().trim_end_matches(" kB").parse::<u64>().ok()?.checked_mul(1024)
-    };
-    let there = field("MemTotal:").map(|memory| memory.saturating_add(field("SwapTotal:").unwrap_or(0)));
     let reserved =
         usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
-    reserved && there.is_none_or(|there| bytes <= there)
+    reserved && zoo_engine::memory_there().is_none_or(|there| bytes <= there)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::{
 use zoo_kernels::{Caches, nhwc};
 use zoo_layers::{Frozen, Graph, Mode, Node, Plan, Route, Shape};
 
+use crate::there::memory_there;
 use crate::{
     Error, Result, Weights,
     compile::{self, Program},
@@ -288,7 +289,7 @@ fn together(graph: &Graph, plan: &Plan, batch: usize, near: u64) -> usize {
 /// Refuses what can't fit into the machine, before anything is read or packed: the batch, and what lies between layers for
 /// the pictures that go through them together.
 fn check_memory(graph: &Graph, plan: &Plan, input: [usize; 4], together: usize) -> Result<()> {
-    let Some(available) = available() else { return Ok(()) };
+    let Some(available) = memory_there() else { return Ok(()) };
     let pictures = input.iter().fold(1, |numbers: u64, side| numbers.saturating_mul(*side as u64));
     let needed = plan.peak(together as u64).saturating_add(pictures).saturating_mul(4);
     if needed <= available {
@@ -297,13 +298,6 @@ fn check_memory(graph: &Graph, plan: &Plan, input: [usize; 4], together: usize) 
     let largest = plan.steps().iter().max_by_key(|step| plan.shape(step.out()).elements());
     let node = largest.map_or_else(String::new, |step| graph.get(step.nodes()[0]).name.clone());
     Err(Error::Memory { model: graph.name().into(), input, node, needed, available })
-}
-
-/// The bytes that the machine has, where it says so.
-fn available() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 #[cfg(test)]

@@ -39,8 +39,10 @@ mod engine;
 mod error;
 mod memory;
 mod step;
+mod there;
 mod weights;
 
 pub use engine::{Engine, Options, Sizes, StepInfo};
 pub use error::{Error, Result};
+pub use there::memory_there;
 pub use weights::{Weights, part};

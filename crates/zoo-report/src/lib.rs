@@ -40,7 +40,7 @@ pub use fit::{Fit, Fitted, fit, has_batch_norms};
 pub use memory::{Memory, Optimizer};
 pub use plot::{Bubble, Plot};
 pub use summary::{LayerRow, Options, Params, Summary};
-pub use table::{Align, Format, Table, count, short, thousands};
+pub use table::{Align, Cell, Format, Table, count, short, thousands};
 pub use training::{Lesson, Training};
 pub use tree::layer_table;
 pub use zoo_base::size::bytes;

@@ -25,11 +25,38 @@ pub enum Align {
     Right,
 }
 
+/// What stands in a cell: for people, and in comma-separated values, where a number is a number.
+#[derive(Clone, Debug, Default)]
+pub struct Cell {
+    shown: String,
+    plain: Option<String>,
+}
+
+impl Cell {
+    /// A number, and what people read instead: `11,689,512`, `1.814 G` or `12 %`.
+    pub fn number(number: impl ToString, shown: impl Into<String>) -> Self {
+        Self { shown: shown.into(), plain: Some(number.to_string()) }
+    }
+}
+
+impl std::fmt::Display for Cell {
+    /// As people read it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.shown)
+    }
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(words: T) -> Self {
+        Self { shown: words.into(), plain: None }
+    }
+}
+
 /// Rows of cells under a header.
 #[derive(Clone, Debug)]
 pub struct Table {
     columns: Vec<(String, Align)>,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Vec<Cell>>,
     shrinks: usize,
 }
 
@@ -42,9 +69,10 @@ impl Table {
 
     /// Adds a row; missing cells are empty. Control characters are written as escapes (`\n`, `\u{1b}`): a cell is a
     /// part of one line, and no terminal shall obey it.
-    pub fn push(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
-        let mut row: Vec<String> = cells.into_iter().map(|cell| visible(cell.into())).collect();
-        row.resize(self.columns.len(), String::new());
+    pub fn push(&mut self, cells: impl IntoIterator<Item = impl Into<Cell>>) {
+        let cells = cells.into_iter().map(Into::into);
+        let mut row: Vec<Cell> = cells.map(|cell| Cell { shown: visible(cell.shown), ..cell }).collect();
+        row.resize(self.columns.len(), Cell::default());
         self.rows.push(row);
     }
 
@@ -53,7 +81,7 @@ impl Table {
         let mut widths: Vec<usize> = self.columns.iter().map(|(name, _)| length(name)).collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(length(cell));
+                *width = (*width).max(length(&cell.shown));
             }
         }
         let total = |widths: &[usize]| widths.iter().sum::<usize>() + 2 * (widths.len().saturating_sub(1));
@@ -65,40 +93,40 @@ impl Table {
             }
         }
         let mut text = String::new();
-        let header: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
-        self.line(&mut text, &header, &widths);
+        self.line(&mut text, self.columns.iter().map(|(name, _)| name), &widths);
         let _ = writeln!(text, "{}", "─".repeat(total(&widths)));
         for row in &self.rows {
-            self.line(&mut text, row, &widths);
+            self.line(&mut text, row.iter().map(|cell| &cell.shown), &widths);
         }
         text
     }
 
-    fn line(&self, text: &mut String, cells: &[String], widths: &[usize]) {
+    fn line<'a>(&self, text: &mut String, cells: impl Iterator<Item = &'a String>, widths: &[usize]) {
         let mut line = String::new();
-        for (i, (cell, width)) in cells.iter().zip(widths).enumerate() {
+        for (i, (cell, width)) in cells.zip(widths).enumerate() {
             let cell = shortened(cell, *width);
             let gap = " ".repeat(width - length(&cell));
             let _ = match self.columns[i].1 {
                 Align::Left => write!(line, "{cell}{gap}"),
                 Align::Right => write!(line, "{gap}{cell}"),
             };
-            if i + 1 < cells.len() {
+            if i + 1 < widths.len() {
                 line.push_str("  ");
             }
         }
         let _ = writeln!(text, "{}", line.trim_end());
     }
 
-    /// Comma-separated values, header first.
+    /// Comma-separated values, header first, numbers plain.
     pub fn csv(&self) -> String {
         let quoted = |cell: &String| match cell.contains([',', '"', '\n', '\r']) {
             true => format!("\"{}\"", cell.replace('"', "\"\"")),
             false => cell.clone(),
         };
-        let header: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
-        let lines = std::iter::once(&header).chain(&self.rows);
-        lines.map(|row| row.iter().map(quoted).collect::<Vec<_>>().join(",") + "\n").collect()
+        let header: Vec<String> = self.columns.iter().map(|(name, _)| quoted(name)).collect();
+        let plain = |cell: &Cell| quoted(cell.plain.as_ref().unwrap_or(&cell.shown));
+        let rows = self.rows.iter().map(|row| row.iter().map(plain).collect());
+        std::iter::once(header).chain(rows).map(|row| row.join(",") + "\n").collect()
     }
 
     /// A Markdown table.
@@ -111,7 +139,7 @@ impl Table {
         };
         text += &line(self.columns.iter().map(rule).collect());
         for row in &self.rows {
-            text += &line(row.iter().map(|cell| marked_down(cell)).collect());
+            text += &line(row.iter().map(|cell| marked_down(&cell.shown)).collect());
         }
         text
     }
@@ -222,5 +250,8 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= 30), "{text}");
         assert!(text.contains('…') && text.contains("1,000"), "{text}");
         assert_eq!(table.csv(), "name,detail,n\nconv1,a very long description,\"1,000\"\n");
+        table.push([Cell::from("conv2"), Cell::from("short"), Cell::number(2_000, "2,000")]);
+        assert_eq!(table.csv().lines().last(), Some("conv2,short,2000"));
+        assert!(table.markdown().ends_with("| conv2 | short | 2,000 |\n"));
     }
 }

@@ -1,6 +1,6 @@
 //! The layers as a tree of their names: a row for each part down to a depth, equal neighbours told once.
 
-use crate::{Align, LayerRow, Summary, Table, thousands};
+use crate::{Align, Cell, LayerRow, Summary, Table, thousands};
 
 /// A part of the network: a layer, or a scope with its parts.
 #[derive(Debug)]
@@ -119,12 +119,16 @@ fn rows(part: &Part<'_>, depth: usize, prefix: &str, table: &mut Table) {
             count => format!("{}–{} ({count} alike)", first.name, end.name),
         };
         let (params, macs) = group.iter().fold((0, 0), |(p, m), part| (p + part.params(), m + part.macs()));
-        let figure = |number: u64| if number == 0 { String::new() } else { thousands(number) };
+        let figure = |number: u64| match number {
+            0 => Cell::default(),
+            _ => Cell::number(number, thousands(number)),
+        };
         let words = match group.len() {
             1 => first.words(),
             count => format!("{count} × {}", first.words()),
         };
-        table.push([format!("{branch}{name}"), words, first.output(), figure(params), figure(macs)]);
+        let name = format!("{branch}{name}").into();
+        table.push([name, words.into(), first.output().into(), figure(params), figure(macs)]);
         if depth > 1 && !first.is_layer() {
             // The first level hangs directly under its parent's name.
             let below = if is_root { " ".into() } else { below };

@@ -8,7 +8,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use zoo::{Model, Options};
 use zoo_layers::{Frozen, Graph, Param};
-use zoo_report::{Advice, Advised, Align, Format, Lesson, Other, Question, Remedy, Table, Training, bytes};
+use zoo_report::{
+    Advice, Advised, Align, Cell, Format, Lesson, Other, Question, Remedy, Table, Training, bytes,
+};
 
 use crate::{
     arguments::FormatArgument,
@@ -155,7 +157,7 @@ const COLUMNS: [(&str, Align); 6] = [
 ];
 
 /// The first so many columns.
-fn table(rows: &[[String; 6]], columns: usize) -> Table {
+fn table(rows: &[[Cell; 6]], columns: usize) -> Table {
     let mut table = Table::new(&COLUMNS[..columns], 0);
     rows.iter().for_each(|row| table.push(row[..columns].to_vec()));
     table
@@ -304,20 +306,27 @@ impl Asked {
     }
 
     /// What stands in each column: the remedies, what nothing costs, and what answering does.
-    fn rows(&self, advice: &Advice, lines: &[Line<'_>], answering: &[Answering]) -> Vec<[String; 6]> {
-        let fits = |fits: bool| String::from(if fits { "yes" } else { "no" });
-        let plain = &advice.plain;
-        let (peak, command) = (bytes(plain.predicted_bytes), self.command(&Map::new()));
-        let mut rows =
-            vec![["as it is".into(), peak, String::new(), "1.00".into(), fits(plain.fits), command]];
+    fn rows(&self, advice: &Advice, lines: &[Line<'_>], answering: &[Answering]) -> Vec<[Cell; 6]> {
+        let fits = |fits: bool| Cell::from(if fits { "yes" } else { "no" });
+        let peak = |number: u64| Cell::number(number, bytes(number));
+        let (plain, command) = (&advice.plain, self.command(&Map::new()).into());
+        let once = Cell::number(1, "1.00");
+        let mut rows = vec![[
+            "as it is".into(),
+            peak(plain.predicted_bytes),
+            Cell::default(),
+            once,
+            fits(plain.fits),
+            command,
+        ]];
         rows.extend(lines.iter().map(|Line { advised, command }| {
             [
                 title(advised.name).into(),
-                bytes(advised.predicted_bytes),
-                format!("{:.0} %", 100.0 * advised.saving),
-                format!("{:.2}", advised.slowdown),
+                peak(advised.predicted_bytes),
+                Cell::number(advised.saving, format!("{:.0} %", 100.0 * advised.saving)),
+                Cell::number(advised.slowdown, format!("{:.2}", advised.slowdown)),
                 fits(advised.fits),
-                command.clone(),
+                command.into(),
             ]
         }));
         rows.extend(answering.iter().map(|line| {
@@ -327,8 +336,15 @@ impl Asked {
                 "answer-smaller" => "answering, half the side",
                 _ => "answering, --exact",
             };
-            let peak = bytes(line.predicted_bytes);
-            [what.into(), peak, String::new(), String::new(), fits(line.fits), line.command.clone()]
+            let command = Cell::from(&line.command);
+            [
+                what.into(),
+                peak(line.predicted_bytes),
+                Cell::default(),
+                Cell::default(),
+                fits(line.fits),
+                command,
+            ]
         }));
         rows
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use zoo_engine::{Engine, Options};
 use zoo_layers::{Graph, Shape};
-use zoo_report::{Align, Table, bytes};
+use zoo_report::{Align, Cell, Table, bytes};
 
 use crate::{
     arguments::FormatArgument,
@@ -205,8 +205,17 @@ fn peak_memory() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
+fn percent(share: f64) -> Cell {
+    Cell::number(share, format!("{:.0} %", share * 100.0))
+}
+
+/// A number with so many decimals for people.
+fn rounded(number: f64, decimals: usize) -> Cell {
+    Cell::number(number, format!("{number:.decimals$}"))
+}
+
+fn memory(number: u64) -> Cell {
+    Cell::number(number, bytes(number))
 }
 
 /// A line for each network and batch.
@@ -228,18 +237,18 @@ fn lines(entries: &[Entry]) -> Table {
     let mut table = Table::new(&columns, 0);
     for entry in entries {
         table.push([
-            entry.model.clone(),
-            entry.batch.to_string(),
-            entry.threads.to_string(),
+            Cell::from(&entry.model),
+            entry.batch.to_string().into(),
+            entry.threads.to_string().into(),
             entry.simd.into(),
-            format!("{:.2}", entry.median_ms),
-            format!("{:.2}", entry.p90_ms),
-            format!("{:.2}", entry.p99_ms),
-            format!("{:.1}", entry.images_per_s),
-            format!("{:.0}", entry.gflops),
+            rounded(entry.median_ms, 2),
+            rounded(entry.p90_ms, 2),
+            rounded(entry.p99_ms, 2),
+            rounded(entry.images_per_s, 1),
+            rounded(entry.gflops, 0),
             percent(entry.peak_share),
-            bytes(entry.arena_bytes as u64),
-            entry.peak_rss_bytes.map_or_else(String::new, bytes),
+            memory(entry.arena_bytes as u64),
+            entry.peak_rss_bytes.map_or_else(Cell::default, memory),
         ]);
     }
     table
@@ -262,14 +271,14 @@ fn steps(entries: &[Entry]) -> Table {
         for layer in entry.layers.iter().flatten() {
             let counts = layer.gflops > 0.0;
             table.push([
-                entry.model.clone(),
-                entry.batch.to_string(),
-                layer.name.clone(),
+                Cell::from(&entry.model),
+                entry.batch.to_string().into(),
+                Cell::from(&layer.name),
                 layer.method.into(),
-                format!("{:.3}", layer.ms),
+                rounded(layer.ms, 3),
                 percent(layer.share),
-                if counts { format!("{:.0}", layer.gflops) } else { String::new() },
-                if counts { percent(layer.peak_share) } else { String::new() },
+                if counts { rounded(layer.gflops, 0) } else { Cell::default() },
+                if counts { percent(layer.peak_share) } else { Cell::default() },
             ]);
         }
     }

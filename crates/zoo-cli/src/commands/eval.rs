@@ -10,7 +10,7 @@ use zoo::{Model, Network};
 use zoo_data::{
     Dataset, Finding, Listing, Part, Skipped, Split, Subset, Views, mask, match_classes, scenes, shown,
 };
-use zoo_report::{Align, Table};
+use zoo_report::{Align, Cell, Table};
 use zoo_train::Confusion;
 
 use crate::{
@@ -134,7 +134,7 @@ impl Arguments {
             let pictures: usize = result.confusion[index].iter().sum();
             if pictures > 0 || classes.len() <= 100 {
                 let (precision, recall) = result.precision_and_recall(index);
-                table.push([class.clone(), pictures.to_string(), share(precision), share(recall)]);
+                table.push([class.into(), pictures.to_string().into(), cell(precision), cell(recall)]);
             }
         }
         let after = || {
@@ -200,7 +200,7 @@ impl Arguments {
         let rows = confusion.rows();
         for (class, name) in classes.iter().enumerate() {
             let pixels: usize = rows[class].iter().sum();
-            table.push([name.clone(), pixels.to_string(), share(confusion.iou(class))]);
+            table.push([name.into(), pixels.to_string().into(), cell(confusion.iou(class))]);
         }
         let after = || {
             let mut lines = format!(
@@ -308,6 +308,11 @@ fn note(skipped: &[Skipped]) {
 /// A share in per cent; a dash for one of nothing.
 fn share(share: Option<f64>) -> String {
     share.map_or("-".into(), |share| format!("{:.2} %", share * 100.0))
+}
+
+/// The same in a table; what can't be told is empty where programs read it.
+fn cell(part: Option<f64>) -> Cell {
+    Cell::number(part.map_or_else(String::new, |part| part.to_string()), share(part))
 }
 
 fn parse_crops(text: &str) -> Result<u8, String> {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use zoo::ARCHITECTURES;
-use zoo_report::{Align, Format, Options, Summary, Table, count, thousands};
+use zoo_report::{Align, Cell, Format, Options, Summary, Table, count, thousands};
 
 use super::compare::wrapped;
 use crate::{
@@ -97,19 +97,20 @@ fn table(lines: &[Line]) -> Table {
     let mut table = Table::new(&columns, 7);
     for Line { facts, params, macs, input, weights } in lines {
         let weights = weights.iter().map(|w| format!("{}{}", w.tag, if w.here { " (here)" } else { "" }));
+        let number = |number: u64, shown: String| Cell::number(number, shown);
         table.push([
-            facts.name.to_string(),
+            facts.name.into(),
             facts.family.into(),
-            facts.year.to_string(),
-            thousands(*params),
-            count(*macs),
-            dims(input),
-            facts.top1.map(|top1| format!("{top1:.2}")).unwrap_or_default(),
-            weights.collect::<Vec<_>>().join(", "),
+            facts.year.to_string().into(),
+            number(*params, thousands(*params)),
+            number(*macs, count(*macs)),
+            dims(input).into(),
+            facts.top1.map_or(Cell::default(), |top1| format!("{top1:.2}").into()),
+            weights.collect::<Vec<_>>().join(", ").into(),
             facts.authors.into(),
             facts.idea.into(),
-            facts.accuracy.map_or(String::new(), |accuracy| accuracy.text()),
-            facts.accuracy.map_or(String::new(), |accuracy| accuracy.source.into()),
+            facts.accuracy.map_or(Cell::default(), |accuracy| accuracy.text().into()),
+            facts.accuracy.map_or(Cell::default(), |accuracy| accuracy.source.into()),
         ]);
     }
     table

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use clap::Args;
 use serde::Serialize;
 use zoo::{Answer, Guess, Network, Prepare};
-use zoo_report::{Align, Format, Table};
+use zoo_report::{Align, Cell, Format, Table};
 
 use crate::{
     arguments::StreamFormatArgument,
@@ -179,11 +179,14 @@ fn table(format: Format, lines: &[Line]) -> Table {
                 for (rank, class) in top.iter().enumerate() {
                     // A person reads the path once; a program reads it on every line.
                     let name = if rank > 0 && format == Format::Table { "" } else { name };
-                    let probability = match format {
-                        Format::Csv => class.probability.to_string(),
-                        _ => format!("{:.2} %", class.probability * 100.0),
-                    };
-                    table.push([name, &(rank + 1).to_string(), &class.label, &probability]);
+                    let shown = format!("{:.2} %", class.probability * 100.0);
+                    let probability = Cell::number(class.probability, shown);
+                    table.push([
+                        name.into(),
+                        (rank + 1).to_string().into(),
+                        (&class.label).into(),
+                        probability,
+                    ]);
                 }
             }
             Line::Failed { name, .. } if scores => table.push([name.as_str(), "could not be read"]),

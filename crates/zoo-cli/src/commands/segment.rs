@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use zoo::{Network, Picture};
 use zoo_data::{mask, shown};
-use zoo_report::{Align, Format, Table};
+use zoo_report::{Align, Cell, Format, Table};
 use zoo_weights::Destination;
 
 use crate::{
@@ -221,11 +221,8 @@ fn all_at_once(format: Format, lines: &[Line]) -> Result<String> {
                 for (place, area) in classes.iter().enumerate() {
                     // A person reads the path once; a program reads it on every line.
                     let name = if place > 0 && format == Format::Table { "" } else { name };
-                    let share = match format {
-                        Format::Csv => area.share.to_string(),
-                        _ => format!("{:.2} %", area.share * 100.0),
-                    };
-                    table.push([name, &area.label, &area.pixels.to_string(), &share]);
+                    let share = Cell::number(area.share, format!("{:.2} %", area.share * 100.0));
+                    table.push([name.into(), (&area.label).into(), area.pixels.to_string().into(), share]);
                 }
             }
             Line::Failed { name, error, .. } => {

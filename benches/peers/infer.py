@@ -313,7 +313,8 @@ def convert(engine, folder):
         shape = list(np.load(folder / "input.npy", mmap_mode="r").shape)
         # It wants one picture, as it will be given, and weights as they are.
         shape[0] = 1
-        tool("pnnx", "model.onnx", f"inputshape=[{','.join(map(str, shape))}]f32", "fp16=0", "optlevel=2",
+        file = "one.onnx" if (folder / "one.onnx").exists() else "model.onnx"
+        tool("pnnx", file, f"inputshape=[{','.join(map(str, shape))}]f32", "fp16=0", "optlevel=2",
              "ncnnparam=ncnn.param", "ncnnbin=ncnn.part", "ncnnpy=/dev/null", "pnnxpy=/dev/null",
              "pnnxparam=/dev/null", "pnnxbin=/dev/null", "pnnxonnx=/dev/null", cwd=folder)
         os.replace(folder / "ncnn.part", folder / "ncnn.bin")

@@ -128,10 +128,14 @@ fn prepare(network: &str, folder: &Path, batch: usize) -> Result<Value> {
     let graph = zoo::find(network)?.graph()?;
     fs::create_dir_all(folder).with_context(|| format!("{} can't be made", folder.display()))?;
     save(&graph, &folder.join(WEIGHTS))?;
-    let model = Model::new(&graph, Options { batch: Some(batch), ..Options::default() })?;
-    let file = folder.join("model.onnx");
-    let out = fs::File::create(&file).with_context(|| format!("{} can't be written", file.display()))?;
-    model.write(&Named, &mut BufWriter::new(out))?;
+    // ncnn knows no batch, and reads a network for one picture.
+    let files = [("model.onnx", batch), ("one.onnx", 1)];
+    for (name, batch) in &files[..if batch > 1 { 2 } else { 1 }] {
+        let model = Model::new(&graph, Options { batch: Some(*batch), ..Options::default() })?;
+        let file = folder.join(name);
+        let out = fs::File::create(&file).with_context(|| format!("{} can't be written", file.display()))?;
+        model.write(&Named, &mut BufWriter::new(out))?;
+    }
     fs::write(folder.join("output.txt"), format!("{}\n", graph.main_output().name))?;
     let shape = graph.input().with_batch(batch);
     let mut stream = rng::Stream::from_key(rng::hash_name("input"));

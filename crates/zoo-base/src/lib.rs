@@ -11,17 +11,19 @@
 pub mod random;
 pub mod size;
 
-/// The names nearest to a mistyped one, at most four, the nearest first: those that half of the letters lead to.
+/// The names nearest to a mistyped one, at most four, the nearest first: those that at most half of the longer name's letters
+/// are to be changed for.
 ///
 /// ```
 /// let known = ["resnet50", "resnet18", "vgg16"];
 /// assert_eq!(zoo_base::nearest("resnet5O", known), ["resnet50", "resnet18"]);
 /// ```
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let letters = |name: &str| name.chars().count();
     let mut near: Vec<(usize, &str)> = names
         .into_iter()
         .map(|other| (strsim::levenshtein(name, other), other))
-        .filter(|(distance, other)| *distance <= name.len().max(other.len()).div_ceil(2))
+        .filter(|(distance, other)| *distance <= letters(name).max(letters(other)).div_ceil(2))
         .collect();
     near.sort_unstable();
     near.dedup();

@@ -65,6 +65,7 @@ impl Command {
 enum FormatName {
     Table,
     Json,
+    /// Plain numbers: bytes, and shares of 1
     Csv,
     Markdown,
 }
@@ -94,6 +95,7 @@ enum StreamFormatName {
     Json,
     /// A JSON object on a line for each picture, as soon as it is known
     Jsonl,
+    /// Plain numbers: shares of 1
     Csv,
     Markdown,
 }

@@ -81,6 +81,8 @@ pub struct StepInfo<'a> {
 
 /// Runs whose memory is kept.
 const WAITING: usize = 8;
+/// Bytes of dense layers' weights that are better read once for a whole batch.
+const DENSE: u64 = 24 << 20;
 
 impl Engine {
     /// Compiles a network that answers for pictures of `input` (n, c, h, w), from the picture to its outputs.
@@ -279,7 +281,7 @@ fn together(graph: &Graph, plan: &Plan, batch: usize, near: u64) -> usize {
         layers.filter(|layer| matches!(layer.output, Shape::Vector { .. })).flat_map(|layer| &layer.params);
     let dense: usize = dense.map(zoo_layers::Param::elements).sum();
     let numbers = size_of::<f32>() as u64;
-    if dense as u64 * numbers > near {
+    if dense as u64 * numbers > DENSE {
         return batch;
     }
     let most = usize::try_from(near / (plan.peak(1) * numbers).max(1)).unwrap_or(usize::MAX).max(1);
@@ -335,6 +337,8 @@ mod tests {
             assert_eq!(together(&network(size, 10).unwrap(), batch, near(24)), expected, "{size}");
         }
         assert_eq!(together(&network(380, 10).unwrap(), 7, near(10)), 2);
+        // 8 MB of dense weights, as a classifier's of 2,048 features.
+        assert_eq!(together(&network(380, 200_000).unwrap(), 7, near(6)), 1);
         // Dense layers that the cache doesn't hold are read once for all.
         let dense = Graph::build("dense", Shape::map(1, 1100, 1100), |net, picture| {
             let x = net.conv(picture, Conv2d::k3(8).stride(100), "conv")?;

@@ -89,7 +89,7 @@ pub enum Error {
     /// More memory than there is.
     #[error(
         "`{model}` at {input:?} needs {} for its pictures and what lies between its layers, the most of it \
-         at `{node}`, and this machine has {}; give a smaller batch or picture", bytes(*needed), bytes(*available)
+         at `{node}`, and there are {}; give a smaller batch or picture", bytes(*needed), bytes(*available)
     )]
     Memory {
         /// The network.

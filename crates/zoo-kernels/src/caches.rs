@@ -5,10 +5,12 @@
 
 use std::sync::OnceLock;
 
+static CURRENT: OnceLock<Caches> = OnceLock::new();
+
 /// Bytes of the caches that a core sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caches {
-    /// The second level, which is a core's own.
+    /// The second level.
     pub second: usize,
     /// The last level, which cores share.
     pub last: usize,
@@ -18,20 +20,27 @@ impl Caches {
     /// Where nothing is known, the sizes that blocks were measured with.
     pub const UNKNOWN: Self = Self { second: 1 << 20, last: 32 << 20 };
 
-    /// This machine's.
+    /// This machine's, or those that were assumed.
     pub fn current() -> Self {
-        static CURRENT: OnceLock<Caches> = OnceLock::new();
         *CURRENT.get_or_init(|| Self::reported().unwrap_or(Self::UNKNOWN))
+    }
+
+    /// Goes by these for the rest of the process, whatever the processor reports. Gives `false`, and changes nothing, once a
+    /// kernel has asked for them.
+    pub fn assume(self) -> bool {
+        CURRENT.set(self).is_ok()
     }
 
     /// What the processor says.
     #[cfg(target_arch = "x86_64")]
     fn reported() -> Option<Self> {
         let caches = raw_cpuid::CpuId::new().get_cache_parameters()?;
-        let levels = caches.filter(|cache| cache.cache_type() != raw_cpuid::CacheType::Instruction);
+        // More levels than there are: an emulator might go on for ever.
+        let levels = caches.take(16).filter(|cache| cache.cache_type() != raw_cpuid::CacheType::Instruction);
         Self::of_levels(levels.map(|cache| {
-            let lines = cache.sets() * cache.associativity() * cache.physical_line_partitions();
-            (cache.level(), lines * cache.coherency_line_size())
+            let lines = cache.associativity().saturating_mul(cache.physical_line_partitions());
+            let bytes = lines.saturating_mul(cache.coherency_line_size()).saturating_mul(cache.sets());
+            (cache.level(), bytes)
         }))
     }
 
@@ -40,7 +49,7 @@ impl Caches {
         None
     }
 
-    /// From pairs of level and bytes. A machine without a third level has its second for the last.
+    /// From pairs of level and bytes. A machine that tells of no third level has its second for the last.
     #[cfg_attr(
         not(target_arch = "x86_64"),
         cfg_attr(not(test), expect(dead_code, reason = "nobody reports"))
@@ -66,9 +75,9 @@ impl Caches {
         (self.last / 8).clamp(256 << 10, 4 << 20)
     }
 
-    /// Bytes of maps that go from layer to layer: three quarters of the last level, at most 24 MiB.
+    /// Bytes of maps that go from layer to layer: three quarters of the last level, 6 to 24 MiB.
     pub fn maps(self) -> usize {
-        (self.last / 4 * 3).clamp(1 << 20, 24 << 20)
+        (self.last / 4 * 3).clamp(6 << 20, 24 << 20)
     }
 }
 
@@ -81,7 +90,7 @@ mod tests {
         let blocks = |caches: Caches| [caches.block(), caches.task(), caches.maps()].map(|bytes| bytes >> 10);
         assert_eq!(blocks(Caches::UNKNOWN), [256, 4096, 24 << 10]);
         // A laptop's, a desktop's of 2013, a server's, and what can't be.
-        assert_eq!(blocks(Caches { second: 512 << 10, last: 4 << 20 }), [256, 512, 3 << 10]);
+        assert_eq!(blocks(Caches { second: 512 << 10, last: 4 << 20 }), [256, 512, 6 << 10]);
         assert_eq!(blocks(Caches { second: 256 << 10, last: 8 << 20 }), [128, 1024, 6 << 10]);
         assert_eq!(blocks(Caches { second: 2 << 20, last: 260 << 20 }), [256, 4096, 24 << 10]);
         assert_eq!(blocks(Caches { second: 0, last: usize::MAX }), [32, 4096, 24 << 10]);

@@ -82,8 +82,8 @@
 //!
 //! # The same bits
 //!
-//! How the work is divided follows from the shapes alone, never from the number of threads, and sums that are
-//! divided are added up in order. So a result is the same to the bit for any number of threads, on one
+//! How sums are divided follows from the shapes alone, never from the number of threads or the caches, and what is
+//! divided is added up in order. So a result is the same to the bit for any number of threads, on one
 //! instruction set and version. (Instruction sets differ in the last bits: they round products differently.)
 //!
 //! # What was checked

@@ -71,7 +71,8 @@ impl Table {
     /// part of one line, and no terminal shall obey it.
     pub fn push(&mut self, cells: impl IntoIterator<Item = impl Into<Cell>>) {
         let cells = cells.into_iter().map(Into::into);
-        let mut row: Vec<Cell> = cells.map(|cell| Cell { shown: visible(cell.shown), ..cell }).collect();
+        let safe = |cell: Cell| Cell { shown: visible(cell.shown), plain: cell.plain.map(visible) };
+        let mut row: Vec<Cell> = cells.map(safe).collect();
         row.resize(self.columns.len(), Cell::default());
         self.rows.push(row);
     }

@@ -7,7 +7,7 @@
 //! there it may be the other way round, the input turned and the gradient read in place.
 //!
 //! Where the result is small and the sums are long, the pixels are split among tasks and their sums added up
-//! in order; where it is large, its rows and columns are. Which and how finely follows from the shapes alone.
+//! in order; where it is large, its rows and columns are. How finely the pixels are follows from the shapes alone.
 
 #![expect(unsafe_code, reason = "tiles read and write through pointers; the bounds are the view's")]
 
@@ -156,7 +156,7 @@ impl<T: Element> Product<'_, T> {
             down = (down * wanted).min(self.rows.div_ceil(MIN_ROWS)).max(down);
         }
         // What one task sums up stays in the cache; how the pixels are split, which shows in the sums, doesn't follow it.
-        down = down.max(self.rows.div_ceil(rows(Caches::current().block() / size_of::<f32>())));
+        down = down.max(self.rows.div_ceil(rows(Caches::current().block() / size_of::<T>())));
         let span = self.pixels.div_ceil(splits).next_multiple_of(DEPTH);
         let splits = self.pixels.div_ceil(span);
         let part_rows = self.rows.div_ceil(down).next_multiple_of(self.isa.rows::<T>());

@@ -124,19 +124,19 @@ struct Rows<'a> {
 
 /// Pixels that are computed together, at most: as many sums as hide the latency of an addition.
 const TOGETHER: usize = 8;
-/// Fewest pixels, and rows and columns of the kernels, for which there is a loop of their own.
-const SEVERAL: usize = 4;
+/// Rows and columns of the kernels for which there is a loop of their own, and the most pixels between its windows.
 const THREE: usize = 3;
-/// The most columns that so many pixels see, windows lying two apart.
-const COLUMNS: usize = 2 * (TOGETHER - 1) + THREE;
+const FARTHEST: usize = 2;
+/// The most columns that so many pixels see.
+const COLUMNS: usize = FARTHEST * (TOGETHER - 1) + THREE;
 
 impl Kernel<f32> for Rows<'_> {
     #[inline(always)]
     fn run<S: Lanes<Elem = f32>>(self) {
         let (spec, [_, _, oh, ow]) = (&self.conv.spec, self.out.shape);
         let count = ow.div_ceil(TOGETHER);
-        let has_loop = spec.kernel_size == [THREE; 2] && spec.dilation[1] == 1 && ow >= SEVERAL;
-        let step = if has_loop { spec.stride[1] } else { 0 };
+        let is_three = spec.kernel_size == [THREE; 2] && spec.dilation[1] == 1;
+        let step = if is_three && spec.stride[1] <= FARTHEST { spec.stride[1] } else { 0 };
         let mut table = vec![std::ptr::null(); TOGETHER * self.conv.taps().max(COLUMNS)];
         for row in self.rows.clone() {
             for i in 0..count {
@@ -158,7 +158,7 @@ impl Kernel<f32> for Rows<'_> {
     }
 }
 
-/// What some neighbouring pixels see, and where they go, from a vector of channels on.
+/// A vector of channels of some neighbouring pixels: what these see, and the weights.
 struct Vector<'a, const R: usize> {
     /// Row by row of the kernel the columns that the pixels see, if they share any, or tap by tap what each of them sees.
     seen: &'a [*const f32],
@@ -195,25 +195,26 @@ impl Rows<'_> {
         }
         let to = self.to.get();
         let outs: [*mut f32; R] = std::array::from_fn(|r| to.wrapping_add(self.out.at(n, y, x + r)));
-        let residuals = self.tail.residual.map(|map| {
-            let places: [*const f32; R] =
-                std::array::from_fn(|r| to.cast_const().wrapping_add(map.at(n, y, x + r)));
-            places
-        });
+        let residuals: Option<[*const f32; R]> = self
+            .tail
+            .residual
+            .map(|map| std::array::from_fn(|r| to.cast_const().wrapping_add(map.at(n, y, x + r))));
         let (low, high) = limits(self.tail.activation);
         let (low, high) = (S::splat(low), S::splat(high));
         let (mut channel, mut weights) = (0, self.conv.weights.as_ptr());
-        // SAFETY: `Conv::run` checked that the maps lie in the arena, apart from each other; the table has the addresses of
-        // pixels of the picture, or of as many zeros; weights and biases are whole vectors. Tasks write other rows.
+        // SAFETY: `Conv::run`, or whoever called `run_alone`, checked that the maps lie in their memories, apart from each
+        // other; the table was just filled with the addresses of pixels of the picture, or of as many zeros, for all that
+        // `three` and `any` read of it: `(R - 1) * STEP + THREE <= COLUMNS` for each row of the kernel, or `R` for each tap.
+        // Weights and biases are whole vectors. Tasks write other rows.
         unsafe {
             while channel < spec.out_channels {
                 let count = (spec.out_channels - channel).min(S::N);
                 let vector = Vector::<R> { seen: table, weights, taps: kh * kw, channel };
                 let mut sums = match (STEP, count == S::N) {
-                    (0, true) => vector.any(|at| S::load(at)),
-                    (0, false) => vector.any(|at| S::load_part(at, count)),
-                    (_, true) => vector.three::<S, STEP>(|at| S::load(at)),
-                    (_, false) => vector.three::<S, STEP>(|at| S::load_part(at, count)),
+                    (0, true) => vector.any::<S, true>(count),
+                    (0, false) => vector.any::<S, false>(count),
+                    (_, true) => vector.three::<S, STEP, true>(count),
+                    (_, false) => vector.three::<S, STEP, false>(count),
                 };
                 if let Some(residuals) = &residuals {
                     for (sum, at) in sums.iter_mut().zip(residuals) {
@@ -243,55 +244,74 @@ impl Rows<'_> {
 }
 
 impl<const R: usize> Vector<'_, R> {
-    /// By a 3x3 kernel whose windows lie `STEP` pixels apart.
+    /// What lies at the `at`-th address, `count` channels of it: all of them if `WHOLE`.
+    ///
+    /// # Safety
+    /// There is such an address, of so many channels.
+    #[inline(always)]
+    unsafe fn load<S: Lanes<Elem = f32>, const WHOLE: bool>(&self, at: usize, count: usize) -> S {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let from = self.seen.get_unchecked(at).add(self.channel);
+            if WHOLE { S::load(from) } else { S::load_part(from, count) }
+        }
+    }
+
+    /// By a 3x3 kernel whose windows lie `STEP` pixels apart, `count` channels.
     ///
     /// # Safety
     /// All that is named can be read.
     #[inline(always)]
-    unsafe fn three<S: Lanes<Elem = f32>, const STEP: usize>(
+    unsafe fn three<S: Lanes<Elem = f32>, const STEP: usize, const WHOLE: bool>(
         &self,
-        load: impl Fn(*const f32) -> S,
+        count: usize,
     ) -> [S; R] {
+        let mut sums = [S::splat(0.0); R];
         // SAFETY: the caller's promise.
         unsafe {
-            let mut sums = [S::load(self.weights.add(THREE * THREE * S::N)); R];
+            sums.fill(S::load(self.weights.add(THREE * THREE * S::N)));
             for i in 0..THREE {
-                let tap = |j: usize| S::load(self.weights.add((i * THREE + j) * S::N));
-                let taps = [tap(0), tap(1), tap(2)];
-                let seen = |at: usize| load(self.seen.get_unchecked(i * COLUMNS + at).add(self.channel));
-                let mut columns = [seen(0), seen(1), seen(2)];
+                let mut taps = [S::splat(0.0); THREE];
+                let mut columns = [S::splat(0.0); THREE];
+                for j in 0..THREE {
+                    taps[j] = S::load(self.weights.add((i * THREE + j) * S::N));
+                    columns[j] = self.load::<S, WHOLE>(i * COLUMNS + j, count);
+                }
                 for (r, sum) in sums.iter_mut().enumerate() {
                     let [first, second, third] = columns;
                     *sum = sum.fma(first, taps[0]).fma(second, taps[1]).fma(third, taps[2]);
-                    // What the next window sees of it is not read again.
-                    let next = (r + 1) * STEP;
-                    columns = match (r + 1 < R, STEP) {
-                        (false, _) => columns,
-                        (_, 1) => [second, third, seen(next + 2)],
-                        _ => [third, seen(next + 1), seen(next + 2)],
-                    };
+                    if r + 1 < R {
+                        // What the next window sees of it is not read again.
+                        let last = i * COLUMNS + (r + 1) * STEP + 2;
+                        let before = match STEP {
+                            1 => [second, third],
+                            _ => [third, self.load::<S, WHOLE>(last - 1, count)],
+                        };
+                        columns = [before[0], before[1], self.load::<S, WHOLE>(last, count)];
+                    }
                 }
             }
-            sums
         }
+        sums
     }
 
-    /// By any kernel.
+    /// By any kernel, `count` channels.
     ///
     /// # Safety
     /// As above.
     #[inline(always)]
-    unsafe fn any<S: Lanes<Elem = f32>>(&self, load: impl Fn(*const f32) -> S) -> [S; R] {
+    unsafe fn any<S: Lanes<Elem = f32>, const WHOLE: bool>(&self, count: usize) -> [S; R] {
+        let mut sums = [S::splat(0.0); R];
         // SAFETY: the caller's promise.
         unsafe {
-            let mut sums = [S::load(self.weights.add(self.taps * S::N)); R];
+            sums.fill(S::load(self.weights.add(self.taps * S::N)));
             for tap in 0..self.taps {
                 let weight = S::load(self.weights.add(tap * S::N));
                 for (r, sum) in sums.iter_mut().enumerate() {
-                    *sum = sum.fma(load(self.seen.get_unchecked(tap * R + r).add(self.channel)), weight);
+                    *sum = sum.fma(self.load::<S, WHOLE>(tap * R + r, count), weight);
                 }
             }
-            sums
         }
+        sums
     }
 }

@@ -81,8 +81,11 @@ fn check(spec: &Conv2d, shape: Shape, method: Method, halo: Halo, beside: usize,
                 apply(activation, sum + if added { f64::from(residual[i]) } else { 0.0 })
             })
             .collect();
-        let mut place =
-            Place::new(&[(shape, halo, 0), (output, Halo::default(), beside), (output, Halo::default(), 0)]);
+        let mut place = Place::new(&[
+            (shape, halo, beside / 2),
+            (output, Halo::default(), beside),
+            (output, Halo::default(), 0),
+        ]);
         place.put(0, &input);
         place.put(2, &residual);
         let walls = place.walls();
@@ -159,6 +162,24 @@ proptest! {
             check(&spec, shape, Method::Depthwise, Halo::default(), 2, seed);
             check(&spec, shape, Method::Direct, Halo::default(), 2, seed);
         });
+    }
+
+    /// Every loop of its own: strides, widths on both sides of what goes together, edges wider than the kernel.
+    #[test]
+    fn a_depthwise_convolution_of_three_by_three(
+        channels in 2usize..40, strides in (1usize..4, 1usize..4), size in (1usize..6, 1usize..40),
+        padding in (0usize..4, 0usize..4, 0usize..5, 0usize..5), down in 1usize..3, halo in 0usize..2,
+        beside in 0usize..9, seed in 0u64..1000,
+    ) {
+        let (top, bottom, left, right) = padding;
+        let spec = Conv2d {
+            in_channels: channels, out_channels: channels, groups: channels, kernel_size: [3, 3],
+            stride: [strides.0, strides.1], padding: Padding { top, bottom, left, right }, dilation: [down, 1],
+        };
+        let height = size.0.max((2 * down + 1).saturating_sub(top + bottom));
+        let shape = [2, channels, height, size.1.max(3_usize.saturating_sub(left + right))];
+        let halo = Halo { top: halo, bottom: halo, left: halo, right: 2 * halo };
+        on_every_isa(|_| check(&spec, shape, Method::Depthwise, halo, beside, seed));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The same bits whatever the number of threads: this test starts itself with 1, 2 and 4 of them.
+//! The same bits whatever the number of threads and the size of the caches: this test starts itself with 1, 2 and 4 threads, and
+//! with hardly any cache.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::Command;
@@ -8,13 +9,49 @@ use zoo_kernels::conv::{self, Conv2d};
 use zoo_kernels::gemm;
 use zoo_kernels::loss::CrossEntropy;
 use zoo_kernels::lrn::{self, Lrn, LrnForm};
+use zoo_kernels::nhwc::{Arena, Bands, Conv, Fold, Map, Method, Tail, from_planes};
 use zoo_kernels::norm::{self, Gradients, Norm, Saved, Stats};
 use zoo_kernels::pool::{self, Pool2d};
 use zoo_kernels::upsample::{self, Corners};
-use zoo_kernels::{Activation, activation, scale};
+use zoo_kernels::{Activation, Caches, Shape, activation, scale};
 
-/// Set for the processes that only compute.
+/// Set for the processes that only compute, and for those of them that shall go by small caches.
 const CHILD: &str = "ZOO_KERNELS_THREADS_CHILD";
+const SMALL: &str = "ZOO_KERNELS_SMALL_CACHES";
+
+/// What layers of answers give, by each method and in bands.
+fn answers(mut add: impl FnMut(&[f32])) {
+    let run = |input: Shape, output: Shape, work: &dyn Fn(&mut Arena, Map, Map)| -> Vec<f32> {
+        let from = Map::dense(0, input);
+        let len = from.shape.iter().product();
+        let to = Map::dense(len, output);
+        let mut arena = Arena::new(len + output.iter().product::<usize>());
+        from_planes(&numbers(8, len), &mut arena, from).unwrap();
+        work(&mut arena, from, to);
+        arena[len..].to_vec()
+    };
+    let make = |spec: Conv2d, shape: Shape, method: Method| {
+        let weight = numbers(9, spec.weight_shape().iter().product());
+        Conv::new(&spec, shape, &weight, Fold::default(), method).unwrap()
+    };
+    let tail = Tail { residual: None, activation: Activation::Identity };
+    let three = Conv2d::new(48, 96, 3).with_padding(1);
+    for (spec, method) in [
+        (three, Method::Winograd4),
+        (three, Method::Winograd2),
+        (three, Method::Direct),
+        (Conv2d::new(48, 200, 1), Method::Direct),
+    ] {
+        let shape = [2, 48, 60, 61];
+        let conv = make(spec, shape, method);
+        add(&run(shape, conv.output(), &|arena, from, to| conv.run(arena, from, to, tail).unwrap()));
+    }
+    let (input, inner) = ([2, 16, 70, 71], [2, 96, 70, 71]);
+    let depthwise = make(Conv2d::new(96, 96, 3).with_padding(1).with_groups(96), inner, Method::Depthwise);
+    let expand = make(Conv2d::new(16, 96, 1), input, Method::Direct);
+    let bands = Bands::new(Some((expand, Activation::Relu6)), (depthwise, Activation::Relu6), None).unwrap();
+    add(&run(input, inner, &|arena, from, to| bands.run(arena, from, to, None).unwrap()));
+}
 
 /// One hash over the bits of every kernel's results, at sizes that several threads share.
 fn everything() -> u64 {
@@ -27,6 +64,8 @@ fn everything() -> u64 {
         (Conv2d::new(64, 64, 3).with_padding(1).with_groups(8).with_dilation(1), 20),
         (Conv2d::new(96, 96, 3).with_padding(1).with_groups(96), 31),
         (Conv2d::new(300, 40, 3).with_padding(1), 7),
+        // Its weight's gradient is more than a core's cache holds.
+        (Conv2d::new(500, 500, 1), 12),
     ] {
         let shape = [3, spec.in_channels, side, side + 1];
         let output = spec.output_shape(shape).unwrap();
@@ -85,23 +124,32 @@ fn everything() -> u64 {
     let mut product = unwritten(64 * 500);
     gemm::linear([64, 300, 500], &x[..64 * 300], &g[..300 * 500], None, &mut product).unwrap();
     add(&product);
+    answers(add);
     hasher.finish()
 }
 
 #[test]
 fn results_do_not_depend_on_the_threads() {
     if std::env::var_os(CHILD).is_some() {
+        if std::env::var_os(SMALL).is_some() {
+            assert!(Caches { second: 0, last: 0 }.assume());
+            assert!(!Caches::UNKNOWN.assume(), "once is for ever");
+        }
         std::fs::write(std::env::var_os(CHILD).unwrap(), everything().to_string()).unwrap();
         return;
     }
-    let hashes = ["1", "2", "4"].map(|threads| {
-        let file = std::env::temp_dir().join(format!("zoo-kernels-{}-{threads}", std::process::id()));
-        let status = Command::new(std::env::current_exe().unwrap())
+    let hashes = [("1", false), ("2", false), ("4", false), ("2", true)].map(|(threads, small)| {
+        let name = format!("zoo-kernels-{}-{threads}-{small}", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
             .args(["--exact", "threads::results_do_not_depend_on_the_threads"])
             .env("RAYON_NUM_THREADS", threads)
-            .env(CHILD, &file)
-            .output()
-            .unwrap();
+            .env(CHILD, &file);
+        if small {
+            command.env(SMALL, "1");
+        }
+        let status = command.output().unwrap();
         assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
         let hash = std::fs::read_to_string(&file).unwrap();
         std::fs::remove_file(&file).unwrap();

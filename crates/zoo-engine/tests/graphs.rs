@@ -180,3 +180,20 @@ fn weights_that_can_not_be_are_told_by_name() {
         assert!(error.contains("[3, 9, 7]") && error.contains(&count.to_string()), "{error}");
     }
 }
+
+/// Told before a weight is asked for.
+#[test]
+fn more_pictures_than_the_machine_holds_are_refused() {
+    let graph = graph(|net, picture| {
+        let x = net.conv(picture, Conv2d::k3(16), "conv")?;
+        let sums = net.conv(x, Conv2d::k3(2), "scores")?;
+        net.output("logits", sums)
+    });
+    let none: HashMap<String, Vec<f32>> = HashMap::new();
+    for batch in [1 << 40, usize::MAX] {
+        let error = Engine::compile(&graph, &none, [batch, 3, 9, 7], Options::default()).unwrap_err();
+        let Error::Memory { node, needed, available, .. } = &error else { panic!("{error}") };
+        assert!(node == "conv" && needed > available, "{error}");
+        assert!(error.to_string().contains("a smaller batch"), "{error}");
+    }
+}

@@ -32,9 +32,16 @@ fn summary_of_resnet50_has_the_published_figures() {
 /// their maps are never whole, and it is less.
 #[test]
 fn an_arena_is_as_large_as_predicted() {
-    for (name, fused) in
-        [("lenet5", false), ("googlenet", false), ("resnet18", false), ("mobilenet_v2", true)]
-    {
+    // What passes through bands is in no arena.
+    let nets = [
+        ("lenet5", false),
+        ("alexnet", false),
+        ("googlenet", false),
+        ("resnet18", false),
+        ("resnet50", false),
+        ("mobilenet_v2", true),
+    ];
+    for (name, fused) in nets {
         let call = ["bench", name, "--seconds", "0", "--format", "json"];
         let arena = json(&call)[0]["arena_bytes"].as_f64().unwrap();
         let summary = json(&["summary", name, "--format", "json"]);
@@ -62,6 +69,9 @@ fn bench_measures_what_it_says() {
     let layers = layers.as_array().unwrap();
     assert_eq!(layers[0]["name"], "conv1");
     assert!(layers.iter().all(|layer| layer["method"].is_string() && layer["ms"].is_number()));
+    let shares: f64 = layers.iter().map(|layer| layer["share"].as_f64().unwrap()).sum();
+    assert!((shares - 1.0).abs() < 1e-6, "{shares}");
+    assert!(layers[0]["gflops"].as_f64().unwrap() > 0.0 && layers[0]["peak_share"].as_f64().unwrap() > 0.0);
     refused(&["bench", "alexnet", "--input", "3x8x8"], 2, &["features.2", "3x63x63"]);
     refused(&["bench", "lenet5", "--batch", "0"], 2, &["--batch"]);
     refused(&["bench", "lenet5", "--seconds=-1"], 2, &["seconds"]);

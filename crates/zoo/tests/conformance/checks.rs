@@ -149,6 +149,12 @@ pub(crate) fn the_engine_agrees(net: &Net) {
             Engine::compile(graph, net, [2, channels, height, width], zoo_engine::Options { exact }).unwrap();
         let results = engine.run(&values).unwrap();
         let alone = engine.run(&values[..values.len() / 2]).unwrap();
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let again = pool.install(|| engine.run(&values)).unwrap();
+            let pairs = again.iter().flatten().zip(results.iter().flatten());
+            assert!(pairs.into_iter().all(|(a, b)| a.to_bits() == b.to_bits()), "{threads} threads");
+        }
         for ((output, got), alone) in graph.outputs_in(Mode::Eval).zip(&results).zip(&alone) {
             let want = wanted[&output.name].flatten_all().unwrap().to_vec1::<f32>().unwrap();
             assert_eq!(got.len(), want.len(), "{}", output.name);

@@ -34,7 +34,17 @@ fn errors(name: &str, side: usize) -> [f64; 2] {
 
 #[test]
 fn compiled_networks_are_near_double_precision() {
-    for (name, side) in [("resnet18", 64), ("vgg11", 64), ("seresnet18", 64)] {
+    let networks = [
+        ("resnet18", 64),
+        ("resnet50", 64),
+        ("vgg11", 64),
+        ("seresnet18", 64),
+        ("googlenet", 64),
+        ("mobilenet_v2", 64),
+        ("xception", 96),
+        ("fcn8s_small", 64),
+    ];
+    for (name, side) in networks {
         let [fast, exact] = errors(name, side);
         assert!(fast < 1e-5, "{name} at {side} with Winograd's transforms: {fast:e}");
         assert!(exact < 2e-6, "{name} at {side}, exact: {exact:e}");

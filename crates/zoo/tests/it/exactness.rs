@@ -42,7 +42,7 @@ fn compiled_networks_are_near_double_precision() {
         ("googlenet", 64),
         ("mobilenet_v2", 64),
         ("xception", 96),
-        ("fcn8s_small", 64),
+        ("fcn_digits", 64),
     ];
     for (name, side) in networks {
         let [fast, exact] = errors(name, side);

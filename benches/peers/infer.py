@@ -4,8 +4,8 @@ Usage: infer.py convert ENGINE FOLDER                     what the engine reads 
        infer.py run ENGINE FOLDER THREADS RUNS SECONDS    at least so many timed runs, and seconds of them
 
 ENGINE is onnxruntime, openvino, ncnn, mnn, pytorch (its memory laid out channel by channel) or pytorch_channels_last.
-FOLDER holds `model.onnx`, with a fixed batch and size, `one.onnx`, the same for one picture if the batch is larger, and `input.npy`; conversions lie beside them, and the output goes
-to `ENGINE.f32`, row by row, little-endian. Everything is computed in f32.
+FOLDER holds `model.onnx`, with a fixed batch and size, `one.onnx`, the same for one picture if the batch is larger, and
+`input.npy`; conversions lie beside them, and the output goes to `ENGINE.f32`, row by row, little-endian. Everything is computed in f32.
 
 It prints one line of JSON: run_ms, peak_mib (the most memory, less what was resident before the network was loaded),
 process_mib (the most of the whole process, the interpreter and the engine's own code included), version, simd (the instruction set in use, as the engine tells it, or

@@ -130,8 +130,8 @@ fn prepare(network: &str, folder: &Path, batch: usize) -> Result<Value> {
     save(&graph, &folder.join(WEIGHTS))?;
     // ncnn knows no batch, and reads a network for one picture.
     let files = [("model.onnx", batch), ("one.onnx", 1)];
-    for (name, batch) in &files[..if batch > 1 { 2 } else { 1 }] {
-        let model = Model::new(&graph, Options { batch: Some(*batch), ..Options::default() })?;
+    for (name, batch) in files.into_iter().take(batch.min(2)) {
+        let model = Model::new(&graph, Options { batch: Some(batch), ..Options::default() })?;
         let file = folder.join(name);
         let out = fs::File::create(&file).with_context(|| format!("{} can't be written", file.display()))?;
         model.write(&Named, &mut BufWriter::new(out))?;

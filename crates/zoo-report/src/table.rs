@@ -37,6 +37,21 @@ impl Cell {
     pub fn number(number: impl ToString, shown: impl Into<String>) -> Self {
         Self { shown: shown.into(), plain: Some(number.to_string()) }
     }
+
+    /// A number of which people read so many decimals.
+    pub fn rounded(number: f64, decimals: usize) -> Self {
+        Self::number(number, format!("{number:.decimals$}"))
+    }
+
+    /// A share of 1, in percent with so many decimals for people.
+    pub fn share(share: f64, decimals: usize) -> Self {
+        Self::number(share, format!("{:.decimals$} %", share * 100.0))
+    }
+
+    /// An amount of memory.
+    pub fn bytes(number: u64) -> Self {
+        Self::number(number, zoo_base::size::bytes(number))
+    }
 }
 
 impl std::fmt::Display for Cell {

@@ -270,8 +270,11 @@ impl Network {
         }
     }
 
-    /// The main output for a prepared batch.
-    fn main(&self, pictures: &Tensor) -> Result<Tensor> {
+    /// The main output for a prepared batch, whatever its shape.
+    ///
+    /// # Errors
+    /// As [`Network::outputs`].
+    pub fn main(&self, pictures: &Tensor) -> Result<Tensor> {
         let main = self.graph().main_output().node;
         let place = self.graph().outputs_in(Mode::Eval).position(|output| output.node == main).unwrap_or(0);
         Ok(self.outputs(pictures)?.swap_remove(place))

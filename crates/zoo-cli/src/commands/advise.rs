@@ -308,12 +308,11 @@ impl Asked {
     /// What stands in each column: the remedies, what nothing costs, and what answering does.
     fn rows(&self, advice: &Advice, lines: &[Line<'_>], answering: &[Answering]) -> Vec<[Cell; 6]> {
         let fits = |fits: bool| Cell::from(if fits { "yes" } else { "no" });
-        let peak = |number: u64| Cell::number(number, bytes(number));
         let (plain, command) = (&advice.plain, self.command(&Map::new()).into());
-        let once = Cell::number(1, "1.00");
+        let once = Cell::rounded(1.0, 2);
         let mut rows = vec![[
             "as it is".into(),
-            peak(plain.predicted_bytes),
+            Cell::bytes(plain.predicted_bytes),
             Cell::default(),
             once,
             fits(plain.fits),
@@ -322,9 +321,9 @@ impl Asked {
         rows.extend(lines.iter().map(|Line { advised, command }| {
             [
                 title(advised.name).into(),
-                peak(advised.predicted_bytes),
-                Cell::number(advised.saving, format!("{:.0} %", 100.0 * advised.saving)),
-                Cell::number(advised.slowdown, format!("{:.2}", advised.slowdown)),
+                Cell::bytes(advised.predicted_bytes),
+                Cell::share(advised.saving, 0),
+                Cell::rounded(advised.slowdown, 2),
                 fits(advised.fits),
                 command.into(),
             ]
@@ -339,7 +338,7 @@ impl Asked {
             let command = Cell::from(&line.command);
             [
                 what.into(),
-                peak(line.predicted_bytes),
+                Cell::bytes(line.predicted_bytes),
                 Cell::default(),
                 Cell::default(),
                 fits(line.fits),

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use zoo_engine::{Engine, Options};
 use zoo_layers::{Graph, Shape};
-use zoo_report::{Align, Cell, Table, bytes};
+use zoo_report::{Align, Cell, Table};
 
 use crate::{
     arguments::FormatArgument,
@@ -205,19 +205,6 @@ fn peak_memory() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-fn percent(share: f64) -> Cell {
-    Cell::number(share, format!("{:.0} %", share * 100.0))
-}
-
-/// A number with so many decimals for people.
-fn rounded(number: f64, decimals: usize) -> Cell {
-    Cell::number(number, format!("{number:.decimals$}"))
-}
-
-fn memory(number: u64) -> Cell {
-    Cell::number(number, bytes(number))
-}
-
 /// A line for each network and batch.
 fn lines(entries: &[Entry]) -> Table {
     let columns = [
@@ -241,14 +228,14 @@ fn lines(entries: &[Entry]) -> Table {
             entry.batch.to_string().into(),
             entry.threads.to_string().into(),
             entry.simd.into(),
-            rounded(entry.median_ms, 2),
-            rounded(entry.p90_ms, 2),
-            rounded(entry.p99_ms, 2),
-            rounded(entry.images_per_s, 1),
-            rounded(entry.gflops, 0),
-            percent(entry.peak_share),
-            memory(entry.arena_bytes as u64),
-            entry.peak_rss_bytes.map_or_else(Cell::default, memory),
+            Cell::rounded(entry.median_ms, 2),
+            Cell::rounded(entry.p90_ms, 2),
+            Cell::rounded(entry.p99_ms, 2),
+            Cell::rounded(entry.images_per_s, 1),
+            Cell::rounded(entry.gflops, 0),
+            Cell::share(entry.peak_share, 0),
+            Cell::bytes(entry.arena_bytes as u64),
+            entry.peak_rss_bytes.map_or_else(Cell::default, Cell::bytes),
         ]);
     }
     table
@@ -275,10 +262,10 @@ fn steps(entries: &[Entry]) -> Table {
                 entry.batch.to_string().into(),
                 Cell::from(&layer.name),
                 layer.method.into(),
-                rounded(layer.ms, 3),
-                percent(layer.share),
-                if counts { rounded(layer.gflops, 0) } else { Cell::default() },
-                if counts { percent(layer.peak_share) } else { Cell::default() },
+                Cell::rounded(layer.ms, 3),
+                Cell::share(layer.share, 0),
+                if counts { Cell::rounded(layer.gflops, 0) } else { Cell::default() },
+                if counts { Cell::share(layer.peak_share, 0) } else { Cell::default() },
             ]);
         }
     }

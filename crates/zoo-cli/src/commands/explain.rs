@@ -10,7 +10,6 @@ use clap::{Args, ValueEnum};
 use zoo::{Network, Picture, Tensor};
 use zoo_data::shown;
 use zoo_explain::{Error, Heat, Method, Occlusion, SmoothGrad, Target, explain_with, paint, sheet};
-use zoo_layers::Mode;
 use zoo_weights::Destination;
 
 use crate::{
@@ -133,11 +132,7 @@ impl Arguments {
     fn explained(&self, network: &Network, place: &Place, picture: &Picture) -> Result<(Picture, String)> {
         let prepared = prepared(network, place, picture)?;
         // What takes no gradients is asked of the compiled network, as any answer is.
-        let graph = network.graph();
-        let main = graph.main_output().node;
-        let main = graph.outputs_in(Mode::Eval).position(|output| output.node == main).unwrap_or(0);
-        let answer =
-            |pictures: &Tensor| -> Result<Tensor> { Ok(network.outputs(pictures)?.swap_remove(main)) };
+        let answer = |pictures: &Tensor| -> Result<Tensor> { Ok(network.main(pictures)?) };
         let likelihoods =
             zoo::softmax(&scores(network, answer(&prepared)?)?)?.flatten_all()?.to_vec1::<f32>()?;
         // A single output is the score of the second of two classes.

@@ -97,13 +97,12 @@ fn table(lines: &[Line]) -> Table {
     let mut table = Table::new(&columns, 7);
     for Line { facts, params, macs, input, weights } in lines {
         let weights = weights.iter().map(|w| format!("{}{}", w.tag, if w.here { " (here)" } else { "" }));
-        let number = |number: u64, shown: String| Cell::number(number, shown);
         table.push([
             facts.name.into(),
             facts.family.into(),
             facts.year.to_string().into(),
-            number(*params, thousands(*params)),
-            number(*macs, count(*macs)),
+            Cell::number(params, thousands(*params)),
+            Cell::number(macs, count(*macs)),
             dims(input).into(),
             facts.top1.map_or(Cell::default(), |top1| format!("{top1:.2}").into()),
             weights.collect::<Vec<_>>().join(", ").into(),

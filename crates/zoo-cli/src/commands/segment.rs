@@ -221,7 +221,7 @@ fn all_at_once(format: Format, lines: &[Line]) -> Result<String> {
                 for (place, area) in classes.iter().enumerate() {
                     // A person reads the path once; a program reads it on every line.
                     let name = if place > 0 && format == Format::Table { "" } else { name };
-                    let share = Cell::number(area.share, format!("{:.2} %", area.share * 100.0));
+                    let share = Cell::share(area.share, 2);
                     table.push([name.into(), (&area.label).into(), area.pixels.to_string().into(), share]);
                 }
             }

@@ -134,9 +134,7 @@ impl Network {
                 piece.pad_with_zeros(2, 0, down.len() - height)?.pad_with_zeros(3, 0, across.len() - width)
             })
             .map_err(zoo_layers::Error::from)?;
-        let main = self.graph().main_output().node;
-        let place = self.graph().outputs_in(Mode::Eval).position(|output| output.node == main).unwrap_or(0);
-        let logits = self.outputs(&piece)?.swap_remove(place);
+        let logits = self.main(&piece)?;
         let values: Vec<Vec<Vec<f32>>> = logits
             .narrow(2, rows.start - down.start, rows.len())
             .and_then(|logits| logits.narrow(3, columns.start - across.start, columns.len()))

@@ -325,7 +325,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         let fold = nhwc::Fold { scale: None, shift: shift.as_deref() };
         let conv = nhwc::Conv::empty(spec, shape, fold, method).map_err(kernel)?;
         self.unpacked.push(Unpacked { draft: self.drafts.len(), node, scale });
-        if input == self.picture && spec.in_channels <= 4 && method == nhwc::Method::Direct {
+        if input == self.picture && spec.in_channels <= 4 && method.is_direct() {
             // With zeros around the picture the rows of a first kernel are one piece each.
             let (halo, p) = (&mut self.cells.cells[input].halo, spec.padding);
             halo.top = halo.top.max(p.top);

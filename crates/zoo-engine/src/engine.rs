@@ -18,7 +18,8 @@ use crate::{
 /// How a network is compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// Without Winograd's transforms, whose rounding errors are a few times those of plain sums.
+    /// With the smallest rounding errors, and slower: without Winograd's transforms, whose errors are a few times those of
+    /// plain sums, and with long sums in short parts.
     pub exact: bool,
 }
 

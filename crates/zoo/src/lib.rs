@@ -114,6 +114,7 @@ pub use segmenting::{SEGMENT_MEMORY, Segmentation};
 pub use stream::Stream;
 pub use three_convs::three_convs;
 pub use zoo_data::{self as data, Picture};
+pub use zoo_engine as engine;
 pub use zoo_layers as layers;
 pub use zoo_weights::{Dtype, Event, FetchError, LoadReport, ManifestError};
 pub use {

@@ -87,6 +87,11 @@ impl Model {
         self.architecture
     }
 
+    /// The file that it was named by, which holds its weights.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_ref().map(|(path, _)| path.as_path())
+    }
+
     /// What it is made of.
     ///
     /// # Errors

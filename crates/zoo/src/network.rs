@@ -109,7 +109,15 @@ impl Network {
     /// # Errors
     /// A size that the network can't take; more memory than there is.
     pub fn engine(&self, input: [usize; 4]) -> Result<Engine> {
-        self.runner.engine(input, zoo_engine::Options::default())
+        self.engine_with(input, zoo_engine::Options::default())
+    }
+
+    /// The same, compiled as it is asked for: with the smallest rounding errors, for example.
+    ///
+    /// # Errors
+    /// As [`Network::engine`].
+    pub fn engine_with(&self, input: [usize; 4], options: zoo_engine::Options) -> Result<Engine> {
+        self.runner.engine(input, options)
     }
 
     /// All outputs for a prepared batch (n, c, h, w), in the order of the graph's: of what was asked for by

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
-use zoo_engine::{Engine, Options};
-use zoo_layers::{Graph, Shape};
+use zoo::Network;
+use zoo_engine::Options;
+use zoo_layers::Shape;
 use zoo_report::{Align, Cell, Table};
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     failure::OrWrongCall,
     options::OptionArguments,
     output,
-    running::{self, MachineArguments},
+    running::{self, RunArguments},
 };
 
 /// Answers that are measured at least, whatever the time.
@@ -22,10 +23,10 @@ const FEWEST: usize = 5;
 
 /// Measure how fast networks answer
 ///
-/// Fresh weights, the network compiled for its pictures (`zoo-engine`), on a CPU: percentiles of an answer's time after a first one,
+/// The network compiled for its pictures (`zoo-engine`), on a CPU: percentiles of an answer's time after a first one,
 /// pictures a second, multiply-adds as a share of what this machine reaches at most, memory. With --layers, each step:
 /// how it is computed and what it takes. Winograd's convolutions need fewer products than are counted, so that their
-/// share may exceed 100 %.
+/// share may exceed 100 %. Weights are drawn, and nothing is fetched, unless --weights names some or MODEL is a file.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  zoo bench resnet50 mobilenet_v2\n  zoo bench resnet50 --batch 1,8,32 --threads 2\n  \
@@ -41,7 +42,7 @@ pub(crate) struct Arguments {
     /// Each step by itself
     #[arg(long)]
     layers: bool,
-    /// Without Winograd's transforms: slower, and nearer to exact sums
+    /// With the smallest rounding errors: without Winograd's transforms and in short sums, which is slower
     #[arg(long)]
     exact: bool,
     /// How long each is measured
@@ -50,7 +51,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     options: OptionArguments,
     #[command(flatten)]
-    machine: MachineArguments,
+    run: RunArguments,
     #[command(flatten)]
     format: FormatArgument,
 }
@@ -95,26 +96,41 @@ struct Layer {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
-        let device = self.machine.settle()?;
+        let device = self.run.machine()?;
         if !device.is_cpu() {
             return Err(anyhow::anyhow!(
                 "`zoo bench` measures the compiled network, which runs on a CPU; leave --device out"
             ))
             .or_wrong_call();
         }
-        let mut graphs = Vec::new();
-        for name in &self.models {
-            let model =
-                self.options.asked(running::model(name)?).with_context(|| name.clone()).or_wrong_call()?;
-            graphs.push(model.graph().with_context(|| name.clone()).or_wrong_call()?);
+        if self.run.file().is_some() && self.models.len() > 1 {
+            return Err(anyhow::anyhow!(
+                "--weights are one network's, and {} are named; measure them one after the other",
+                self.models.len()
+            ))
+            .or_wrong_call();
         }
-        let bar = output::bar((graphs.len() * self.batch.len()) as u64, "networks measured");
+        let ((_, key), mut models) = (self.run.weights(), Vec::new());
+        for name in &self.models {
+            let model = self
+                .options
+                .asked(running::model(name)?.under(key.clone()))
+                .with_context(|| name.clone())
+                .or_wrong_call()?;
+            model.graph().with_context(|| name.clone()).or_wrong_call()?;
+            models.push(model);
+        }
+        let bar = output::bar((models.len() * self.batch.len()) as u64, "networks measured");
         bar.tick();
         let peak = zoo_kernels::measured_peak();
         let mut entries = Vec::new();
-        for graph in &graphs {
+        for model in &models {
+            let network = match self.run.file().or(model.file()) {
+                Some(_) => self.run.load(model)?,
+                None => model.fresh()?,
+            };
             for batch in &self.batch {
-                entries.push(self.measure(graph, *batch as usize, peak)?);
+                entries.push(self.measure(&network, *batch as usize, peak)?);
                 bar.inc(1);
             }
         }
@@ -123,15 +139,13 @@ impl Arguments {
         output::table(self.format.into(), &table, || Ok(serde_json::to_string_pretty(&entries)?), String::new)
     }
 
-    fn measure(&self, graph: &Graph, batch: usize, peak: f64) -> Result<Entry> {
+    fn measure(&self, network: &Network, batch: usize, peak: f64) -> Result<Entry> {
+        let graph = network.graph();
         let Shape::Map { channels, height, width } = graph.input() else {
             anyhow::bail!("{} takes no pictures", graph.name());
         };
-        let engine = {
-            let net = graph.init(0)?;
-            let options = Options { exact: self.exact };
-            Engine::compile(graph, &net, [batch, channels, height, width], options).or_wrong_call()?
-        };
+        let options = Options { exact: self.exact };
+        let engine = network.engine_with([batch, channels, height, width], options)?;
         let pictures = vec![0.5; batch * channels * height * width];
         forget_peak();
         engine.run(&pictures)?;

@@ -65,12 +65,18 @@ impl Bench {
 
     /// A file of fresh weights without a word about itself.
     pub(crate) fn fresh(&self, name: &str, model: &str, classes: usize) -> PathBuf {
+        self.filled(name, model, classes, |_, _| {})
+    }
+
+    /// The same with each tensor's numbers changed.
+    fn filled(&self, name: &str, model: &str, classes: usize, change: fn(&str, &mut [f32])) -> PathBuf {
         let graph = zoo::model(model).unwrap().graph().unwrap().with_num_classes(classes).unwrap();
         let net = graph.init(7).unwrap();
         let values: Vec<_> = net
             .tensors()
             .map(|(param, tensor)| {
-                let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+                let mut values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+                change(&param.name, &mut values);
                 (&param.name, &param.shape, values)
             })
             .collect();
@@ -129,6 +135,41 @@ fn predict_fetches_by_itself_and_fetch_lists_and_verifies() {
         1,
         &["is spoilt", "fetch `mobilenet_v2.tv_in1k` again"],
     );
+}
+
+#[test]
+fn bench_measures_the_weights_that_it_is_given() {
+    let bench = Bench::new();
+    let file = bench.fresh("own.safetensors", "resnet18", 10);
+    let file = file.to_str().unwrap();
+    let call = ["bench", "resnet18", "--input", "3x32x32", "--seconds", "0"];
+    let with = |more: &[&'static str], file: &str| -> Vec<String> {
+        let words = call.iter().copied().chain(more.iter().copied()).chain(["--weights", file]);
+        words.map(String::from).collect()
+    };
+    let refused = |words: Vec<String>, code: i32, names: &[&str]| {
+        bench.refused(&words.iter().map(String::as_str).collect::<Vec<_>>(), code, names);
+    };
+    let words = with(&["--classes", "10"], file);
+    let entry = bench.json(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!((&entry[0]["model"], entry.as_array().unwrap().len()), (&"resnet18".into(), 1));
+    assert!(entry[0]["median_ms"].as_f64().unwrap() > 0.0);
+
+    let spoilt = bench.filled("spoilt.safetensors", "resnet18", 1000, |name, values| {
+        if name == "layer2.0.conv1.weight" {
+            values[3] = f32::NAN;
+        }
+    });
+    refused(with(&[], spoilt.to_str().unwrap()), 1, &["layer2.0.conv1"]);
+    refused(
+        with(&["--batch", "2"], bench.fresh("other", "resnet34", 1000).to_str().unwrap()),
+        1,
+        &["layer1.2"],
+    );
+    refused(with(&["--offline"], "resnet18.tv_in1k"), 1, &["resnet18.tv_in1k", "zoo fetch"]);
+    refused(with(&[], "resnet34.tv_in1k"), 2, &["resnet34.tv_in1k", "resnet18"]);
+    refused(with(&[], "nowhere.safetensors"), 1, &["nowhere.safetensors"]);
+    bench.refused(&["bench", "resnet18", "resnet34", "--weights", file], 2, &["--weights", "2 are named"]);
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub struct Bands {
 /// Whether a convolution takes each pixel by itself.
 fn is_pointwise(conv: &Conv) -> bool {
     let spec = conv.spec();
-    conv.method() == Method::Direct
+    conv.method().is_direct()
         && spec.kernel_size == [1, 1]
         && spec.stride == [1, 1]
         && spec.padding == Default::default()

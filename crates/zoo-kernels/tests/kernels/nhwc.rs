@@ -135,7 +135,10 @@ proptest! {
     #[test]
     fn a_direct_convolution((spec, shape) in some_conv(), halo in 0usize..3, beside in 0usize..5, seed in 0u64..1000) {
         let halo = Halo { top: halo, bottom: halo + 1, left: halo, right: halo + 1 };
-        on_every_isa(|_| check(&spec, shape, Method::Direct, halo, beside, seed));
+        on_every_isa(|_| {
+            check(&spec, shape, Method::Direct, halo, beside, seed);
+            check(&spec, shape, Method::Exact, halo, beside, seed);
+        });
     }
 
     #[test]
@@ -258,7 +261,11 @@ fn long_sums_are_as_exact_as_short_ones() {
     // A 1x1 convolution of 4096 channels and a dense layer as a kernel as large as its map.
     for (channels, kernel) in [(4096, 1), (200, 6)] {
         let spec = Conv2d::new(channels, 40, kernel);
-        on_every_isa(|_| check(&spec, [1, channels, kernel, kernel], Method::Direct, Halo::default(), 0, 3));
+        on_every_isa(|_| {
+            for method in [Method::Direct, Method::Exact] {
+                check(&spec, [1, channels, kernel, kernel], method, Halo::default(), 0, 3);
+            }
+        });
     }
 }
 
@@ -268,7 +275,9 @@ fn a_batch_and_other_threads_give_the_same_bits() {
         (Conv2d::new(24, 80, 3).with_padding(1), Method::Winograd4),
         (Conv2d::new(24, 80, 3).with_padding(1), Method::Winograd2),
         (Conv2d::new(24, 80, 3).with_padding(1), Method::Direct),
+        (Conv2d::new(24, 80, 3).with_padding(1), Method::Exact),
         (Conv2d::new(300, 80, 1), Method::Direct),
+        (Conv2d::new(300, 80, 1), Method::Exact),
         (Conv2d::new(40, 40, 3).with_padding(1).with_groups(40), Method::Depthwise),
     ];
     on_every_isa(|isa| {
@@ -391,7 +400,7 @@ fn the_choice_knows_neither_threads_nor_batch() {
                 pool.install(|| with_isa(isa, || Conv::choose(&spec, shape, false).unwrap()).unwrap())
             };
             assert_eq!(choose(1, 1), choose(3, 8), "{channels} at {side}");
-            assert_eq!(Conv::choose(&spec, [1, channels, side, side], true).unwrap(), Method::Direct);
+            assert_eq!(Conv::choose(&spec, [1, channels, side, side], true).unwrap(), Method::Exact);
         });
     }
 }
@@ -403,6 +412,7 @@ fn weights_packed_in_parts_are_the_same() {
         (Conv2d::new(24, 200, 3), Method::Winograd4),
         (Conv2d::new(24, 200, 3), Method::Winograd2),
         (Conv2d::new(24, 200, 3), Method::Direct),
+        (Conv2d::new(24, 200, 3), Method::Exact),
         (grouped, Method::Direct),
         (Conv2d::new(40, 40, 3).with_groups(40), Method::Depthwise),
     ];

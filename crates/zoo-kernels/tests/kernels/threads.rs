@@ -40,6 +40,7 @@ fn answers(mut add: impl FnMut(&[f32])) {
         (three, Method::Winograd4),
         (three, Method::Winograd2),
         (three, Method::Direct),
+        (three, Method::Exact),
         (Conv2d::new(48, 200, 1), Method::Direct),
     ] {
         let shape = [2, 48, 60, 61];

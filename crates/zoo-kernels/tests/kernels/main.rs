@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails here should stop here")]
 
+mod choice;
 mod common;
 mod conv;
 mod gemm;

@@ -390,22 +390,6 @@ fn bands_are_the_convolutions_one_after_the_other() {
 }
 
 #[test]
-fn the_choice_knows_neither_threads_nor_batch() {
-    for (channels, side) in [(8, 7), (64, 56), (128, 28), (256, 14), (512, 7), (512, 14)] {
-        let spec = Conv2d::new(channels, channels, 3).with_padding(1);
-        on_every_isa(|isa| {
-            let choose = |threads: usize, pictures: usize| {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                let shape = [pictures, channels, side, side];
-                pool.install(|| with_isa(isa, || Conv::choose(&spec, shape, false).unwrap()).unwrap())
-            };
-            assert_eq!(choose(1, 1), choose(3, 8), "{channels} at {side}");
-            assert_eq!(Conv::choose(&spec, [1, channels, side, side], true).unwrap(), Method::Exact);
-        });
-    }
-}
-
-#[test]
 fn weights_packed_in_parts_are_the_same() {
     let grouped = Conv2d::new(24, 48, 3).with_groups(3);
     let layers = [

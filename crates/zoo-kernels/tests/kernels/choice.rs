@@ -46,7 +46,7 @@ fn the_choice_is_a_table() {
             row.len() == line.len()
                 && row.iter().zip(line).all(|(found, said)| found.is_none_or(|found| found == *said))
         });
-    let cell = |cell: &Option<&str>| format!("{:<22}", cell.unwrap_or("?"));
+    let cell = |cell: &Option<&str>| format!("{:<24}", cell.unwrap_or("?"));
     let now: Vec<String> =
         table.iter().map(|row| row.iter().map(cell).collect::<String>().trim_end().to_string()).collect();
     assert!(

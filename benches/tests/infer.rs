@@ -22,7 +22,7 @@ fn a_network_is_written_for_others_and_answered_here() {
     let prepared = infer(&["prepare", "lenet5", path, "--batch", "3"]);
     assert!(prepared.status.success(), "{prepared:?}");
     assert_eq!(line(&prepared)["input"], serde_json::json!([3, 1, 28, 28]));
-    for name in ["model.onnx", "weights.safetensors", "input.npy", "output.txt"] {
+    for name in ["model.onnx", "one.onnx", "weights.safetensors", "input.npy", "output.txt"] {
         assert!(folder.path().join(name).is_file(), "there is no {name}");
     }
     let ran = infer(&["run", "lenet5", path, "--runs", "2", "--seconds", "0"]);

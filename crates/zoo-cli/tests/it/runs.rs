@@ -140,3 +140,23 @@ fn pictures_that_cannot_be_read_are_named_and_counted_or_end_it() {
     assert!((sight(&["--crops", "5"]) - sight(&[])).abs() < 1e-6);
     refused(&[&judge[..], &["--crops", "7"]].concat(), 2, &["1, 5 or 10"]);
 }
+
+/// An exported network of two files is the old one as a whole, whichever of the new ones there was no room for.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_both_files_of_an_exported_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, second) = (folder.path().join("net.onnx"), folder.path().join("net.onnx.data"));
+    // The weights are in the first file, which is too large, or in the second.
+    for arguments in [&[][..], &["--external-data"]] {
+        fs::write(&out, "old").unwrap();
+        fs::write(&second, "old weights").unwrap();
+        let call = [&["export", "lenet5", text(&out)], arguments].concat();
+        let (code, said) = failed(&on_a_full_disk(&call));
+        let names_it = said.contains(text(if arguments.is_empty() { &out } else { &second }));
+        assert!(code == 1 && names_it, "{said}");
+        assert_eq!(fs::read_to_string(&out).unwrap(), "old");
+        assert_eq!(fs::read_to_string(&second).unwrap(), "old weights");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "something was left beside them");
+    }
+}

@@ -148,6 +148,8 @@ fn options_of_the_registry_are_written_too() {
         ("inception_v3", zoo::Options { no_auxiliary: true, ..usual() }),
         ("resnet20_cifar", zoo::Options { centred_shortcut: true, ..usual() }),
         ("vgg16", zoo::Options { mean_classifier: true, ..usual() }),
+        ("seresnet18", zoo::Options { least_squeezed: Some(16), ..usual() }),
+        ("mobilenet_v2", zoo::Options { input_size: Some([96, 160]), ..usual() }),
     ];
     for (name, options) in cases {
         let graph = zoo::find(name).unwrap().graph_for(&options).unwrap();

@@ -40,18 +40,23 @@ impl Cell {
 
     /// A number of which people read so many decimals.
     pub fn rounded(number: f64, decimals: usize) -> Self {
-        Self::number(number, format!("{number:.decimals$}"))
+        Self::number(nine(number), format!("{number:.decimals$}"))
     }
 
     /// A share of 1, in percent with so many decimals for people.
     pub fn share(share: f64, decimals: usize) -> Self {
-        Self::number(share, format!("{:.decimals$} %", share * 100.0))
+        Self::number(nine(share), format!("{:.decimals$} %", share * 100.0))
     }
 
     /// An amount of memory.
     pub fn bytes(number: u64) -> Self {
         Self::number(number, zoo_base::size::bytes(number))
     }
+}
+
+/// A number to nine digits: what lies beyond is a conversion's noise, as in 165.35888100000003 ms.
+fn nine(number: f64) -> f64 {
+    format!("{number:.8e}").parse().unwrap_or(number)
 }
 
 impl std::fmt::Display for Cell {
@@ -269,5 +274,8 @@ mod tests {
         table.push([Cell::from("conv2"), Cell::from("short"), Cell::number(2_000, "2,000")]);
         assert_eq!(table.csv().lines().last(), Some("conv2,short,2000"));
         assert!(table.markdown().ends_with("| conv2 | short | 2,000 |\n"));
+        table.push([Cell::rounded(165.35888100000003, 2), Cell::share(2.0 / 3.0, 0), Cell::bytes(1500)]);
+        assert_eq!(table.csv().lines().last(), Some("165.358881,0.666666667,1500"));
+        assert!(table.markdown().ends_with("| 165.36 | 67 % | 1.5 kB |\n"), "{}", table.markdown());
     }
 }

@@ -45,4 +45,4 @@ mod weights;
 pub use engine::{Engine, Options, Sizes, StepInfo};
 pub use error::{Error, Result};
 pub use there::memory_there;
-pub use weights::{Weights, part};
+pub use weights::Weights;

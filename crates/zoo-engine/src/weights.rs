@@ -13,34 +13,15 @@ pub trait Weights: Sync {
     /// A sentence that says why they can't be had.
     fn values(&self, param: &Param) -> Result<Cow<'_, [f32]>, String>;
 
-    /// Those of some of its rows: outputs, of a weight. All that a source has at hand, or can read alone.
+    /// Those of some of its rows (outputs, of a weight), where a source has them at hand or can read them alone; none where
+    /// it has only [all values](Weights::values), for which it is asked once then.
     ///
     /// # Errors
     /// As [`Weights::values`]; rows beyond its end.
-    fn rows(&self, param: &Param, rows: Range<usize>) -> Result<Cow<'_, [f32]>, String> {
-        part(self.values(param)?, param, rows)
+    fn rows(&self, param: &Param, rows: Range<usize>) -> Result<Option<Cow<'_, [f32]>>, String> {
+        let _ = (param, rows);
+        Ok(None)
     }
-}
-
-/// Some rows of all values of a parameter.
-///
-/// # Errors
-/// Rows beyond its end.
-pub fn part<'v>(values: Cow<'v, [f32]>, param: &Param, rows: Range<usize>) -> Result<Cow<'v, [f32]>, String> {
-    let count = param.shape.first().copied().unwrap_or(1);
-    if rows == (0..count) {
-        return Ok(values);
-    }
-    if values.len() != param.elements() {
-        return Err(format!("it has {} numbers, and {:?} are wanted", values.len(), param.shape));
-    }
-    let each = values.len() / count.max(1);
-    let range = rows.start * each..rows.end * each;
-    let found = match values {
-        Cow::Borrowed(values) => values.get(range).map(Cow::Borrowed),
-        Cow::Owned(values) => values.get(range).map(|part| Cow::Owned(part.to_vec())),
-    };
-    found.ok_or_else(|| format!("it has {} numbers, and no rows {rows:?} of {:?}", count * each, param.shape))
 }
 
 impl<S: std::hash::BuildHasher + Sync> Weights for HashMap<String, Vec<f32>, S> {
@@ -54,10 +35,11 @@ impl<S: std::hash::BuildHasher + Sync> Weights for HashMap<String, Vec<f32>, S> 
 /// A network on candle's tensors: its weights as they are now.
 impl Weights for Net {
     fn values(&self, param: &Param) -> Result<Cow<'_, [f32]>, String> {
-        self.rows(param, 0..param.shape.first().copied().unwrap_or(1))
+        let rows = self.rows(param, 0..param.shape.first().copied().unwrap_or(1))?;
+        rows.ok_or_else(|| "the network lacks it".into())
     }
 
-    fn rows(&self, param: &Param, rows: Range<usize>) -> Result<Cow<'_, [f32]>, String> {
+    fn rows(&self, param: &Param, rows: Range<usize>) -> Result<Option<Cow<'_, [f32]>>, String> {
         let found = self.tensors().find(|(other, _)| other.name == param.name);
         let (_, tensor) = found.ok_or("the network lacks it")?;
         let values = tensor
@@ -66,7 +48,7 @@ impl Weights for Net {
             .and_then(|tensor| tensor.to_dtype(candle_core::DType::F32))
             .and_then(|tensor| tensor.to_device(&candle_core::Device::Cpu))
             .and_then(|tensor| tensor.to_vec1::<f32>());
-        values.map(Cow::Owned).map_err(|error| error.to_string())
+        values.map(|values| Some(Cow::Owned(values))).map_err(|error| error.to_string())
     }
 }
 
@@ -75,7 +57,7 @@ impl<W: Weights + ?Sized> Weights for &W {
         (**self).values(param)
     }
 
-    fn rows(&self, param: &Param, rows: Range<usize>) -> Result<Cow<'_, [f32]>, String> {
+    fn rows(&self, param: &Param, rows: Range<usize>) -> Result<Option<Cow<'_, [f32]>>, String> {
         (**self).rows(param, rows)
     }
 }

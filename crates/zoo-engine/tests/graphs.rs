@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candle_core::{Device, Tensor};
-use zoo_engine::{Engine, Error, Options};
-use zoo_layers::{Conv2d, Graph, Linear, Net, Node, Result, Scope, Shape};
+use zoo_engine::{Engine, Error, Options, Weights};
+use zoo_layers::{Conv2d, Graph, Linear, Net, Node, Param, Result, Scope, Shape};
 
 /// A graph on pictures of 3x9x7.
 fn graph(describe: impl FnOnce(&mut Scope<'_>, Node) -> Result<()>) -> Graph {
@@ -196,4 +198,34 @@ fn more_pictures_than_the_machine_holds_are_refused() {
         assert!(node == "conv" && needed > available, "{error}");
         assert!(error.to_string().contains("a smaller batch"), "{error}");
     }
+}
+
+/// A source that has no parts of what it gives: a drawn weight, for example.
+struct Whole<'n> {
+    net: &'n Net,
+    asked: AtomicUsize,
+}
+
+impl Weights for Whole<'_> {
+    fn values(&self, param: &Param) -> std::result::Result<Cow<'_, [f32]>, String> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.net.values(param)
+    }
+}
+
+#[test]
+fn weights_that_come_as_a_whole_are_asked_for_once() {
+    let graph = graph(|net, picture| {
+        let x = net.flatten(picture)?;
+        let x = net.linear(x, Linear::new(8192), "fc1")?; // 1.5 M weights, which are packed in parts
+        let logits = net.linear(x, Linear::new(10), "fc2")?;
+        net.output("logits", logits)
+    });
+    let net = graph.init(5).unwrap();
+    let whole = Whole { net: &net, asked: AtomicUsize::new(0) };
+    let input = [2, 3, 9, 7];
+    let engine = Engine::compile(&graph, &whole, input, Options::default()).unwrap();
+    assert_eq!(whole.asked.into_inner(), 4);
+    let parts = Engine::compile(&graph, &net, input, Options::default()).unwrap();
+    assert_eq!(engine.run(&pictures(2)).unwrap(), parts.run(&pictures(2)).unwrap());
 }

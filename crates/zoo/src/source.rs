@@ -72,12 +72,20 @@ impl Source {
         let Some(file) = self.file.as_ref().filter(|_| !self.is_drawn(param)) else {
             return self.anew.sample(param).map(Some);
         };
-        let Some(mut tensor) = read(file, &param.name)? else { return Ok(None) };
+        if !self.changes(param) {
+            return read(file, &param.name, Some(&param.shape));
+        }
+        let Some(mut tensor) = read(file, &param.name, None)? else { return Ok(None) };
         for carry in &self.carries {
             let Some(carried) = carry.tensor(&param.name, &tensor)? else { return Ok(None) };
             tensor = carried;
         }
         Ok(Some(tensor))
+    }
+
+    /// Whether a parameter's numbers are others than the file's.
+    fn changes(&self, param: &Param) -> bool {
+        self.carries.iter().any(|carry| carry.changes(&param.name))
     }
 
     fn is_drawn(&self, param: &Param) -> bool {
@@ -96,23 +104,25 @@ impl zoo_engine::Weights for Source {
         values.map(Cow::Owned).map_err(|error| error.to_string())
     }
 
-    fn rows(&self, param: &Param, rows: Range<usize>) -> Result<Cow<'_, [f32]>, String> {
-        let changes = self.carries.iter().any(|carry| carry.changes(&param.name));
-        let file = self.file.as_ref().filter(|_| !changes && !self.is_drawn(param));
-        if let Some(file) = file
-            && !param.shape.is_empty()
-        {
-            let found = file.rows(&param.name, rows).map_err(|error| error.to_string())?;
-            return found.map(Cow::Owned).ok_or_else(|| "the file lacks it".into());
+    fn rows(&self, param: &Param, rows: Range<usize>) -> Result<Option<Cow<'_, [f32]>>, String> {
+        let Some(file) = self.file.as_ref().filter(|_| !self.is_drawn(param) && !self.changes(param)) else {
+            return Ok(None);
+        };
+        // A dense layer's weight as a convolution's has the same rows.
+        let theirs = file.shape(&param.name).and_then(|shape| shape.first());
+        if theirs.is_none() || theirs != param.shape.first() {
+            return Ok(None);
         }
-        zoo_engine::part(self.values(param)?, param, rows)
+        let found = file.rows(&param.name, rows).map_err(|error| error.to_string())?;
+        found.map(|rows| Some(Cow::Owned(rows))).ok_or_else(|| "the file lacks it".into())
     }
 }
 
-/// A tensor of a file, as a variable, since what a network loads becomes one, and is copied if it is none.
-fn read(file: &TensorFile, name: &str) -> Result<Option<Tensor>> {
+/// A tensor of a file, in its shape or another, as a variable, since what a network loads becomes one, and is copied if it is
+/// none.
+fn read(file: &TensorFile, name: &str, shape: Option<&[usize]>) -> Result<Option<Tensor>> {
     let values = file.values(name).map_err(|source| unusable(file, name, source))?;
-    let (Some(values), Some(shape)) = (values, file.shape(name)) else {
+    let (Some(values), Some(shape)) = (values, shape.or(file.shape(name))) else {
         return Ok(None); // That it is there, and of the right shape, the report has told.
     };
     let variable = Var::from_vec(values, shape, &Device::Cpu);

@@ -4,7 +4,7 @@ use std::{borrow::Cow, ops::Range};
 
 use rayon::prelude::*;
 use zoo_kernels::nhwc::{Conv, Fold};
-use zoo_layers::{Graph, Node};
+use zoo_layers::{Graph, Node, Param};
 
 use super::{Draft, broken};
 use crate::{Error, Result, Weights, step::Work};
@@ -48,45 +48,68 @@ impl<W: Weights + ?Sized> Params<'_, W> {
     }
 
     fn pack_one(&self, conv: &mut Conv, node: Node, scale: Option<&[f32]>) -> Result<()> {
+        let each: usize = conv.spec().weight_shape()[1..].iter().product();
+        let fold = Fold { scale, shift: None };
+        let failed = |source| Error::Kernel { node: self.graph.get(node).name.clone(), source };
+        let mut whole = None;
         for channels in conv.parts(PIECE) {
-            let weight = self.rows(node, 0, channels.clone())?;
-            let fold = Fold { scale, shift: None };
-            let packed = conv.pack(channels, &weight, fold);
-            packed.map_err(|source| Error::Kernel { node: self.graph.get(node).name.clone(), source })?;
+            if whole.is_none()
+                && let Some(rows) = self.rows(node, 0, channels.clone())?
+            {
+                conv.pack(channels, &rows, fold).map_err(failed)?;
+                continue;
+            }
+            let all = whole.take().map_or_else(|| self.param(node, 0), Ok)?;
+            conv.pack(channels.clone(), &all[channels.start * each..channels.end * each], fold)
+                .map_err(failed)?;
+            whole = Some(all);
         }
         Ok(())
     }
 
     /// A parameter's values, as many as the graph says, and all of them numbers.
     pub(super) fn param(&self, node: Node, place: usize) -> Result<Cow<'_, [f32]>> {
-        let rows = self.graph.get(node).params.get(place).and_then(|param| param.shape.first().copied());
-        self.rows(node, place, 0..rows.unwrap_or(1))
+        let param = self.named(node, place)?;
+        let values = self.weights.values(param).map_err(|reason| self.refused(node, param, reason))?;
+        self.checked(node, param, 0..param.shape.first().copied().unwrap_or(1), values)
     }
 
-    /// The same of some of its rows.
-    pub(super) fn rows(&self, node: Node, place: usize, rows: Range<usize>) -> Result<Cow<'_, [f32]>> {
+    /// The same of some of its rows, where these can be had alone.
+    fn rows(&self, node: Node, place: usize, rows: Range<usize>) -> Result<Option<Cow<'_, [f32]>>> {
+        let param = self.named(node, place)?;
+        let values = self.weights.rows(param, rows.clone());
+        let values = values.map_err(|reason| self.refused(node, param, reason))?;
+        values.map(|values| self.checked(node, param, rows, values)).transpose()
+    }
+
+    fn named(&self, node: Node, place: usize) -> Result<&Param> {
         let layer = self.graph.get(node);
-        let Some(param) = layer.params.get(place) else {
-            return Err(broken(layer, "it lacks a parameter"));
-        };
-        let (node, name) = (|| layer.name.clone(), || param.name.clone());
+        layer.params.get(place).ok_or_else(|| broken(layer, "it lacks a parameter"))
+    }
+
+    fn refused(&self, node: Node, param: &Param, reason: String) -> Error {
+        Error::Weights { node: self.graph.get(node).name.clone(), name: param.name.clone(), reason }
+    }
+
+    fn checked<'v>(
+        &self,
+        node: Node,
+        param: &Param,
+        rows: Range<usize>,
+        values: Cow<'v, [f32]>,
+    ) -> Result<Cow<'v, [f32]>> {
+        let (node, name) = (self.graph.get(node).name.clone(), param.name.clone());
         let whole = param.shape.first().copied().unwrap_or(1);
-        let (count, each) = (rows.len(), param.elements() / whole.max(1));
-        let values = self.weights.rows(param, rows.clone()).map_err(|reason| Error::Weights {
-            node: node(),
-            name: name(),
-            reason,
-        })?;
-        if values.len() != count * each {
+        if values.len() != rows.len() * (param.elements() / whole.max(1)) {
             let mut want = param.shape.clone();
             if let Some(first) = want.first_mut() {
-                *first = count;
+                *first = rows.len();
             }
-            return Err(Error::Length { node: node(), name: name(), rows, got: values.len(), want });
+            return Err(Error::Length { node, name, rows, got: values.len(), want });
         }
         match values.iter().filter(|value| !value.is_finite()).count() {
             0 => Ok(values),
-            count => Err(Error::NotFinite { node: node(), name: name(), rows, count, of: values.len() }),
+            count => Err(Error::NotFinite { node, name, rows, count, of: values.len() }),
         }
     }
 

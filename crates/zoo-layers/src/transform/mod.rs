@@ -76,9 +76,9 @@ impl Carry {
         carried.map(Some).map_err(|source| Error::Run { node: name.into(), source })
     }
 
-    /// Whether the tensor of this name changes.
+    /// Whether the numbers of the tensor of this name change, or are wanted no more: another shape leaves them as they are.
     pub fn changes(&self, name: &str) -> bool {
-        self.changes.contains_key(name)
+        matches!(self.changes.get(name), Some(Change::InChannels(_) | Change::Drop))
     }
 
     /// Whether any tensor changes.

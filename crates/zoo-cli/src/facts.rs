@@ -1,7 +1,7 @@
 //! What was published of an architecture, as the commands print it.
 
 use serde::Serialize;
-use zoo::{Accuracy, Architecture, Metric};
+use zoo::{Accuracy, Architecture, Metric, Model};
 
 /// Names, origin and published accuracy.
 #[derive(Debug, Serialize)]
@@ -44,6 +44,15 @@ impl From<Accuracy> for Published {
 }
 
 impl Facts {
+    /// Of a model that isn't the published one (a file, other classes or channels, a part) no accuracy is known.
+    pub(crate) fn of_model(model: &Model) -> Self {
+        let facts = Self::of(model.architecture());
+        match model.file().is_none() && model.options() == zoo::Options::default() {
+            true => facts,
+            false => Self { top1: None, top1_source: None, accuracy: None, ..facts },
+        }
+    }
+
     pub(crate) fn of(architecture: &Architecture) -> Self {
         let (family, top1) = (architecture.family, architecture.top1());
         Self {

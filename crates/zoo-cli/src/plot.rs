@@ -33,14 +33,15 @@ pub(crate) fn drawn(entries: &[Entry]) -> Result<(String, Vec<String>)> {
     for entry in entries {
         match entry.facts.accuracy.filter(|_| kind(entry) == Some((metric, data))) {
             None => {
-                let name = entry.facts.name;
-                let why = entry.facts.accuracy.map_or("has no published accuracy".into(), |found| {
-                    format!("was measured by other means ({}, {})", found.metric, found.source)
-                });
+                let name = &entry.model;
+                let why =
+                    entry.facts.accuracy.map_or("has no published accuracy as it is here".into(), |found| {
+                        format!("was measured by other means ({}, {})", found.metric, found.source)
+                    });
                 notes.push(format!("left out of the plot: {name} {why}"));
             }
             Some(found) => bubbles.push(Bubble {
-                name: entry.facts.name.into(),
+                name: entry.model.clone(),
                 group: entry.facts.family.into(),
                 x: entry.latency_ms.unwrap_or(entry.macs as f64),
                 y: found.percent,

@@ -267,6 +267,9 @@ pub(crate) fn check_apart<'p>(to: &Path, read: impl IntoIterator<Item = &'p Path
 
 /// Whether something can be written to `path`, before minutes are spent on what it is to be; and where it goes.
 pub(crate) fn writable(path: &Path) -> Result<Destination> {
+    if path == Path::new("-") {
+        return Err(anyhow!("`-` is no file to write; standard output is /dev/stdout")).or_wrong_call();
+    }
     let destination = Destination::of(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::IsADirectory => anyhow!("{} is a folder; give the path of a file", shown(path)),
         _ => anyhow!("nothing can be written to {}: {error}", shown(path)),
@@ -278,6 +281,48 @@ pub(crate) fn writable(path: &Path) -> Result<Destination> {
         format!("nothing can be written in {folder}; make it, or name another folder")
     })?;
     Ok(destination)
+}
+
+/// The same of a file that is of one kind, whose names end so: one that ends as another kind's would mislead whoever reads it.
+pub(crate) fn writable_as(path: &Path, kind: &str, endings: &[&str]) -> Result<Destination> {
+    const KNOWN: [&str; 24] = [
+        "bmp",
+        "csv",
+        "dot",
+        "gif",
+        "gv",
+        "h5",
+        "hdf5",
+        "jpeg",
+        "jpg",
+        "json",
+        "jsonl",
+        "keras",
+        "mmd",
+        "npy",
+        "npz",
+        "onnx",
+        "pdf",
+        "png",
+        "pt",
+        "pth",
+        "safetensors",
+        "svg",
+        "tiff",
+        "webp",
+    ];
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if let (true, false, [first, ..]) =
+        (KNOWN.contains(&ending.as_str()), endings.contains(&ending.as_str()), endings)
+    {
+        return Err(anyhow!(
+            "{} would be {kind}, not what its name says; call it {}",
+            shown(path),
+            shown(&path.with_extension(first))
+        ))
+        .or_wrong_call();
+    }
+    writable(path)
 }
 
 /// What is printed when a file has been written: beside it, if it went where the output goes or others read it.

@@ -22,7 +22,7 @@ impl Graph {
                 if self.nodes().any(|(at, layer)| layer.name == node && !answering.contains(at)) {
                     let main = &self.main_output().name;
                     reason += &format!(
-                        "; it serves training only: without it, cut it at `{main}`, smaller ones fit"
+                        "; `{node}` serves training only, and the network cut at `{main}` takes smaller ones"
                     );
                 }
                 Error::Misfit { node, op, reason }

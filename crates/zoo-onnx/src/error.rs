@@ -20,7 +20,7 @@ pub enum Error {
         op: &'static str,
     },
     /// A form that names an input, parameter or result that there isn't.
-    #[error("the ONNX form of `{node}` ({op}) {reason}")]
+    #[error("the ONNX form of `{node}` ({op}) {reason}; mend its `Operation::onnx`")]
     BadForm {
         /// Full path of the node.
         node: String,
@@ -40,7 +40,9 @@ pub enum Error {
         reason: String,
     },
     /// A network that takes one size of pictures only, asked for with any.
-    #[error("`{graph}` can't take pictures of any size: {source}")]
+    #[error(
+        "`{graph}` can't take pictures of any size: {source}; give one size, or make its dense layers convolutions"
+    )]
     FixedSize {
         /// Name of the graph.
         graph: String,
@@ -71,7 +73,8 @@ pub enum Error {
     },
     /// A norm whose statistics can't be folded.
     #[error(
-        "`{node}` can't be folded into the convolution before it: channel {channel} has a variance of {variance}"
+        "`{node}` can't be folded into the convolution before it: channel {channel} has a variance of {variance}, and with the \
+         norm's epsilon of {eps} it has no square root; mend the weights"
     )]
     Unfoldable {
         /// Full path of the norm.
@@ -80,9 +83,11 @@ pub enum Error {
         channel: usize,
         /// Its running variance.
         variance: f32,
+        /// What is added to it.
+        eps: f64,
     },
     /// A parameter that the weights don't have, or in another length.
-    #[error("the weights give {got} values for `{param}`, which has {wanted}")]
+    #[error("the weights give {got} values for `{param}`, which has {wanted}; give those of this network")]
     Missing {
         /// Full name of the parameter.
         param: String,

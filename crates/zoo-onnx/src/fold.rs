@@ -63,7 +63,7 @@ impl<'a> Fold<'a> {
             let scale = f64::from(*gamma) / (at(variance) + self.eps).sqrt();
             if !scale.is_finite() {
                 let (node, variance) = (self.norm.name.clone(), at(variance) as f32);
-                return Err(Error::Unfoldable { node, channel, variance });
+                return Err(Error::Unfoldable { node, channel, variance, eps: self.eps });
             }
             let bias = bias.as_ref().map_or(0.0, |bias| at(bias));
             affine.push((scale, at(beta) + (bias - at(mean)) * scale));

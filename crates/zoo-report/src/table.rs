@@ -107,8 +107,11 @@ impl Table {
         }
         let total = |widths: &[usize]| widths.iter().sum::<usize>() + 2 * (widths.len().saturating_sub(1));
         if let Some(limit) = width {
-            // The column that may shrink gives way first, then the first one: it holds names.
-            for column in [self.shrinks, 0] {
+            // The column that may shrink gives way first, then other words, and at last the first one: it holds names.
+            let mut words: Vec<usize> =
+                (1..widths.len()).filter(|i| self.columns[*i].1 == Align::Left).collect();
+            words.sort_by_key(|i| std::cmp::Reverse(widths[*i]));
+            for column in std::iter::once(self.shrinks).chain(words).chain([0]) {
                 let excess = total(&widths).saturating_sub(limit);
                 widths[column] = widths[column].saturating_sub(excess).max(8.min(widths[column]));
             }

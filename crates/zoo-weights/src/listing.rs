@@ -77,7 +77,7 @@ impl Fetcher {
         Listed {
             tag: weights.tag.clone(),
             here: weights.built_in() || self.locate(weights).is_some(),
-            megabytes: size.map(|mib| mib * 1.048_576),
+            megabytes: size.map(|mib| (mib * 1_048.576).round() / 1e3),
             top1: weights.accuracy.top1,
             miou: weights.accuracy.miou,
             accuracy_source: weights.accuracy.source.clone(),

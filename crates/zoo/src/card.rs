@@ -183,10 +183,14 @@ impl Preprocessing {
     }
 }
 
-/// How many classes a network tells apart.
+/// How many classes a network tells apart: of several outputs the classifier's says it.
 pub(crate) fn outputs(graph: &Graph) -> usize {
-    graph.get(graph.main_output().node).output.channels()
+    let classifier = graph.outputs().iter().find(|output| output.name == CLASSIFIER);
+    graph.get(classifier.unwrap_or(graph.main_output()).node).output.channels()
 }
+
+/// What every network's classifier, or segmenter, calls its answer.
+const CLASSIFIER: &str = "logits";
 
 /// Whether so many names can stand for so many outputs: one for each, or two between which a single output decides.
 pub(crate) fn names_fit(names: usize, outputs: usize) -> bool {

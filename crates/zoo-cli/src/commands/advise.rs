@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     /// Name of an architecture, or a .safetensors file that names its own
     model: String,
     /// Memory that there is, 4GiB for example
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_negative_numbers = true)]
     memory: u64,
     /// Pictures for each step [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]

@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     exact: bool,
     /// How long each is measured
-    #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = parse_seconds)]
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = parse_seconds, allow_negative_numbers = true)]
     seconds: f64,
     #[command(flatten)]
     options: OptionArguments,
@@ -171,7 +171,7 @@ impl Arguments {
                 Layer {
                     name,
                     method,
-                    ms: seconds * 1e3,
+                    ms: milliseconds(seconds),
                     share: seconds / median,
                     gflops,
                     peak_share: gflops / peak,
@@ -184,9 +184,9 @@ impl Arguments {
             batch,
             threads: rayon::current_num_threads(),
             simd: zoo_kernels::Isa::current().name(),
-            median_ms: median * 1e3,
-            p90_ms: percentile(&mut runs, 90) * 1e3,
-            p99_ms: percentile(&mut runs, 99) * 1e3,
+            median_ms: milliseconds(median),
+            p90_ms: milliseconds(percentile(&mut runs, 90)),
+            p99_ms: milliseconds(percentile(&mut runs, 99)),
             images_per_s: batch as f64 / median,
             gflops: gflops(macs, median),
             peak_share: gflops(macs, median) / peak,
@@ -204,6 +204,11 @@ fn percentile(runs: &mut [Duration], percent: usize) -> f64 {
     runs.sort_unstable();
     let place = (runs.len() * percent).div_ceil(100).clamp(1, runs.len().max(1));
     runs.get(place - 1).map_or(0.0, Duration::as_secs_f64)
+}
+
+/// To the nanosecond, which is as fine as the clock.
+fn milliseconds(seconds: f64) -> f64 {
+    (seconds * 1e9).round() / 1e6
 }
 
 /// Has the system count the process's peak anew, where it can: making fresh weights takes more than answering.

@@ -21,7 +21,7 @@ use crate::{
     failure::OrWrongCall,
     options::{OptionArguments, cut},
     output, plot,
-    running::{self, MachineArguments, writable, written},
+    running::{self, MachineArguments, writable_as, written},
     size,
 };
 
@@ -67,6 +67,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Entry {
+    /// As it was named: an architecture, or a file.
+    pub(crate) model: String,
     #[serde(flatten)]
     pub(crate) facts: Facts,
     input: Vec<usize>,
@@ -80,8 +82,11 @@ pub(crate) struct Entry {
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
         let device = self.machine.settle()?;
-        let plot =
-            self.plot.as_ref().map(|path| Ok::<_, anyhow::Error>((path, writable(path)?))).transpose()?;
+        let plot = self
+            .plot
+            .as_ref()
+            .map(|path| Ok::<_, anyhow::Error>((path, writable_as(path, "an SVG", &["svg"])?)))
+            .transpose()?;
         let all = zoo::ARCHITECTURES
             .iter()
             .filter(|one| plot::data(one.accuracy) == Some((zoo::Metric::Top1, "ImageNet")));
@@ -99,7 +104,8 @@ impl Arguments {
             let options = Options { batch: self.batch as usize, ..Options::default() };
             let summary = Summary::of(&graph, &options)?;
             entries.push(Entry {
-                facts: Facts::of(model.architecture()),
+                model: name.clone(),
+                facts: Facts::of_model(&model),
                 input: graph.input().dims(),
                 params: summary.params.total,
                 params_auxiliary: summary.params.auxiliary,
@@ -130,20 +136,26 @@ impl Arguments {
                 .with_context(|| format!("{} can't be written", shown(path)))?;
             below = written(
                 &destination,
-                format!("\n{}: {} networks drawn\n", shown(path), entries.len() - notes.len()),
+                format!("\n{}: {} drawn\n", shown(path), networks(entries.len() - notes.len())),
             );
-            if self.models.is_empty() {
+            if self.models.is_empty() && matches!(self.format.into(), Format::Table) {
                 return Ok(below.trim_start().into());
             }
         }
         let format = self.format.into();
+        let (first, rest) = beside(&entries, output::width());
         let table = match format {
             Format::Csv => lines(&entries),
             Format::Markdown => side_by_side(&entries, usize::MAX),
-            Format::Table | Format::Json => side_by_side(&entries, cell_width(entries.len())),
+            Format::Table | Format::Json => side_by_side(first, cell_width(first.len())),
         };
         let json = || Ok(serde_json::to_string_pretty(&entries)?);
-        output::table(format, &table, json, || below)
+        let rest = || {
+            let tables =
+                rest.iter().map(|some| side_by_side(some, cell_width(some.len())).text(output::width()));
+            tables.map(|table| format!("\n{table}")).collect::<String>() + &below
+        };
+        output::table(format, &table, json, rest)
     }
 }
 
@@ -192,14 +204,40 @@ fn latency(graph: &Graph, batch: usize, device: &Device) -> Result<Duration> {
 
 /// Characters for each network where they stand beside each other in a terminal.
 fn cell_width(networks: usize) -> usize {
-    const NAMES: usize = 12;
-    output::width().map_or(40, |width| (width.saturating_sub(NAMES) / networks).saturating_sub(2).max(16))
+    output::width().map_or(40, |width| (width.saturating_sub(NAMES) / networks).saturating_sub(2).max(NARROW))
+}
+
+/// What the first column takes.
+const NAMES: usize = 12;
+/// What a network's column takes at least.
+const NARROW: usize = 16;
+
+/// As many networks as stand beside each other in a terminal of this width, and the others, as many at a time.
+fn beside(entries: &[Entry], width: Option<usize>) -> (&[Entry], Vec<&[Entry]>) {
+    let Some(width) = width else { return (entries, Vec::new()) };
+    let column = |entry: &Entry| entry.model.chars().count().max(NARROW) + 2;
+    let mut parts: Vec<&[Entry]> = Vec::new();
+    let (mut start, mut taken) = (0, NAMES);
+    for (i, entry) in entries.iter().enumerate() {
+        if i > start && taken + column(entry) > width {
+            parts.push(&entries[start..i]);
+            (start, taken) = (i, NAMES);
+        }
+        taken += column(entry);
+    }
+    parts.push(&entries[start..]);
+    (parts.remove(0), parts)
+}
+
+/// `2 networks`.
+fn networks(count: usize) -> String {
+    format!("{count} network{}", if count == 1 { "" } else { "s" })
 }
 
 /// A column for each network; words are wrapped to `width` characters.
 fn side_by_side(entries: &[Entry], width: usize) -> Table {
     let mut columns = vec![("", Align::Left)];
-    columns.extend(entries.iter().map(|entry| (entry.facts.name, Align::Left)));
+    columns.extend(entries.iter().map(|entry| (entry.model.as_str(), Align::Left)));
     let mut table = Table::new(&columns, entries.len());
     let mut row = |name: &str, cell: &dyn Fn(&Entry) -> String| {
         let cells: Vec<Vec<String>> = entries.iter().map(|entry| wrapped(&cell(entry), width)).collect();
@@ -227,7 +265,12 @@ fn side_by_side(entries: &[Entry], width: usize) -> Table {
     row("accuracy", &|entry| entry.facts.accuracy.map_or("-".into(), |accuracy| accuracy.text()));
     row("  source", &|entry| entry.facts.accuracy.map_or("-".into(), |accuracy| accuracy.source.into()));
     if entries.iter().any(|entry| entry.latency_ms.is_some()) {
-        let text = |entry: &Entry| entry.latency_ms.map_or(String::new(), |ms| format!("{ms:.1} ms"));
+        let text = |entry: &Entry| {
+            entry.latency_ms.map_or(String::new(), |ms| match ms < 10.0 {
+                true => format!("{ms:.2} ms"),
+                false => format!("{ms:.1} ms"),
+            })
+        };
         row("latency", &text);
     }
     table
@@ -254,9 +297,9 @@ fn lines(entries: &[Entry]) -> Table {
         "latency_ms",
     ];
     let mut table = Table::new(&names.map(|name| (name, Align::Left)), 0);
-    for Entry { facts, input, params, params_auxiliary, macs, memory, latency_ms } in entries {
+    for Entry { model, facts, input, params, params_auxiliary, macs, memory, latency_ms } in entries {
         table.push([
-            facts.name.to_string(),
+            model.clone(),
             facts.family.into(),
             facts.year.to_string(),
             facts.authors.into(),

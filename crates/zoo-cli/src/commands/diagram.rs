@@ -10,7 +10,7 @@ use zoo_report::{Drawing, Theme};
 use crate::{
     failure::OrWrongCall,
     options::{OptionArguments, cut},
-    running::{self, writable, written},
+    running::{self, writable_as, written},
 };
 
 /// Draw a network
@@ -70,7 +70,13 @@ impl Arguments {
         let model =
             self.options.asked(model).and_then(|model| cut(model, self.at.as_ref())).or_wrong_call()?;
         let graph = model.graph().or_wrong_call()?;
-        let destination = self.output.as_deref().map(writable).transpose()?;
+        let (kind, endings): (_, &[&str]) = match self.format {
+            FormatName::Svg => ("an SVG", &["svg"]),
+            FormatName::Dot => ("for Graphviz", &["dot", "gv"]),
+            FormatName::Mermaid => ("for Mermaid", &["mmd"]),
+        };
+        let place = |path| writable_as(path, kind, endings);
+        let destination = self.output.as_deref().map(place).transpose()?;
         let drawing = Drawing::of(&graph);
         let theme = match self.theme {
             ThemeName::Auto => Theme::Auto,

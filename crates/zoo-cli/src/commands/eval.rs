@@ -89,8 +89,9 @@ impl Arguments {
         let whole = open(self.data.as_deref(), &model, scenes::Plan::default())?;
         let (data, findings) = part(whole, self.part, self.split.as_deref())?;
         tell(findings.iter(), self.strict)?;
+        let left_out = left_out(&findings);
         if data.has_masks() {
-            return self.pixels(&model, &*data, &findings);
+            return self.pixels(&model, &*data, &left_out);
         }
         model.check_classifies().or_wrong_call()?;
         check_pictures(&model.graph().or_wrong_call()?, self.batch as usize)?;
@@ -98,15 +99,19 @@ impl Arguments {
         taught(&network, self.options.layers.classes)?;
         let classes = network.prepare().classes().to_vec();
         check_names(&network, &self.model).or_wrong_call()?;
-        let meant = match_classes(data.classes(), &classes)?;
+        let meant = match_classes(data.classes(), &classes).map_err(|error| match self.data {
+            Some(_) => error.into(),
+            None => anyhow!("{error}; without `--data` it is asked about the digits inside the program"),
+        })?;
         let Some(format) = self.format.at_the_end() else {
             let mut say = |line| output::say(&(serde_json::to_string(&line)? + "\n"));
             let (scorer, skipped) = judge(&network, &self.model, data, &meant, self.looks(), Some(&mut say))?;
+            left_out.iter().try_for_each(|line| output::say(&format!("{line}\n")))?;
             let result = scorer.score();
             output::note(&format!(
                 "{} pictures, {} not read; top-1 {:.2} %, top-5 {:.2} %",
                 result.pictures,
-                skipped.len(),
+                skipped.len() + left_out.len(),
                 result.accuracy() * 100.0,
                 result.accuracy5() * 100.0
             ));
@@ -120,7 +125,7 @@ impl Arguments {
             if let (Some(json), Some(more)) = (json.as_object_mut(), score(&result, &classes).as_object()) {
                 json.extend(more.clone());
             }
-            json["errors"] = errors(&skipped, &findings);
+            json["errors"] = errors(&skipped, &left_out);
             Ok(serde_json::to_string_pretty(&json)?)
         };
         let columns = [
@@ -145,8 +150,9 @@ impl Arguments {
                 result.accuracy5() * 100.0,
                 result.ece
             );
-            if !skipped.is_empty() {
-                lines += &format!("not read           {}\n", skipped.len());
+            let unread = skipped.len() + left_out.len();
+            if unread > 0 {
+                lines += &format!("not read           {unread}\n");
             }
             lines
         };
@@ -155,7 +161,7 @@ impl Arguments {
     }
 
     /// The same of pictures whose pixels have classes.
-    fn pixels(&self, model: &Model, data: &dyn Dataset, findings: &[Finding]) -> Result<String> {
+    fn pixels(&self, model: &Model, data: &dyn Dataset, left_out: &[Value]) -> Result<String> {
         let (flip, crops) = (self.flip.then_some("--flip"), (self.crops > 1).then_some("--crops"));
         if let Some(flag) = flip.or(crops) {
             return Err(anyhow!("`{flag}` is for networks that give a picture one class; leave it out"))
@@ -171,11 +177,11 @@ impl Arguments {
             (None, Err(error)) => output::say(&format!("{}\n", json!({"path": path, "error": error}))),
         };
         let (confusion, skipped) = judge_pixels(&network, data, &meant, self.strict, &mut say)?;
-        let pictures = data.len() - skipped.len();
+        let (pictures, unread) = (data.len() - skipped.len(), skipped.len() + left_out.len());
         let Some(format) = self.format.at_the_end() else {
+            left_out.iter().try_for_each(|line| output::say(&format!("{line}\n")))?;
             output::note(&format!(
-                "{pictures} pictures, {} not read; mean IoU {}",
-                skipped.len(),
+                "{pictures} pictures, {unread} not read; mean IoU {}",
                 share(confusion.mean_iou())
             ));
             return Ok(String::new());
@@ -192,7 +198,7 @@ impl Arguments {
                 json.extend(more.clone());
             }
             json["mean_iou_without_background"] = json!(things());
-            json["errors"] = errors(&skipped, findings);
+            json["errors"] = errors(&skipped, left_out);
             Ok(serde_json::to_string_pretty(&json)?)
         };
         let mut table =
@@ -214,8 +220,8 @@ impl Arguments {
             if let Some(things) = things() {
                 lines += &format!("without background      {}\n", share(Some(things)));
             }
-            if !skipped.is_empty() {
-                lines += &format!("not read                {}\n", skipped.len());
+            if unread > 0 {
+                lines += &format!("not read                {unread}\n");
             }
             lines
         };
@@ -283,19 +289,21 @@ fn meant(data: &dyn Dataset, network: &[String]) -> Result<Vec<usize>> {
     Ok((0..count).collect())
 }
 
-/// What could not be read or taken, for a program.
-fn errors(skipped: &[Skipped], findings: &[Finding]) -> Value {
-    let left_out = findings.iter().filter_map(|finding| match finding {
+/// What was no picture from the beginning, a file that isn't there for example, as a line of its own.
+fn left_out(findings: &[Finding]) -> Vec<Value> {
+    let line = |finding: &Finding| match finding {
         Finding::LeftOut(left_out) => {
             Some(json!({"path": shown(&left_out.path), "error": left_out.to_string()}))
         }
         _ => None,
-    });
-    skipped
-        .iter()
-        .map(|skipped| json!({"path": skipped.name, "error": skipped.why}))
-        .chain(left_out)
-        .collect()
+    };
+    findings.iter().filter_map(line).collect()
+}
+
+/// What could not be read or taken, for a program.
+fn errors(skipped: &[Skipped], left_out: &[Value]) -> Value {
+    let skipped = skipped.iter().map(|skipped| json!({"path": skipped.name, "error": skipped.why}));
+    skipped.chain(left_out.iter().cloned()).collect()
 }
 
 /// What could not be read, for people.

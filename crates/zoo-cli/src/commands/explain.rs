@@ -16,7 +16,7 @@ use crate::{
     failure::{OrWrongCall, WrongCall},
     options, output,
     pictures::{Place, places},
-    running::{RunArguments, check_apart, writable, written},
+    running::{RunArguments, check_apart, writable_as, written},
 };
 
 /// Show what a network looks at
@@ -99,7 +99,7 @@ impl Arguments {
         let to = self.output.clone().unwrap_or_else(|| self.named(graph.name()));
         let read = [self.image.as_deref(), self.run.file(), Some(Path::new(&self.model))];
         check_apart(&to, read.into_iter().flatten()).or_wrong_call()?;
-        let destination = writable(&to)?;
+        let destination = writable_as(&to, "a PNG", &["png"])?;
         let place = self.image.as_ref().map(|image| places(std::slice::from_ref(image))).transpose()?;
         let place = match place.map(|mut places| (places.len(), places.pop())) {
             Some((1, place)) => place,

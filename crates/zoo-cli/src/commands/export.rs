@@ -19,7 +19,7 @@ use crate::{
     failure::OrWrongCall,
     options::{self, LayerArguments},
     output,
-    running::{RunArguments, check_apart, writable, written},
+    running::{RunArguments, check_apart, writable, writable_as, written},
     triton::Place as Triton,
 };
 
@@ -123,12 +123,19 @@ impl Arguments {
             (Some(to), None) => to.clone(),
             (None, None) => return Err(anyhow!("name the file to write")).or_wrong_call(),
         };
+        if self.external_data && second(&to).is_none() {
+            return Err(anyhow!(
+                "{} gives no name for the file of weights beside it; give one in UTF-8",
+                shown(&to)
+            ))
+            .or_wrong_call();
+        }
         zoo_onnx::Model::new(&unloaded, self.options(&to, BTreeMap::new())).or_wrong_call()?;
         let read = [Some(Path::new(&self.model)), self.run.file()];
         check_apart(&to, read.into_iter().flatten()).or_wrong_call()?;
         let place = match triton {
             Some(_) => None,
-            None => Some(writable(&to)?),
+            None => Some(writable_as(&to, "an ONNX file", &["onnx"])?),
         };
         let model = if self.at.is_empty() { model } else { model.at(&self.at) };
         let network = self.run.load(&model)?;
@@ -229,9 +236,13 @@ fn write(file: &zoo_onnx::Model<'_>, network: &Network, destination: &Destinatio
         }
     };
     let outcome = destination.write(|out| {
-        file.write(net, &mut BufWriter::with_capacity(BUFFER, out))?;
+        file.write(net, &mut BufWriter::with_capacity(BUFFER, &mut *out))?;
         match &beside {
             Some((path, beside)) => {
+                // What could still go wrong with the first goes wrong now, before the second takes the place of an older one.
+                if matches!(destination, Destination::File(_)) {
+                    out.sync_all()?;
+                }
                 let write = |out: &mut std::fs::File| -> std::io::Result<()> {
                     Ok(file.write_second(net, &mut BufWriter::with_capacity(BUFFER, out))?)
                 };

@@ -21,7 +21,7 @@ use crate::{
     options::{OptionArguments, reached},
     output,
     pictures::{self, Place},
-    running::{self, RunArguments, check_apart, writable, written},
+    running::{self, RunArguments, check_apart, writable_as, written},
 };
 
 /// Inputs that run through the network at once.
@@ -73,7 +73,7 @@ impl Arguments {
         check_pictures(&graph, 1)?;
         let read = self.inputs.iter().map(PathBuf::as_path).chain(self.run.file());
         check_apart(&self.output, read.chain([Path::new(&self.model)])).or_wrong_call()?;
-        let destination = writable(&self.output)?;
+        let destination = writable_as(&self.output, "a safetensors file", &["safetensors"])?;
         let network = self.run.load(&model)?;
         let places = pictures::places(&self.inputs)?;
         // Of a folder it is known only now what is read.

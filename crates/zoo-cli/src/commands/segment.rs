@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
     /// The memory that an answer may take beside the weights
-    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = parse_size, allow_negative_numbers = true)]
     memory: u64,
     #[command(flatten)]
     options: OptionArguments,
@@ -227,7 +227,8 @@ fn all_at_once(format: Format, lines: &[Line]) -> Result<String> {
             }
             Line::Failed { name, error, .. } => {
                 faults.push(error.as_str());
-                table.push([name.as_str(), "no mask", "", ""]);
+                // For people; a program would take it for a class.
+                table.push([name.into(), Cell::number("", "no mask"), Cell::default(), Cell::default()]);
             }
         }
     }

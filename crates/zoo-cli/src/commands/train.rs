@@ -98,6 +98,11 @@ impl Arguments {
     fn plan(&self) -> Result<Plan> {
         let name = self.model.clone().unwrap_or_default();
         let model = self.learn.options.asked(running::model(&name)?).or_wrong_call()?;
+        if model.file().is_some() && self.learn.recipe.begins_with().is_none() {
+            crate::output::note(&format!(
+                "{name} says what is trained; its weights are not used: `--init-from` carries them, `zoo finetune` goes on with them"
+            ));
+        }
         let recipe = self.learn.recipe.of(|| usual(&model, Kind::Train))?;
         let stages = vec![StagePlan { name: "train".into(), thawed: Thawed::All, recipe }];
         self.learn.plan(Kind::Train, name, &model, stages)

@@ -111,7 +111,7 @@ pub(crate) struct RecipeArguments {
     #[arg(long)]
     keep_bf16: bool,
     /// Memory that the run may take, 4GiB for example: the cheapest of the above that fits is picked, and told
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, conflicts_with = "resume")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_negative_numbers = true, conflicts_with = "resume")]
     memory: Option<u64>,
     /// What moves the weights, with its usual settings, instead of the recipe's; give it a --rate that suits it
     #[arg(long, value_enum, value_name = "NAME")]

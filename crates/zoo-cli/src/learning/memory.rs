@@ -63,7 +63,7 @@ impl Plan {
         let left = limit.saturating_sub(program);
         for stage in &mut self.stages {
             match stage.thawed {
-                Thawed::Head => head_within(stage, graph, limit, left)?,
+                Thawed::Head => head_within(stage, graph, limit, (program, left))?,
                 _ => stage_within(stage, graph, limit, (program, left))?,
             }
         }
@@ -122,7 +122,7 @@ fn pictures(graph: &Graph, batch: usize) -> u64 {
 }
 
 /// Features are computed in evaluation; what learns from them is small.
-fn head_within(stage: &mut StagePlan, graph: &Graph, limit: u64, left: u64) -> Result<()> {
+fn head_within(stage: &mut StagePlan, graph: &Graph, limit: u64, (program, left): (u64, u64)) -> Result<()> {
     let weights = 4 * graph.params().map(|param| param.elements() as u64).sum::<u64>();
     let plan = zoo_layers::Plan::new(graph, &Route::outputs(graph, Mode::Eval))?;
     let pictures = 4 * BATCHES * graph.input().elements() as u64;
@@ -133,11 +133,12 @@ fn head_within(stage: &mut StagePlan, graph: &Graph, limit: u64, left: u64) -> R
         (1..=asked).filter(|parts| asked.is_multiple_of(*parts)).map(|parts| (asked / parts, parts));
     let Some((batch, parts)) = fitting.into_iter().find(|(batch, _)| takes(*batch) <= left) else {
         return Err(anyhow!(
-            "`--memory` is {}, and `{}` takes {} beside the program for one picture's features; give more, or a \
+            "`--memory` is {}, and `{}` takes {} for one picture's features beside the program's {}; give more, or a \
              smaller network or picture (`--input`)",
             bytes(limit),
             graph.name(),
-            bytes(takes(1))
+            bytes(takes(1)),
+            bytes(program)
         ))
         .or_wrong_call();
     };

@@ -116,6 +116,52 @@ fn networks_take_other_shapes() {
 }
 
 #[test]
+fn what_was_published_is_of_the_published_network() {
+    let accuracy = |arguments: &[&str]| {
+        let entries = json(&[&["compare", "resnet18", "--format", "json"], arguments].concat());
+        entries[0]["accuracy"]["percent"].as_f64()
+    };
+    assert_eq!(accuracy(&[]), Some(69.758));
+    for changed in
+        [&["--classes", "3"][..], &["--in-channels", "1"], &["--at", "layer1"], &["--input", "3x64x64"]]
+    {
+        assert_eq!(accuracy(changed), None, "{changed:?}");
+    }
+    // A file is called as it was named.
+    let folder = tempfile::tempdir().unwrap();
+    let mine = folder.path().join("mine.safetensors");
+    zoo::model("lenet5").unwrap().fresh().unwrap().save(&mine).unwrap();
+    let path = mine.to_str().unwrap();
+    let entries = json(&["compare", path, "lenet5", "--format", "json"]);
+    assert_eq!((&entries[0]["model"], &entries[0]["name"]), (&json!(path), &json!("lenet5")));
+    assert_eq!(entries[1]["model"], "lenet5");
+}
+
+/// More networks than a terminal has room for stand in tables one below the other.
+#[test]
+fn many_networks_fit_a_narrow_terminal() {
+    let names =
+        ["lenet5", "alexnet", "vgg16", "googlenet", "resnet50", "xception", "legacy_seresnext101_32x4d"];
+    let output = zoo(&[&["compare"], &names[..]].concat()).env("COLUMNS", "80").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(!text.contains('…') && names.iter().all(|name| text.contains(name)), "{text}");
+    assert_eq!(text.matches("parameters").count(), 3, "{text}");
+}
+
+/// An auxiliary head, which answers nothing, keeps nobody from smaller pictures.
+#[test]
+fn an_auxiliary_head_asks_for_no_larger_pictures() {
+    let summary = json(&["summary", "inception_v3", "--input", "3x128x128", "--format", "json"]);
+    assert_eq!(summary["params"]["auxiliary"], 0);
+    assert_eq!(
+        json(&["summary", "inception_v3", "--format", "json"])["params"]["total"],
+        summary["params"]["total"]
+    );
+    refused(&["summary", "inception_v3", "--input", "3x50x50"], 2, &["3x75x75"]);
+}
+
+#[test]
 fn what_a_network_can_not_be_is_said_with_what_it_can() {
     let wrong = |arguments: &[&str], names: &[&str]| refused(arguments, 2, names);
     wrong(&["compare"], &["MODEL"]);

@@ -166,3 +166,36 @@ fn what_is_read_is_not_written_over_and_what_fails_leaves_no_folder() {
     printed(&["export", "lenet5", "--triton", there]);
     assert_eq!(left(&models), ["lenet5", "mine"]);
 }
+
+#[test]
+fn classes_are_the_classifiers_wherever_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    for places in [["conv2", "logits"], ["logits", "conv2"]] {
+        exported(folder.path(), &["lenet5", "--at", places[0], "--at", places[1]]);
+        let bytes = fs::read(folder.path().join("net.onnx")).unwrap();
+        assert!(holds(&bytes, r#"["0","1","2","3","4","5","6","7","8","9"]"#), "{places:?}");
+    }
+}
+
+/// What ends like a file of another kind is not written.
+#[test]
+fn a_files_ending_is_its_kinds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let digit = "assets/digits/7.png";
+    for (call, name) in [
+        (&["export", "lenet5"][..], "net.pt"),
+        (&["diagram", "lenet5", "-o"], "net.png"),
+        (&["diagram", "lenet5", "--format", "dot", "-o"], "net.svg"),
+        (&["compare", "--plot"], "net.PDF"),
+        (&["features", "lenet5", digit, "-o"], "net.npy"),
+        (&["explain", "lenet5", digit, "-o"], "net.jpg"),
+    ] {
+        let to = path(name);
+        let ending = name.split('.').next_back().unwrap();
+        refused(&[call, &[&to]].concat(), 2, &[ending, "call it", "net."]);
+    }
+    refused(&["features", "lenet5", digit, "-o", "-"], 2, &["/dev/stdout"]);
+    assert!(left(folder.path()).is_empty(), "{:?}", left(folder.path()));
+    printed(&["diagram", "lenet5", "-o", &path("net.drawing")]);
+}

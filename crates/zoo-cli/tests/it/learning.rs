@@ -258,6 +258,15 @@ fn what_comes_to_nothing_leaves_no_run_behind_and_what_is_left_out_is_said() {
     return;
     let judged = json(&["eval", text(&weights), "--data", data, "--format", "json"]);
     assert!(judged["errors"][0]["path"].as_str().unwrap().ends_with("gone.pgm"), "{}", judged["errors"]);
+    let called =
+        |format: &str| zoo(&["eval", text(&weights), "--data", data, "--format", format]).output().unwrap();
+    let table = String::from_utf8(called("table").stdout).unwrap();
+    assert!(table.lines().any(|line| line.split_whitespace().eq(["not", "read", "1"])), "{table}");
+    let lines = called("jsonl");
+    let last: Value =
+        serde_json::from_slice(lines.stdout.trim_ascii().rsplit(|b| *b == b'\n').next().unwrap()).unwrap();
+    assert!(last["path"].as_str().unwrap().ends_with("gone.pgm") && last["error"].is_string(), "{last}");
+    assert!(String::from_utf8_lossy(&lines.stderr).contains("1 not read"));
     refused(&["eval", text(&weights), "--data", data, "--strict"], 1, &["gone.pgm"]);
     let strict = folder.path().join("strict");
     let strict = ["train", "resnet20_cifar", "--data", data, "--strict", "-o", text(&strict)];

@@ -180,7 +180,7 @@ impl Trainer<'_> {
             standing.place.step += 1;
             standing.all_steps += 1;
             let place = standing.place;
-            let mut unread = Vec::new();
+            let (mut unread, mut logged) = (Vec::new(), None);
             if is_last {
                 unread = batches.skipped();
                 if standing.losses.1 == 0 {
@@ -189,7 +189,9 @@ impl Trainer<'_> {
                 }
                 self.check_sound(&work, standing, rate)?;
                 let epoch = self.close_epoch(&work, standing, rate, &mut unread)?;
-                log.add(&clock.line(&epoch, batches.waited()))?;
+                let line = clock.line(&epoch, batches.waited());
+                log.add(&line)?;
+                logged = line["pictures_per_s"].as_f64();
                 let bettered = standing.best == Some(standing.history.len());
                 standing.history.push(epoch);
                 if bettered {
@@ -218,7 +220,7 @@ impl Trainer<'_> {
                 },
                 rate,
                 left: clock.left((recipe.epochs - place.epoch) * steps - place.step),
-                speed: clock.speed(),
+                speed: logged.unwrap_or_else(|| clock.speed()),
                 waiting: clock.waiting(batches.waited()),
                 done: if is_last { standing.history.last() } else { None },
                 unread: &unread,

@@ -86,7 +86,7 @@ fn pictures_too_small_for_the_last_pool() {
     refused(
         graph("inception_v3").at_size(74, 74),
         "AuxLogits.pool",
-        &["5x5", "takes is 3x299x299", "cut it at `logits`"],
+        &["5x5", "takes is 3x299x299", "cut at `logits`"],
     );
     // What is needed to answer alone takes smaller ones.
     let answering = graph("inception_v3").cut(&["logits"]).unwrap();

@@ -145,7 +145,13 @@ impl Arguments {
             anyhow::bail!("{} takes no pictures", graph.name());
         };
         let options = Options { exact: self.exact };
-        let engine = network.engine_with([batch, channels, height, width], options)?;
+        let compiled = network.engine_with([batch, channels, height, width], options);
+        let engine = match compiled {
+            Err(zoo::Error::Engine(error @ zoo::engine::Error::Memory { .. })) => {
+                Err(error).or_wrong_call()?
+            }
+            compiled => compiled?,
+        };
         let pictures = vec![0.5; batch * channels * height * width];
         forget_peak();
         engine.run(&pictures)?;

@@ -74,7 +74,9 @@ fn bench_measures_what_it_says() {
     assert!(layers[0]["gflops"].as_f64().unwrap() > 0.0 && layers[0]["peak_share"].as_f64().unwrap() > 0.0);
     refused(&["bench", "alexnet", "--input", "3x8x8"], 2, &["features.2", "3x63x63"]);
     refused(&["bench", "lenet5", "--batch", "0"], 2, &["--batch"]);
-    refused(&["bench", "lenet5", "--seconds=-1"], 2, &["seconds"]);
+    refused(&["bench", "lenet5", "--seconds", "-1"], 2, &["give seconds from 0 to 3600"]);
+    let huge = ["bench", "resnet18", "--batch", "65536", "--input", "3x2048x2048"];
+    refused(&huge, 2, &["conv1", "TB"]);
 }
 
 #[test]

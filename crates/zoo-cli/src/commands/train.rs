@@ -103,6 +103,9 @@ impl Arguments {
                 "{name} says what is trained; its weights are not used: `--init-from` carries them, `zoo finetune` goes on with them"
             ));
         }
+        if model.options().no_auxiliary && !running::model(&name)?.options().no_auxiliary {
+            crate::output::note("the auxiliary head wants larger pictures: trained is what is without it");
+        }
         let recipe = self.learn.recipe.of(|| usual(&model, Kind::Train))?;
         let stages = vec![StagePlan { name: "train".into(), thawed: Thawed::All, recipe }];
         self.learn.plan(Kind::Train, name, &model, stages)

@@ -93,7 +93,7 @@ impl ImageFolder {
     /// ImageNet's synsets (`n01440764`), the classes get ImageNet's names, in its order.
     ///
     /// # Errors
-    /// A folder that can't be read, pictures of fewer than two classes, two classes that differ in case alone.
+    /// A folder that can't be read, pictures of no class, two classes that differ in case alone.
     pub fn read(folder: &Path) -> Result<ImageFolder> {
         let folders = folders_in(folder)?;
         let mut findings = Vec::new();
@@ -130,7 +130,7 @@ impl ImageFolder {
                 findings.push(finding);
             }
         }
-        if names.len() < 2 {
+        if names.is_empty() {
             return Err(Error::TooFewClasses {
                 folder: folder.into(),
                 found: names.len(),

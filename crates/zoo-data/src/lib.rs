@@ -58,7 +58,7 @@ pub use loader::{
 pub use mask::{MaskError, MaskFolder};
 pub use memory::{InMemory, bundled_digits};
 pub use names::shown;
-pub use open::open;
+pub use open::{open, open_any};
 pub use pattern::Pattern;
 pub use picture::{Channels, Picture};
 pub use pipeline::Pipeline;

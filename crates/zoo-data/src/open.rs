@@ -19,8 +19,25 @@ use crate::{Dataset, Error, ImageFolder, InMemory, MaskFolder, Result, Table, ci
 /// | a folder with `train`, `val` or `test`, and in each a folder for each class | [`ImageFolder`], in parts |
 ///
 /// # Errors
-/// A path that can't be read, or holds nothing of this kind; whatever is wrong with what it holds.
+/// A path that can't be read, or holds nothing of this kind; whatever is wrong with what it holds; pictures of one class, of
+/// which nothing can be learned.
 pub fn open(path: &Path) -> Result<Arc<dyn Dataset>> {
+    let data = open_any(path)?;
+    match data.classes().len() {
+        found @ 0..2 if !data.has_masks() => Err(Error::TooFewClasses {
+            folder: path.into(),
+            found,
+            why: crate::finding::told(data.findings()),
+        }),
+        _ => Ok(data),
+    }
+}
+
+/// The same where one class is enough: pictures that a network which tells more apart is judged by.
+///
+/// # Errors
+/// As [`open`], but for pictures of one class.
+pub fn open_any(path: &Path) -> Result<Arc<dyn Dataset>> {
     let kind = fs::metadata(path).map_err(|source| Error::Io { name: shown(path), source })?;
     if kind.is_file() {
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());

@@ -80,7 +80,7 @@ impl Table {
             }
         }
         let names: BTreeSet<&str> = lines.iter().map(|(line, _)| line.label.as_str()).collect();
-        if names.len() < 2 {
+        if names.is_empty() {
             return Err(Error::TooFewClasses {
                 folder: path.into(),
                 found: names.len(),

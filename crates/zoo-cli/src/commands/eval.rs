@@ -7,16 +7,14 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use zoo::{Model, Network};
-use zoo_data::{
-    Dataset, Finding, Listing, Part, Skipped, Split, Subset, Views, mask, match_classes, scenes, shown,
-};
+use zoo_data::{Dataset, Finding, Listing, Part, Skipped, Split, Subset, Views, mask, match_classes, shown};
 use zoo_report::{Align, Cell, Table};
 use zoo_train::Confusion;
 
 use crate::{
     arguments::StreamFormatArgument,
     failure::OrWrongCall,
-    learning::{Looks, check_pictures, judge, judge_pixels, open, pixels, score, tell},
+    learning::{Looks, check_pictures, judge, judge_pixels, open_to_judge, pixels, score, tell},
     options::OptionArguments,
     output,
     running::{RunArguments, taught},
@@ -86,7 +84,7 @@ enum PartName {
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
         let model = self.options.asked(self.run.model(&self.model)?).or_wrong_call()?;
-        let whole = open(self.data.as_deref(), &model, scenes::Plan::default())?;
+        let whole = open_to_judge(self.data.as_deref(), &model)?;
         let (data, findings) = part(whole, self.part, self.split.as_deref())?;
         tell(findings.iter(), self.strict)?;
         let left_out = left_out(&findings);

@@ -69,9 +69,23 @@ impl DataArguments {
 /// Whatever data lies at a path; without one, the digits inside the program, or for a network that gives each pixel a class
 /// scenes of them, of the network's size whatever the plan's.
 pub(crate) fn open(path: Option<&Path>, model: &Model, scenes: scenes::Plan) -> Result<Arc<dyn Dataset>> {
+    open_by(path, model, scenes, zoo_data::open)
+}
+
+/// The same for a network that has learned: pictures of one class will do.
+pub(crate) fn open_to_judge(path: Option<&Path>, model: &Model) -> Result<Arc<dyn Dataset>> {
+    open_by(path, model, scenes::Plan::default(), zoo_data::open_any)
+}
+
+fn open_by(
+    path: Option<&Path>,
+    model: &Model,
+    scenes: scenes::Plan,
+    open: fn(&Path) -> zoo_data::Result<Arc<dyn Dataset>>,
+) -> Result<Arc<dyn Dataset>> {
     let segments = model.check_segments().is_ok();
     let data: Arc<dyn Dataset> = match path {
-        Some(path) => zoo_data::open(path)?,
+        Some(path) => open(path)?,
         None if segments => {
             let [height, width] = model.graph()?.input().size();
             Arc::new(Scenes::new(scenes::Plan { size: (height, width), ..scenes })?)

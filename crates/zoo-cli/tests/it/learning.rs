@@ -268,6 +268,13 @@ fn what_comes_to_nothing_leaves_no_run_behind_and_what_is_left_out_is_said() {
     assert!(last["path"].as_str().unwrap().ends_with("gone.pgm") && last["error"].is_string(), "{last}");
     assert!(String::from_utf8_lossy(&lines.stderr).contains("1 not read"));
     refused(&["eval", text(&weights), "--data", data, "--strict"], 1, &["gone.pgm"]);
+    // Pictures of one class are enough to be judged by, and not to learn from.
+    let one = folder.path().join("one");
+    fs::create_dir_all(one.join("dark")).unwrap();
+    fs::copy(folder.path().join("data/dark/0.pgm"), one.join("dark/0.pgm")).unwrap();
+    let judged = json(&["eval", text(&weights), "--data", text(&one), "--format", "json"]);
+    assert_eq!(judged["pictures"], 1);
+    refused(&["train", "resnet20_cifar", "--data", text(&one)], 1, &["1 class", "at least 2"]);
     let strict = folder.path().join("strict");
     let strict = ["train", "resnet20_cifar", "--data", data, "--strict", "-o", text(&strict)];
     refused(&strict, 1, &["gone.pgm"]);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use zoo_data::folder::pictures;
-use zoo_data::{Dataset, Error, Finding, Found, ImageFolder, Part, match_classes, open};
+use zoo_data::{Dataset, Error, Finding, Found, ImageFolder, Part, match_classes, open, open_any};
 
 pub(crate) fn touch(folder: &Path, names: &[&str]) {
     for name in names {
@@ -99,6 +99,12 @@ fn what_is_no_data_set_is_said() {
         open(inner.path()).unwrap_err()
     };
     assert!(matches!(read(&["a/1.png", "b/readme.md"]), Error::TooFewClasses { found: 1, .. }));
+    // One class is enough to judge by.
+    let one = tempfile::tempdir_in(folder.path()).unwrap();
+    touch(one.path(), &["a/1.png", "a/2.png"]);
+    assert_eq!((open_any(one.path()).unwrap().len(), open_any(one.path()).unwrap().classes().len()), (2, 1));
+    let none = tempfile::tempdir_in(folder.path()).unwrap();
+    assert!(matches!(open_any(none.path()), Err(Error::NoDataset { .. })));
     assert!(matches!(read(&["1.png", "2.png"]), Error::NoDataset { .. }));
     assert!(matches!(read(&[]), Error::NoDataset { .. }));
     let twins = read(&["Cat/1.png", "cat/2.png", "dog/3.png"]);

@@ -66,7 +66,6 @@ fn what_is_wrong_with_a_table_is_said() {
         ("path,label,split\np/1.png,a,rest\n", "line 2: `rest` is no part; write train, val or test"),
         ("path,label\np/1.png,a\np/2.png,b\np/./1.png,b\n", "line 4: p/1.png stands in line 2 already"),
         ("path,label\np/1.png,a,b\n", "can't be read as a table"),
-        ("path,label\np/1.png,a\np/2.png,a\n", "pictures of 1 class, but"),
         ("path,label\np/1.png,Cat\np/2.png,cat\n", "the classes Cat and cat have one name but for case"),
     ] {
         let (_folder, table) = table("t.csv", text);
@@ -74,6 +73,11 @@ fn what_is_wrong_with_a_table_is_said() {
         assert!(error.contains("t.csv") && error.contains(expected), "{text:?}: {error}");
     }
     assert!(matches!(Table::read(Path::new("nowhere.csv")), Err(Error::Io { .. })));
+    // A table of one class is one to be judged by, and none to learn from.
+    let (folder, one) = table("t.csv", "path,label\np/1.png,a\np/2.png,a\n");
+    assert_eq!(one.unwrap().classes(), ["a"]);
+    let error = zoo_data::open(&folder.path().join("t.csv")).unwrap_err().to_string();
+    assert!(error.contains("t.csv") && error.contains("pictures of 1 class, but"), "{error}");
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Table {
     ///
     /// # Errors
     /// A table that can't be read, has no column of paths or labels, a line without one of both, a path that leads out of
-    /// the table's folder or occurs twice, a part that is none; fewer than two classes, or two that differ in case alone.
+    /// the table's folder or occurs twice, a part that is none; no class, or two that differ in case alone.
     pub fn read(path: &Path) -> Result<Table> {
         let name = shown(path);
         let bytes = fs::read(path).map_err(|source| Error::Io { name: name.clone(), source })?;

@@ -237,17 +237,21 @@ impl Direct {
         // Half of a block of the cache for what a task reads, the rest for what passes by.
         let near = Caches::current().block() / size_of::<f32>() / 2;
         let least = (read / near).clamp(1, tiles);
-        // Numbers read, and what the thread with the most to do computes, as long as reading so many.
+        // Numbers read, and what the thread with the most to do computes, as long as reading so many. Blocks of pixels that the
+        // near cache doesn't hold are read again for each panel: where there are more weights than that, that is cheaper than
+        // to read these for each block.
         let cost = |[blocks, groups]: [usize; 2]| {
+            let again = if blocks < least { panels * read } else { groups * read };
             let rounds = (blocks * groups).div_ceil(threads);
             let most = rounds * tiles.div_ceil(blocks) * panels.div_ceil(groups);
             let products =
                 most as f64 * threads as f64 / (tiles * panels) as f64 * pixels as f64 * vectors as f64;
-            (blocks * self.weights.len() + groups * read) as f64 + products / READ
+            (blocks * self.weights.len() + again) as f64 + products / READ
         };
         let divided = (1..=panels.min(wanted)).flat_map(|groups| {
-            let blocks = wanted.div_ceil(groups).max(least);
-            [blocks, blocks.next_multiple_of(threads)].map(|blocks| [blocks.min(tiles), groups])
+            let blocks = wanted.div_ceil(groups);
+            let held = blocks.max(least);
+            [held, held.next_multiple_of(threads), blocks].map(|blocks| [blocks.min(tiles), groups])
         });
         divided.min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or([1, 1])
     }

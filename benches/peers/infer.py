@@ -306,9 +306,15 @@ def output_name(folder):
     return (folder / "output.txt").read_text().strip()
 
 
+def is_made(path, source):
+    """Whether what is made of a file is there, and younger than it."""
+    return path.exists() and path.stat().st_mtime_ns >= source.stat().st_mtime_ns
+
+
 def convert(engine, folder):
     # A network that is converted already stays as it is.
-    if engine == "ncnn" and not (folder / "ncnn.bin").exists():
+    model = folder / "model.onnx"
+    if engine == "ncnn" and not is_made(folder / "ncnn.bin", model):
         load("ncnn")
         shape = list(np.load(folder / "input.npy", mmap_mode="r").shape)
         # It wants one picture, as it will be given, and weights as they are.
@@ -318,7 +324,7 @@ def convert(engine, folder):
              "ncnnparam=ncnn.param", "ncnnbin=ncnn.part", "ncnnpy=/dev/null", "pnnxpy=/dev/null",
              "pnnxparam=/dev/null", "pnnxbin=/dev/null", "pnnxonnx=/dev/null", cwd=folder)
         os.replace(folder / "ncnn.part", folder / "ncnn.bin")
-    if engine == "mnn" and not (folder / "model.mnn").exists():
+    if engine == "mnn" and not is_made(folder / "model.mnn", model):
         load("MNN")
         tool("mnnconvert", "-f", "ONNX", "--modelFile", "model.onnx", "--MNNModel", "model.part", "--bizCode", "zoo",
              cwd=folder)

@@ -47,7 +47,11 @@ impl Facts {
     /// Of a model that isn't the published one (a file, other classes or channels, a part) no accuracy is known.
     pub(crate) fn of_model(model: &Model) -> Self {
         let facts = Self::of(model.architecture());
-        match model.file().is_none() && model.options() == zoo::Options::default() {
+        let asked = model.options();
+        // Its own size is no change.
+        let own = model.architecture().graph().ok().map(|graph| graph.input().size());
+        let asked = zoo::Options { input_size: asked.input_size.filter(|size| Some(*size) != own), ..asked };
+        match model.file().is_none() && asked == zoo::Options::default() {
             true => facts,
             false => Self { top1: None, top1_source: None, accuracy: None, ..facts },
         }

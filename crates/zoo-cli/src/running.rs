@@ -312,9 +312,8 @@ pub(crate) fn writable_as(path: &Path, kind: &str, endings: &[&str]) -> Result<D
         "webp",
     ];
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
-    if let (true, false, [first, ..]) =
-        (KNOWN.contains(&ending.as_str()), endings.contains(&ending.as_str()), endings)
-    {
+    let is_others = KNOWN.contains(&ending.as_str()) && !endings.contains(&ending.as_str());
+    if let (true, Some(first)) = (is_others, endings.first()) {
         return Err(anyhow!(
             "{} would be {kind}, not what its name says; call it {}",
             shown(path),

@@ -122,6 +122,7 @@ fn what_was_published_is_of_the_published_network() {
         entries[0]["accuracy"]["percent"].as_f64()
     };
     assert_eq!(accuracy(&[]), Some(69.758));
+    assert_eq!(accuracy(&["--input", "3x224x224"]), Some(69.758));
     for changed in
         [&["--classes", "3"][..], &["--in-channels", "1"], &["--at", "layer1"], &["--input", "3x64x64"]]
     {

@@ -133,10 +133,6 @@ impl Folder {
     fn new(keep: Option<&Path>, network: &str, batch: u16) -> Result<Self> {
         let usual = root().join("target/peers-infer");
         let path = keep.unwrap_or(&usual).join(format!("{network}-b{batch}"));
-        // What others made of an older file would be taken for this one's.
-        if path.exists() {
-            fs::remove_dir_all(&path).with_context(|| format!("{} can't be emptied", path.display()))?;
-        }
         fs::create_dir_all(&path).with_context(|| format!("{} can't be made", path.display()))?;
         Ok(Self { path: path.canonicalize()?, kept: keep.is_some() })
     }

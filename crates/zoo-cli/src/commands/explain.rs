@@ -55,9 +55,9 @@ pub(crate) struct Arguments {
     /// Side of the covering square in pixels (occlusion); a seventh of the picture's if not given
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(1..))]
     patch: Option<u16>,
-    /// Noisy copies (smoothgrad)
-    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    samples: u16,
+    /// Noisy copies (smoothgrad); 25 if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    samples: Option<u16>,
     /// The PNG to write; named after the picture if not given
     #[arg(short, long, value_name = "FILE.png")]
     output: Option<PathBuf>,
@@ -91,6 +91,7 @@ impl MethodName {
 
 impl Arguments {
     pub(crate) fn run(self) -> Result<String> {
+        self.check_method().or_wrong_call()?;
         let model = self.run.model(&self.model)?;
         let graph = model.graph().or_wrong_call()?;
         for name in [&self.at, &self.sheet].into_iter().flatten() {
@@ -128,6 +129,28 @@ impl Arguments {
         Ok(written(&destination, format!("{told}: {}\n", shown(&to))))
     }
 
+    /// That nothing was asked of a method that it doesn't look at.
+    fn check_method(&self) -> Result<()> {
+        let wants = |flag: &str, methods: &str| {
+            let method = self.method.words();
+            Err(anyhow!("`{flag}` says nothing to {method}; leave it out, or give `--method {methods}`"))
+        };
+        match self.method {
+            MethodName::Occlusion | MethodName::Smoothgrad if self.at.is_some() => wants("--at", "gradcam"),
+            MethodName::Gradcam | MethodName::GradcamPlusPlus | MethodName::Smoothgrad
+                if self.patch.is_some() =>
+            {
+                wants("--patch", "occlusion")
+            }
+            MethodName::Gradcam | MethodName::GradcamPlusPlus | MethodName::Occlusion
+                if self.samples.is_some() =>
+            {
+                wants("--samples", "smoothgrad")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The picture with the heat beside it, and what it shows.
     fn explained(&self, network: &Network, place: &Place, picture: &Picture) -> Result<(Picture, String)> {
         let prepared = prepared(network, place, picture)?;
@@ -159,7 +182,10 @@ impl Arguments {
             bar.set_length(all as u64);
             bar.set_position(done as u64);
         };
-        let samples = SmoothGrad { samples: self.samples.into(), ..SmoothGrad::default() };
+        let samples = {
+            let usual = SmoothGrad::default();
+            SmoothGrad { samples: self.samples.map_or(usual.samples, usize::from), ..usual }
+        };
         let (heat, at) = match self.method {
             MethodName::Occlusion => {
                 let square = Occlusion { side: self.patch.map_or(0, usize::from), ..Occlusion::default() };

@@ -108,6 +108,18 @@ fn what_can_not_be_shown_is_told() {
     refused(&["explain", "lenet5", digit, "--sheet", "fc2"], 2, &["`fc2` gives 84"]);
     refused(&["explain", "lenet5", digit, "--at", "conv3"], 2, &["conv3", "`conv1`"]);
     refused(&["explain", "lenet5", digit, "--method", "magic"], 2, &["magic", "gradcam"]);
+    for (method, flag, value, those) in [
+        ("occlusion", "--at", "conv1", "gradcam"),
+        ("smoothgrad", "--at", "conv1", "gradcam"),
+        ("gradcam", "--patch", "3", "occlusion"),
+        ("gradcam++", "--samples", "3", "smoothgrad"),
+    ] {
+        refused(
+            &["explain", "lenet5", digit, "--method", method, flag, value],
+            2,
+            &[flag, those, "leave it out"],
+        );
+    }
     refused(&["explain", "lenet5"], 2, &["IMAGE"]);
     refused(&["explain", "lenet5", "assets/digits"], 2, &["one picture"]);
     refused(&["explain", "lenet5", "nowhere.png", "-o", "x.png"], 1, &["nowhere.png"]);

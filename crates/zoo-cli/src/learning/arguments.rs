@@ -117,7 +117,7 @@ pub(crate) struct RecipeArguments {
     #[arg(long, value_enum, value_name = "NAME")]
     optimizer: Option<OptimizerName>,
     /// The highest learning rate
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     rate: Option<f64>,
     /// Begin with what fits of this file, another network's or a classifier's, and draw the rest
     #[arg(long, value_name = "FILE")]

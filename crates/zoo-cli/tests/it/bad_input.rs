@@ -64,7 +64,10 @@ fn wrong_values_are_the_callers_and_no_failure_of_the_work() {
         (&["features", "lenet5", digit, "--at", "conv1", "--at", "conv1", "-o", &out], &["twice"]),
         (&["train", "lenet5", "--data", &pictures, "--validation", "1.5", "-o", &out], &["1.5"]),
         (&["train", "lenet5", "--data", &pictures, "--group-by", "x-(*).png", "-o", &out], &["x-(*).png"]),
-        (&["train", "lenet5", "--data", &pictures, "--rate", "-1", "-o", &out], &["-1"]),
+        (
+            &["train", "lenet5", "--data", &pictures, "--rate", "-1", "-o", &out],
+            &["learning rate is -1", "above 0"],
+        ),
         (&["finetune", "lenet5", "--data", &pictures, "--unfreeze", "layer9", "-o", &out], &["layer9"]),
         (&["eval", "lenet5", "--data", &pictures, "--part", "test"], &["--part all"]),
         (&["compare", "lenet5", "--input", "1x4x4"], &["conv2"]),

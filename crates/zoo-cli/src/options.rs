@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow, ensure};
 use clap::Args;
-use zoo::{Model, Options};
+use zoo::Model;
 use zoo_layers::Graph;
 
 /// What the caller changes of a network: other classes, channels, sizes, strides.
@@ -54,12 +54,7 @@ impl OptionArguments {
             "`{}` takes {own} channels, not {channels}; for other channels give `--in-channels {channels}` too",
             model.architecture().name
         );
-        // A head that only training needs may want larger pictures than all else does.
-        let without = model.clone().with_options(Options { no_auxiliary: true, ..model.options() });
-        match (model.input_size(height, width), without.graph()) {
-            (sized, Ok(_)) if sized.graph().is_err() => Ok(without.input_size(height, width)),
-            (sized, _) => Ok(sized),
-        }
+        Ok(model.input_size(height, width))
     }
 }
 

@@ -24,7 +24,7 @@ impl Adapted {
     /// From the network with the options `theirs` to what is `asked` over them.
     pub(crate) fn new(architecture: &Architecture, theirs: &Options, asked: &Options) -> Result<Self> {
         let source = architecture.graph_for(theirs)?;
-        let options = asked.over(theirs);
+        let options = architecture.asked(asked, theirs);
         let graph = architecture.graph_for(&options)?;
         // In steps, so that each says what it changes: first what no old weight can serve, on the whole network,
         // since what is cut off tells nothing.

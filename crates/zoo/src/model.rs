@@ -124,11 +124,12 @@ impl Model {
         })
     }
 
-    /// In what it differs from its architecture: what is asked for, and what the file says that it was named by.
+    /// In what it differs from its architecture: what is asked for, and what the file says that it was named by. Where pictures
+    /// are too small for an auxiliary head and for nothing else, it is without one.
     pub fn options(&self) -> Options {
         match &self.file {
-            Some((_, options)) => self.asked.over(options),
-            None => self.asked.clone(),
+            Some((_, options)) => self.architecture.asked(&self.asked, options),
+            None => self.architecture.asked(&self.asked, &Options::default()),
         }
     }
 

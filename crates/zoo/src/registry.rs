@@ -76,6 +76,19 @@ impl Architecture {
         self.build.graph_for(self.name, options)
     }
 
+    /// What comes of these wishes over what a file says: pictures that are too small for an auxiliary head and for nothing else
+    /// are for the network without one.
+    pub(crate) fn asked(&self, wishes: &Options, base: &Options) -> Options {
+        let options = wishes.over(base);
+        let fits = |options: &Options| self.graph_for(options).is_ok();
+        if options.input_size.is_none() || options.no_auxiliary || fits(&options) {
+            return options;
+        }
+        // Where the rest wants larger ones too, it says how large.
+        let without = Options { no_auxiliary: true, ..options.clone() };
+        if fits(&Options { input_size: None, ..without.clone() }) { without } else { options }
+    }
+
     /// What stays unsaid by the names and shapes of weights, for these options.
     pub(crate) fn assumed(&self, options: &Options) -> Vec<String> {
         self.build.assumed(self.name, options)

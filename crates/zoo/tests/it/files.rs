@@ -200,6 +200,14 @@ fn files_without_auxiliary_heads_load_and_nothing_is_drawn_without_a_word() {
         let path = bench.write("bare.safetensors", &tensors);
         let network = model(name).weights(&path).unwrap();
         assert_eq!(answer(network.net().unwrap(), input), expected, "{name}");
+        // Pictures too small for a head that only training needs are for the network without it.
+        let small = model(name).input_size(input[1], input[2]);
+        assert_eq!(small.options().no_auxiliary, name == "inception_v3");
+        for file in [&whole, &path] {
+            let network = small.weights(file).unwrap();
+            assert_eq!(network.options().no_auxiliary, file == &path || name == "inception_v3");
+            assert_eq!(answer(network.net().unwrap(), input), expected, "{name}");
+        }
         let (converted, to) = bench.convert(of(name), &path).unwrap();
         assert!(converted.options.no_auxiliary);
         let notes = &converted.report.notes;

@@ -65,7 +65,7 @@ pub(crate) struct Arguments {
     run: RunArguments,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum MethodName {
     /// Maps weighted by the mean of the score's gradient
     Gradcam,
@@ -131,23 +131,18 @@ impl Arguments {
 
     /// That nothing was asked of a method that it doesn't look at.
     fn check_method(&self) -> Result<()> {
-        let wants = |flag: &str, methods: &str| {
-            let method = self.method.words();
-            Err(anyhow!("`{flag}` says nothing to {method}; leave it out, or give `--method {methods}`"))
-        };
-        match self.method {
-            MethodName::Occlusion | MethodName::Smoothgrad if self.at.is_some() => wants("--at", "gradcam"),
-            MethodName::Gradcam | MethodName::GradcamPlusPlus | MethodName::Smoothgrad
-                if self.patch.is_some() =>
-            {
-                wants("--patch", "occlusion")
-            }
-            MethodName::Gradcam | MethodName::GradcamPlusPlus | MethodName::Occlusion
-                if self.samples.is_some() =>
-            {
-                wants("--samples", "smoothgrad")
-            }
-            _ => Ok(()),
+        use MethodName::{Gradcam, GradcamPlusPlus, Occlusion, Smoothgrad};
+        let flags: [(_, _, &[_], _); 3] = [
+            ("--at", self.at.is_some(), &[Gradcam, GradcamPlusPlus], "gradcam"),
+            ("--patch", self.patch.is_some(), &[Occlusion], "occlusion"),
+            ("--samples", self.samples.is_some(), &[Smoothgrad], "smoothgrad"),
+        ];
+        match flags.iter().find(|(_, given, methods, _)| *given && !methods.contains(&self.method)) {
+            Some((flag, .., method)) => Err(anyhow!(
+                "`{flag}` says nothing to {}; leave it out, or give `--method {method}`",
+                self.method.words()
+            )),
+            None => Ok(()),
         }
     }
 

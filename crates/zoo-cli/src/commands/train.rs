@@ -103,7 +103,8 @@ impl Arguments {
                 "{name} says what is trained; its weights are not used: `--init-from` carries them, `zoo finetune` goes on with them"
             ));
         }
-        if model.options().no_auxiliary && !running::model(&name)?.options().no_auxiliary {
+        let left_out = model.options().no_auxiliary && !running::model(&name)?.options().no_auxiliary;
+        if left_out && model.graph().is_ok() {
             crate::output::note("the auxiliary head wants larger pictures: trained is what is without it");
         }
         let recipe = self.learn.recipe.of(|| usual(&model, Kind::Train))?;

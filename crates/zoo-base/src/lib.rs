@@ -2,12 +2,14 @@
 //!
 //! | module | what it gives |
 //! |---|---|
+//! | [`preprocess`] | how a network wants its pictures, as files say it |
 //! | [`random`] | random numbers that are a function of seed, purpose and index |
 //! | [`size`] | amounts of memory as people read them |
 //! | [`nearest`] | what a mistyped name may have meant |
 //!
-//! Nothing here knows a network, a picture's pixels, a file or candle.
+//! Nothing here knows a network, a picture's pixels, a file's bytes or candle.
 
+pub mod preprocess;
 pub mod random;
 pub mod size;
 

@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 
 use zoo_base::random::Stream;
 use zoo_data::augment::{Augment, Flip, RandomResizedCrop};
-use zoo_data::{Channels, Pipeline, Preprocess, Result, Stored};
-
-const SIZE: (usize, usize) = (224, 224);
+use zoo_data::{Pipeline, Preprocess, Result, Stored};
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let mut words = std::env::args().skip(1);
@@ -20,7 +18,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     };
     let stored = Stored::File(std::fs::read(&file)?);
     let seconds: f64 = seconds.parse()?;
-    let answer = Pipeline::plain(Channels::Rgb, SIZE, Preprocess::imagenet(256, 224));
+    let answer = Pipeline::plain(Preprocess::imagenet(256, 224));
     let mut learning = answer.clone();
     learning.augment =
         vec![Augment::RandomResizedCrop(RandomResizedCrop::default()), Augment::Flip(Flip::default())];

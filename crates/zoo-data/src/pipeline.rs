@@ -3,7 +3,9 @@
 use zoo_base::random::Stream;
 
 use crate::augment::Augment;
-use crate::{Channels, Error, Input, Picture, Preprocess, Result, Stored, Views, handwriting, mask, resize};
+use crate::{
+    Channels, Error, Input, Picture, Preprocess, Result, Stored, Views, handwriting, mask, preprocess, resize,
+};
 
 /// How a network's inputs are made of pictures.
 ///
@@ -17,7 +19,7 @@ use crate::{Channels, Error, Input, Picture, Preprocess, Result, Stored, Views, 
 /// use zoo_data::{Channels, Picture, Pipeline, Preprocess};
 ///
 /// let photo = Picture::new(640, 427, Channels::Rgb, vec![128; 640 * 427 * 3])?;
-/// let mut pipeline = Pipeline::plain(Channels::Rgb, (224, 224), Preprocess::imagenet(256, 224));
+/// let mut pipeline = Pipeline::plain(Preprocess::imagenet(256, 224));
 /// pipeline.augment = vec![Augment::RandomResizedCrop(Default::default()), Augment::Flip(Flip::default())];
 /// let input = pipeline.apply(&photo, &Stream::new(1, "example"))?;
 /// assert_eq!((input.height, input.width, input.values.len()), (224, 224, 3 * 224 * 224));
@@ -25,11 +27,7 @@ use crate::{Channels, Error, Input, Picture, Preprocess, Result, Stored, Views, 
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
-    /// Grey or RGB inputs. Of the mean and deviation of `prepare`, a grey one takes the first.
-    pub channels: Channels,
-    /// Height and width of the inputs.
-    pub size: (usize, usize),
-    /// How pictures are prepared for an answer.
+    /// How pictures are prepared for an answer, and what inputs have to be: grey or RGB, of one size.
     pub prepare: Preprocess,
     /// What changes them at random, when learning.
     pub augment: Vec<Augment>,
@@ -42,8 +40,19 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// As for an answer: nothing is changed at random.
-    pub const fn plain(channels: Channels, size: (usize, usize), prepare: Preprocess) -> Pipeline {
-        Pipeline { channels, size, prepare, augment: Vec::new(), handwriting: false, views: Views::Centre }
+    pub const fn plain(prepare: Preprocess) -> Pipeline {
+        Pipeline { prepare, augment: Vec::new(), handwriting: false, views: Views::Centre }
+    }
+
+    /// Grey or RGB inputs.
+    pub const fn channels(&self) -> Channels {
+        preprocess::channels(&self.prepare)
+    }
+
+    /// Height and width of the inputs.
+    pub const fn size(&self) -> (usize, usize) {
+        let [_, height, width] = self.prepare.input;
+        (height, width)
     }
 
     /// Whether it can be followed.
@@ -60,16 +69,17 @@ impl Pipeline {
     /// # Errors
     /// A picture that doesn't come out in the size of the inputs.
     pub fn apply(&self, picture: &Picture, stream: &Stream) -> Result<Input> {
-        let picture = picture.clone().into_channels(self.channels);
+        let picture = picture.clone().into_channels(self.channels());
         if self.has_crop() {
             return self.finish(picture, 0, stream);
         }
         let mut values = Vec::new();
         for place in self.views.places() {
-            let seen = self.prepare.seen_at(&picture, *place)?;
+            let seen = preprocess::piece(&self.prepare, &picture, *place)?;
             values.extend(self.finish(seen, 0, stream)?.values);
         }
-        Ok(Input { values, height: self.size.0, width: self.size.1 })
+        let (height, width) = self.size();
+        Ok(Input { values, height, width })
     }
 
     /// How many inputs a picture gives.
@@ -95,8 +105,9 @@ impl Pipeline {
         if let Some(Augment::RandomResizedCrop(crop)) = self.augment.first() {
             let choose = |width, height| crop.draw(width, height, &mut stream.fork(0));
             if let Some((part, region)) = Picture::decode_part(bytes, name, choose)? {
-                let part = part.into_channels(self.channels);
-                let picture = resize::resize_region(&part, region, (self.size.1, self.size.0), crop.filter)?;
+                let part = part.into_channels(self.channels());
+                let (height, width) = self.size();
+                let picture = resize::resize_region(&part, region, (width, height), crop.filter)?;
                 return self.finish(picture, 1, stream);
             }
         }
@@ -118,10 +129,10 @@ impl Pipeline {
         mask::check(&mask, (picture.width(), picture.height()), classes, name)?;
         let mut mask = match self.has_crop() {
             true => mask,
-            false => self.prepare.mask(&mask)?,
+            false => preprocess::mask(&self.prepare, &mask)?,
         };
         for (index, step) in self.augment.iter().enumerate() {
-            mask = step.follow(mask, self.size, &mut stream.fork(index as u64))?;
+            mask = step.follow(mask, self.size(), &mut stream.fork(index as u64))?;
         }
         Ok((self.apply(picture, stream)?, mask.into_pixels()))
     }
@@ -135,13 +146,13 @@ impl Pipeline {
     fn finish(&self, mut picture: Picture, first: usize, stream: &Stream) -> Result<Input> {
         let draws = |index: usize| stream.fork(index as u64);
         for (index, step) in self.augment.iter().enumerate().skip(first) {
-            picture = step.apply(picture, self.size, &mut draws(index))?;
+            picture = step.apply(picture, self.size(), &mut draws(index))?;
         }
         let (height, width) = (picture.height(), picture.width());
-        if (height, width) != self.size {
-            return Err(Error::InputSize { height, width, wanted: self.size });
+        if (height, width) != self.size() {
+            return Err(Error::InputSize { height, width, wanted: self.size() });
         }
-        let mut input = Input { values: self.prepare.normalise(&picture), height, width };
+        let mut input = Input { values: preprocess::normalise(&self.prepare, &picture), height, width };
         for (index, step) in self.augment.iter().enumerate() {
             if let Augment::Erase(erase) = step {
                 erase.apply(&mut input, &mut draws(index));

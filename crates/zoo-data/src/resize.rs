@@ -8,53 +8,33 @@
 use std::f64::consts::PI;
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
+pub use zoo_base::preprocess::Filter;
 
 use crate::{Error, Picture, Result, picture::MAX_PIXELS};
 
-/// How pixels are weighted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Filter {
-    /// The nearest pixel alone, no antialiasing.
-    Nearest,
-    /// The mean of the pixels covered.
-    Box,
-    /// A triangle: linear interpolation.
-    Bilinear,
-    /// Cubic interpolation, a = -0.5.
-    Bicubic,
-    /// A windowed sinc of 3 lobes.
-    Lanczos,
+/// How far from the centre the weights reach, in pixels of the coarser picture.
+const fn support(filter: Filter) -> f64 {
+    match filter {
+        Filter::Nearest | Filter::Box => 0.5,
+        Filter::Bilinear => 1.0,
+        Filter::Bicubic => 2.0,
+        Filter::Lanczos => 3.0,
+    }
 }
 
-impl Filter {
-    /// How far from the centre the weights reach, in pixels of the coarser picture.
-    fn support(self) -> f64 {
-        match self {
-            Filter::Nearest | Filter::Box => 0.5,
-            Filter::Bilinear => 1.0,
-            Filter::Bicubic => 2.0,
-            Filter::Lanczos => 3.0,
-        }
-    }
-
-    /// The weight at a distance from the centre.
-    fn weight(self, x: f64) -> f64 {
-        const A: f64 = -0.5;
-        let sinc = |x: f64| if x == 0.0 { 1.0 } else { (x * PI).sin() / (x * PI) };
-        let distance = x.abs();
-        match self {
-            // Half open: of two pixels at equal distance one counts.
-            Filter::Nearest | Filter::Box => f64::from(u8::from(x > -0.5 && x <= 0.5)),
-            Filter::Bilinear => (1.0 - distance).max(0.0),
-            Filter::Bicubic if distance < 1.0 => {
-                ((A + 2.0) * distance - (A + 3.0)) * distance * distance + 1.0
-            }
-            Filter::Bicubic if distance < 2.0 => (((distance - 5.0) * distance + 8.0) * distance - 4.0) * A,
-            Filter::Lanczos if (-3.0..3.0).contains(&x) => sinc(x) * sinc(x / 3.0),
-            Filter::Bicubic | Filter::Lanczos => 0.0,
-        }
+/// The weight at a distance from the centre.
+fn weight(filter: Filter, x: f64) -> f64 {
+    const A: f64 = -0.5;
+    let sinc = |x: f64| if x == 0.0 { 1.0 } else { (x * PI).sin() / (x * PI) };
+    let distance = x.abs();
+    match filter {
+        // Half open: of two pixels at equal distance one counts.
+        Filter::Nearest | Filter::Box => f64::from(u8::from(x > -0.5 && x <= 0.5)),
+        Filter::Bilinear => (1.0 - distance).max(0.0),
+        Filter::Bicubic if distance < 1.0 => ((A + 2.0) * distance - (A + 3.0)) * distance * distance + 1.0,
+        Filter::Bicubic if distance < 2.0 => (((distance - 5.0) * distance + 8.0) * distance - 4.0) * A,
+        Filter::Lanczos if (-3.0..3.0).contains(&x) => sinc(x) * sinc(x / 3.0),
+        Filter::Bicubic | Filter::Lanczos => 0.0,
     }
 }
 
@@ -179,7 +159,7 @@ impl Axis {
         }
         let scale = source as f64 / target as f64;
         let stretch = scale.max(1.0);
-        let support = filter.support() * stretch;
+        let support = support(filter) * stretch;
         let mut targets = Vec::with_capacity(window.len());
         let mut weights = Vec::new();
         let mut exact = Vec::new();
@@ -189,7 +169,7 @@ impl Axis {
             let first = (centre - support + 0.5) as usize;
             let last = ((centre + support + 0.5) as usize).min(source);
             exact.clear();
-            exact.extend((first..last).map(|x| filter.weight((x as f64 - centre + 0.5) * (1.0 / stretch))));
+            exact.extend((first..last).map(|x| weight(filter, (x as f64 - centre + 0.5) * (1.0 / stretch))));
             let sum = exact.iter().sum::<f64>();
             let start = weights.len();
             weights.extend(exact.iter().map(|&weight| fixed(if sum == 0.0 { weight } else { weight / sum })));

@@ -11,8 +11,8 @@ use std::time::Duration;
 use candle_core::Device;
 use serde_json::{Value, json};
 use zoo_data::{
-    Augment, Channels, Loader, LoaderOptions, Part, Pipeline, Place, Preprocess, Subset, augment::Distortion,
-    bundled_digits, preprocess::Resize,
+    Augment, Loader, LoaderOptions, Part, Pipeline, Place, Preprocess, Subset, augment::Distortion,
+    bundled_digits,
 };
 use zoo_layers::{Activation, AvgPool2d, Conv2d, Graph, Linear, Net, Shape};
 use zoo_train::{Cached, Ending, Error, Recipe, RunFolder, Source, Stage, Trainer, evaluate, head};
@@ -52,13 +52,12 @@ fn loader(part: Part, count: usize, recipe: Option<&Recipe>) -> Loader {
     let of_part = |index: &usize| zoo_data::Dataset::part(&data, *index) == Some(part);
     let indices = (0..9000).filter(of_part).take(count).collect();
     let prepare = Preprocess {
-        resize: Resize::Keep,
-        crop: None,
+        input: [1, 28, 28],
         mean: [0.13; 3],
         std: [0.31; 3],
-        ..Preprocess::imagenet(28, 28)
+        ..Preprocess::imagenet(28, 28).unscaled()
     };
-    let mut pipeline = Pipeline::plain(Channels::Grey, (28, 28), prepare);
+    let mut pipeline = Pipeline::plain(prepare);
     let options = match recipe {
         Some(recipe) => {
             pipeline.augment.clone_from(&recipe.augment);

@@ -52,10 +52,7 @@ pub use fetch::{Checked, Event, FetchError, Fetcher, Here, Progress, Proxy, Sett
 pub use file::{Format, TensorFile};
 pub use keys::KeyMap;
 pub use listing::{Listed, ListedSource};
-pub use manifest::{
-    Accuracy, Channels, Classes, Digest, Interpolation, Manifest, ManifestError, Place, Preprocess, Source,
-    Weights,
-};
+pub use manifest::{Accuracy, Classes, Digest, Manifest, ManifestError, Place, Source, Weights};
 pub use output::Destination;
 pub use report::{LoadReport, Misshapen};
 pub use safetensors::{save, save_each};

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use zoo_base::preprocess::Preprocess;
 
 use crate::KeyMap;
 
@@ -101,53 +102,6 @@ impl std::fmt::Display for Digest {
         let more = if digits.len() > 8 { "…" } else { "" };
         write!(f, "{kind} {digits:.8}{more}")
     }
-}
-
-/// From a decoded picture to a network's input.
-///
-/// As JSON it is what a file that this project writes says of itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Preprocess {
-    /// Channels, height, width.
-    pub input: [usize; 3],
-    /// The shorter side is scaled to this, with antialiasing.
-    pub resize: Option<u32>,
-    /// Then a centred square of this side is cut out; `None` keeps the whole picture.
-    pub crop: Option<u32>,
-    /// The filter of the scaling.
-    pub interpolation: Interpolation,
-    /// What white is before the mean is taken away: 1, or 255.
-    #[serde(default = "one")]
-    pub scale: f32,
-    /// Taken from every value, by channel of the input.
-    pub mean: Vec<f32>,
-    /// Divides every value, by channel of the input.
-    pub std: Vec<f32>,
-    /// The order of the colours.
-    #[serde(default)]
-    pub channels: Channels,
-}
-
-/// The filter of a resampling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Interpolation {
-    /// A triangle.
-    Bilinear,
-    /// Pillow's cubic, a = -0.5.
-    Bicubic,
-}
-
-/// The order of the colours of a network's input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Channels {
-    /// Red first.
-    #[default]
-    Rgb,
-    /// Blue first, as Caffe had it.
-    Bgr,
 }
 
 /// A set of class names.
@@ -344,10 +298,6 @@ impl RawWeights {
             .get(&self.preprocess)
             .cloned()
             .ok_or_else(|| format!("names the preprocessing `{}`, which is not there", self.preprocess))?;
-        let channels = preprocess.input[0];
-        if preprocess.mean.len() != channels || preprocess.std.len() != channels {
-            return Err(format!("has another number of means or deviations than its {channels} channels"));
-        }
         let sources = self.sources.into_iter().map(RawSource::checked).collect::<Result<_, _>>()?;
         Ok(Weights {
             tag: self.tag,
@@ -391,10 +341,6 @@ impl RawSource {
 
 fn is_hex(digits: &str, len: std::ops::RangeInclusive<usize>) -> bool {
     len.contains(&digits.len()) && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn one() -> f32 {
-    1.0
 }
 
 fn did_you_mean(near: &[String]) -> String {

@@ -15,10 +15,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use candle_core::Device;
 use serde_json::json;
-use zoo::data::{
-    Channels, Dataset, Loader, LoaderOptions, Part, Pipeline, Preprocess, Subset, bundled_digits,
-    preprocess::Resize,
-};
+use zoo::data::{Dataset, Loader, LoaderOptions, Part, Pipeline, Preprocess, Subset, bundled_digits};
 use zoo::layers::{Conv2d, Graph, Linear, LocalResponseNorm, MaxPool2d, Node, Result, Scope, Shape};
 use zoo_train::{Recipe, RunFolder, Stage, Trainer, evaluate};
 
@@ -87,13 +84,12 @@ fn digits(part: Part, options: LoaderOptions) -> anyhow::Result<Loader> {
     let all = bundled_digits()?;
     let own = (0..all.len()).filter(|index| all.part(*index) == Some(part)).collect();
     let prepare = Preprocess {
-        resize: Resize::Keep,
-        crop: None,
+        input: [1, 28, 28],
         mean: [0.1307; 3],
         std: [0.3081; 3],
-        ..Preprocess::imagenet(28, 28)
+        ..Preprocess::imagenet(28, 28).unscaled()
     };
-    let pipeline = Pipeline::plain(Channels::Grey, (28, 28), prepare);
+    let pipeline = Pipeline::plain(prepare);
     Ok(Loader::new(Arc::new(Subset::new(Arc::new(all), own)?), pipeline, options)?)
 }
 

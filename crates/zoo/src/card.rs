@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use zoo_data::Preprocess;
 use zoo_layers::{Graph, Shape};
 use zoo_weights::TensorFile;
 
@@ -42,7 +43,7 @@ pub(crate) enum Preprocessing {
     /// A handwritten digit, centred as MNIST's are.
     Digit(Digit),
     /// A photograph: scaled, cropped, normalised.
-    Photo(zoo_weights::Preprocess),
+    Photo(Preprocess),
     /// Nothing that is known: the network takes tensors that somebody prepared.
     Prepared(Prepared),
 }
@@ -145,18 +146,11 @@ impl Preprocessing {
             }
             Self::Photo(photo) => {
                 let [channels, height, width] = photo.input;
-                let sides = [
-                    Some(height),
-                    Some(width),
-                    photo.resize.map(|n| n as usize),
-                    photo.crop.map(|n| n as usize),
-                ];
+                let sides = [Some(height), Some(width), photo.resize, photo.crop];
                 let sane = |value: &f32| value.is_finite();
                 let fits = matches!(channels, 1 | 3)
                     && wanted.channels() == channels
                     && sides.into_iter().flatten().all(|side| (1..=MOST_SIDE).contains(&side))
-                    && photo.mean.len() == 3
-                    && photo.std.len() == 3
                     && photo.mean.iter().all(sane)
                     && photo.std.iter().all(|std| sane(std) && *std != 0.0)
                     && sane(&photo.scale)

@@ -3,15 +3,15 @@
 use candle_core::{Device, Tensor};
 use zoo_data::{
     Picture, Preprocess, classes, handwriting,
-    preprocess::{IMAGENET_MEAN, IMAGENET_STD, Resize},
+    preprocess::{self, Order},
 };
 use zoo_layers::{Graph, Shape};
-use zoo_weights::{Channels, Classes, Interpolation, Weights};
+use zoo_weights::{Classes, Weights};
 
 use crate::{
     Error, Options, Result,
     card::{Card, Digit, Prepared, Preprocessing, names_fit, outputs},
-    steps::{digit_steps, digit_values, is_digit, resized, steps, whole},
+    steps::{digit_steps, digit_values, is_digit, resized, whole},
 };
 
 /// The side of pictures that are taken whole.
@@ -53,30 +53,13 @@ impl Prepare {
             Shape::Map { channels: channels @ (1 | 3), height, width }
                 if is_map_of(graph, [height, width]) =>
             {
-                let photo = zoo_weights::Preprocess {
-                    input: [3, height, width],
-                    resize: None,
-                    crop: None,
-                    interpolation: Interpolation::Bilinear,
-                    scale: 1.0,
-                    mean: IMAGENET_MEAN.to_vec(),
-                    std: IMAGENET_STD.to_vec(),
-                    channels: Channels::Rgb,
-                };
+                let side = height.max(width);
+                let photo = Preprocess::imagenet(side, side).unscaled();
                 Preprocessing::Photo(resized(photo, [channels, height, width]))
             }
             Shape::Map { channels: channels @ (1 | 3), height, width } => {
                 let side = height.max(width);
-                let nominal = zoo_weights::Preprocess {
-                    input: [3, side, side],
-                    resize: Some(if side <= SMALL { 224 } else { 256 }),
-                    crop: Some(224),
-                    interpolation: Interpolation::Bilinear,
-                    scale: 1.0,
-                    mean: IMAGENET_MEAN.to_vec(),
-                    std: IMAGENET_STD.to_vec(),
-                    channels: Channels::Rgb,
-                };
+                let nominal = Preprocess::imagenet(if side <= SMALL { 224 } else { 256 }, 224);
                 Preprocessing::Photo(resized(nominal, [channels, height, width]))
             }
             Shape::Map { channels, height, width } => {
@@ -118,7 +101,7 @@ impl Prepare {
         if graph.input().channels() != weights.preprocess.input[0] {
             return Self::usual(graph);
         }
-        let how = Preprocessing::Photo(weights.preprocess.clone());
+        let how = Preprocessing::Photo(weights.preprocess);
         Ok(Self { how, classes: names_for(graph, names) })
     }
 
@@ -155,15 +138,11 @@ impl Prepare {
     /// [`Error::NoPreparation`] for an input that is no picture, or has no size.
     pub fn pipeline(&self) -> Result<zoo_data::Pipeline> {
         let [channels, height, width] = self.input();
-        let (prepare, channels) = match &self.how {
-            Preprocessing::Digit(digit) => {
-                (digit_steps(digit, Some((height, width))), zoo_data::Channels::Grey)
-            }
+        let prepare = match &self.how {
+            Preprocessing::Digit(digit) => digit_steps(digit),
+            // A network for whole pictures learns from pieces of its nominal size.
             Preprocessing::Photo(photo) => {
-                // A network for whole pictures learns from pieces of its nominal size.
-                let prepare =
-                    Preprocess { crop: steps(photo).crop.or(Some((height, width))), ..steps(photo) };
-                (prepare, if channels == 1 { zoo_data::Channels::Grey } else { zoo_data::Channels::Rgb })
+                Preprocess { crop: photo.crop.or(Some(height.max(width))), ..*photo }
             }
             Preprocessing::Prepared(_) => {
                 let input = format!("{channels}x{height}x{width}");
@@ -171,10 +150,7 @@ impl Prepare {
             }
         };
         let handwriting = matches!(self.how, Preprocessing::Digit(_));
-        Ok(zoo_data::Pipeline {
-            handwriting,
-            ..zoo_data::Pipeline::plain(channels, (height, width), prepare)
-        })
+        Ok(zoo_data::Pipeline { handwriting, ..zoo_data::Pipeline::plain(prepare) })
     }
 
     /// The same with pixels as another preparation makes them, of pictures laid out as here; and whether that is another one.
@@ -187,13 +163,10 @@ impl Prepare {
         let (Preprocessing::Photo(ours), Preprocessing::Photo(theirs)) = (&mut self.how, other) else {
             return (self, false);
         };
-        let pixels = |photo: &zoo_weights::Preprocess| {
-            (photo.scale, photo.mean.clone(), photo.std.clone(), photo.channels, photo.interpolation)
-        };
-        let is_other = ours.input[0] == theirs.input[0] && pixels(ours) != pixels(theirs);
+        let as_theirs = Preprocess { input: ours.input, resize: ours.resize, crop: ours.crop, ..*theirs };
+        let is_other = ours.input[0] == theirs.input[0] && *ours != as_theirs;
         if is_other {
-            let (input, resize, crop) = (ours.input, ours.resize, ours.crop);
-            *ours = zoo_weights::Preprocess { input, resize, crop, ..theirs.clone() };
+            *ours = as_theirs;
         }
         (self, is_other)
     }
@@ -203,13 +176,8 @@ impl Prepare {
         if let Preprocessing::Photo(photo) = &mut self.how
             && photo.input[0] == 3
         {
-            *photo = zoo_weights::Preprocess {
-                scale: 255.0,
-                mean: CAFFE_MEAN.to_vec(),
-                std: vec![1.0; 3],
-                channels: Channels::Bgr,
-                ..photo.clone()
-            };
+            *photo =
+                Preprocess { scale: 255.0, mean: CAFFE_MEAN, std: [1.0; 3], channels: Order::Bgr, ..*photo };
         }
         self
     }
@@ -221,8 +189,7 @@ impl Prepare {
             Preprocessing::Digit(digit) => Preprocessing::Digit(Digit { mean, std, ..digit }),
             // As wide a range, of something else.
             Preprocessing::Photo(photo) if photo.input[0] == 1 => {
-                let (mean, std) = (vec![mean as f32; 3], vec![std as f32; 3]);
-                Preprocessing::Photo(zoo_weights::Preprocess { mean, std, ..photo })
+                Preprocessing::Photo(Preprocess { mean: [mean as f32; 3], std: [std as f32; 3], ..photo })
             }
             how => how,
         };
@@ -241,13 +208,7 @@ impl Prepare {
         if !mean.is_finite() || !std.is_normal() {
             return (self, None);
         }
-        let own = zoo_weights::Preprocess {
-            scale: 1.0,
-            mean: vec![mean; 3],
-            std: vec![std; 3],
-            channels: Channels::Rgb,
-            ..photo.clone()
-        };
+        let own = Preprocess { scale: 1.0, mean: [mean; 3], std: [std; 3], channels: Order::Rgb, ..*photo };
         let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
         let same = photo.scale == own.scale
             && photo.channels == own.channels
@@ -310,12 +271,7 @@ impl Prepare {
         if let (Preprocessing::Photo(photo), Shape::Map { channels, height, width }) = (&mut how, input)
             && photo.input != [channels, height, width]
         {
-            *photo = zoo_weights::Preprocess {
-                input: [channels, height, width],
-                resize: None,
-                crop: None,
-                ..photo.clone()
-            };
+            *photo = Preprocess { input: [channels, height, width], ..photo.unscaled() };
         }
         // By way of the text, in which an f32 has its own few digits.
         serde_json::from_str(&serde_json::to_string(&how)?)
@@ -336,20 +292,16 @@ impl Prepare {
     /// # Errors
     /// [`Error::NoPreparation`] of a network that takes no pictures.
     pub fn whole(&self, picture: &Picture) -> Result<Tensor> {
-        let channels = self.input()[0];
         let how = match &self.how {
-            Preprocessing::Photo(photo) => Preprocess { resize: Resize::Keep, crop: None, ..steps(photo) },
-            Preprocessing::Digit(digit) => digit_steps(digit, None),
+            Preprocessing::Photo(photo) => photo.unscaled(),
+            Preprocessing::Digit(digit) => digit_steps(digit).unscaled(),
             Preprocessing::Prepared(Prepared { input: [channels, height, width] }) => {
                 let input = format!("{channels}x{height}x{width}");
                 return Err(Error::NoPreparation { model: "the network".into(), input });
             }
         };
-        let grey = (channels == 1).then(|| picture.clone().into_channels(zoo_data::Channels::Grey));
-        let mut input = how.apply(grey.as_ref().unwrap_or(picture))?;
-        // Of a grey picture all planes are alike.
-        input.values.truncate(channels * input.height * input.width);
-        let shape = (1, channels, input.height, input.width);
+        let input = preprocess::apply(&how, picture)?;
+        let shape = (1, how.input[0], input.height, input.width);
         Ok(Tensor::from_vec(input.values, shape, &Device::Cpu).map_err(zoo_layers::Error::from)?)
     }
 
@@ -361,11 +313,7 @@ impl Prepare {
         let (values, [channels, height, width]) = match &self.how {
             Preprocessing::Digit(digit) => (digit_values(picture, name, digit)?, digit.input),
             Preprocessing::Photo(photo) => {
-                let grey =
-                    (photo.input[0] == 1).then(|| picture.clone().into_channels(zoo_data::Channels::Grey));
-                let mut input = steps(photo).apply(grey.as_ref().unwrap_or(picture))?;
-                // Of a grey picture all planes are alike.
-                input.values.truncate(photo.input[0] * input.height * input.width);
+                let input = preprocess::apply(photo, picture)?;
                 (input.values, [photo.input[0], input.height, input.width])
             }
             Preprocessing::Prepared(Prepared { input: [channels, height, width] }) => {
@@ -390,10 +338,7 @@ impl Prepare {
                 let pixels = values.iter().map(|value| (value * 255.0).round() as u8).collect();
                 Picture::new(width, height, zoo_data::Channels::Grey, pixels)?
             }
-            Preprocessing::Photo(photo) if photo.input[0] == 1 => {
-                steps(photo).picture(picture)?.into_channels(zoo_data::Channels::Grey)
-            }
-            Preprocessing::Photo(photo) => steps(photo).picture(picture)?,
+            Preprocessing::Photo(photo) => preprocess::picture(photo, picture)?,
             Preprocessing::Prepared(Prepared { input: [channels, height, width] }) => {
                 let input = format!("{channels}x{height}x{width}");
                 return Err(Error::NoPreparation { model: "the network".into(), input });

@@ -5,11 +5,10 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use zoo_data::preprocess::Resize;
-//! use zoo_data::{Channels, Loader, LoaderOptions, Pipeline, Place, Preprocess, bundled_digits};
+//! use zoo_data::{Loader, LoaderOptions, Pipeline, Place, Preprocess, bundled_digits};
 //!
-//! let prepare = Preprocess { resize: Resize::Keep, crop: Some((32, 32)), ..Preprocess::imagenet(32, 32) };
-//! let pipeline = Pipeline::plain(Channels::Grey, (32, 32), prepare);
+//! let prepare = Preprocess { input: [1, 32, 32], resize: None, ..Preprocess::imagenet(32, 32) };
+//! let pipeline = Pipeline::plain(prepare);
 //! let loader = Loader::new(Arc::new(bundled_digits()?), pipeline, LoaderOptions::training(64, 7))?;
 //! assert_eq!(loader.steps(), 9000 / 64);
 //! let mut batches = loader.batches(Place { epoch: 3, step: 100 }, 4)?;

@@ -239,9 +239,13 @@ impl Shared {
         let masks = data.has_masks().then_some(masks);
         let indices: Vec<usize> = kept.iter().map(|&place| slot.draws[place].index).collect();
         let labels: Vec<usize> = indices.iter().map(|&index| data.label(index)).collect();
-        let (height, width) = self.source.pipeline.size;
-        let shape =
-            [kept.len() * self.source.pipeline.count(), self.source.pipeline.channels.count(), height, width];
+        let (height, width) = self.source.pipeline.size();
+        let shape = [
+            kept.len() * self.source.pipeline.count(),
+            self.source.pipeline.channels().count(),
+            height,
+            width,
+        ];
         let mut stream = at(options.seed, "mix", slot.place.epoch).fork(slot.place.step as u64);
         let mixed = options.mix.apply(&mut values, shape, &labels, &mut stream);
         Ok(Batch { place: slot.place, values, shape, indices, labels, masks, mixed })
@@ -262,13 +266,14 @@ fn keep<T: Copy>(values: &mut Vec<T>, kept: &[usize], size: usize) {
 impl Source {
     /// Pixels of an input.
     fn pixels(&self) -> usize {
-        self.pipeline.size.0 * self.pipeline.size.1
+        let (height, width) = self.pipeline.size();
+        height * width
     }
 
     /// Values of a picture's inputs.
     fn size(&self) -> usize {
-        let (height, width) = self.pipeline.size;
-        self.pipeline.count() * self.pipeline.channels.count() * height * width
+        let (height, width) = self.pipeline.size();
+        self.pipeline.count() * self.pipeline.channels().count() * height * width
     }
 
     /// The input of a picture, which depends on the seed, the epoch and the picture alone.

@@ -15,6 +15,10 @@ use zoo_data::augment::{
 use zoo_data::resize::{Region, resize_region};
 use zoo_data::{Channels, Filter, Mix, Picture, Pipeline, Preprocess, Stored};
 
+fn inputs(channels: Channels, (height, width): (usize, usize), prepare: Preprocess) -> Preprocess {
+    Preprocess { input: [channels.count(), height, width], ..prepare }
+}
+
 fn hash(picture: &Picture) -> String {
     Sha256::digest(picture.pixels()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -168,7 +172,7 @@ fn every_kind() -> Vec<Augment> {
 fn the_same_stream_gives_the_same_input_and_another_another() {
     let picture = noise(61, 47);
     for channels in [Channels::Rgb, Channels::Grey] {
-        let mut pipeline = Pipeline::plain(channels, (32, 24), Preprocess::imagenet(40, 32));
+        let mut pipeline = Pipeline::plain(inputs(channels, (32, 24), Preprocess::imagenet(40, 32)));
         pipeline.augment = every_kind();
         pipeline.check().unwrap();
         let input = |seed| pipeline.apply(&picture, &Stream::new(seed, "test")).unwrap();
@@ -258,7 +262,7 @@ fn a_crop_has_the_area_and_proportions_that_are_asked_for() {
 #[test]
 fn an_erased_piece_is_within_its_bounds() {
     let picture = Picture::new(40, 40, Channels::Grey, vec![255; 1600]).unwrap();
-    let mut pipeline = Pipeline::plain(Channels::Grey, (40, 40), Preprocess::imagenet(40, 40));
+    let mut pipeline = Pipeline::plain(inputs(Channels::Grey, (40, 40), Preprocess::imagenet(40, 40)));
     pipeline.augment = vec![Augment::Erase(Erase { probability: 0.5, ..Erase::default() })];
     let mut erased = 0;
     for seed in 0..600 {
@@ -272,7 +276,7 @@ fn an_erased_piece_is_within_its_bounds() {
 
 #[test]
 fn a_picture_of_the_wrong_size_is_an_error() {
-    let pipeline = Pipeline::plain(Channels::Rgb, (32, 32), Preprocess::imagenet(40, 30));
+    let pipeline = Pipeline::plain(inputs(Channels::Rgb, (32, 32), Preprocess::imagenet(40, 30)));
     let error = pipeline.apply(&noise(50, 50), &Stream::new(0, "size")).unwrap_err().to_string();
     assert!(error.starts_with("a picture of 30x30 pixels") && error.contains("32x32"), "{error}");
 }
@@ -288,7 +292,7 @@ fn of_a_jpeg_a_part_is_the_same_as_in_the_whole() {
         let bytes = fs::read(&file).unwrap();
         let (stored, picture) = (Stored::File(bytes), Picture::open(&file).unwrap());
         for channels in [Channels::Rgb, Channels::Grey] {
-            let mut pipeline = Pipeline::plain(channels, (24, 32), Preprocess::imagenet(40, 32));
+            let mut pipeline = Pipeline::plain(inputs(channels, (24, 32), Preprocess::imagenet(40, 32)));
             pipeline.augment = vec![
                 Augment::RandomResizedCrop(RandomResizedCrop { scale: [0.01, 0.5], ..Default::default() }),
                 Augment::Flip(Flip::default()),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use zoo_data::preprocess::{IMAGENET_MEAN, IMAGENET_STD, Order, Resize};
+use zoo_data::preprocess::{self, IMAGENET_MEAN, IMAGENET_STD, Order};
 use zoo_data::resize::resize;
 use zoo_data::{Filter, Picture, Preprocess};
 
@@ -53,18 +53,17 @@ fn filter(name: &str) -> Option<Filter> {
 }
 
 /// `input-FILTER-RESIZE-CROP`, where 0 is none; Xception's 299 goes with its own mean and deviation.
-fn preprocess(name: &str) -> Preprocess {
+fn how(name: &str) -> Preprocess {
     let parts: Vec<&str> = name.split('-').collect();
     let (side, crop): (usize, usize) = (parts[2].parse().unwrap(), parts[3].parse().unwrap());
     let (mean, std) = if crop == 299 { ([0.5; 3], [0.5; 3]) } else { (IMAGENET_MEAN, IMAGENET_STD) };
     Preprocess {
-        resize: if side == 0 { Resize::Keep } else { Resize::ShortSide(side) },
-        filter: filter(parts[1]).unwrap(),
-        crop: (crop != 0).then_some((crop, crop)),
-        divisor: 255.0,
+        resize: (side != 0).then_some(side),
+        interpolation: filter(parts[1]).unwrap(),
+        crop: (crop != 0).then_some(crop),
         mean,
         std,
-        order: Order::Rgb,
+        ..Preprocess::imagenet(side, crop)
     }
 }
 
@@ -87,7 +86,7 @@ fn every_case_is_equal_in_every_bit() {
                 (picture.width(), picture.height(), hash(picture.into_rgb().pixels()))
             }
             (None, name) => {
-                let input = preprocess(name).apply(&picture).unwrap();
+                let input = preprocess::apply(&how(name), &picture).unwrap();
                 let bytes: Vec<u8> = input.values.iter().flat_map(|value| value.to_le_bytes()).collect();
                 (input.width, input.height, hash(&bytes))
             }
@@ -103,39 +102,34 @@ fn every_case_is_equal_in_every_bit() {
 fn other_orders_and_sizes_are_arithmetic() {
     let picture = Picture::new(2, 1, zoo_data::Channels::Rgb, vec![10, 20, 30, 40, 50, 60]).unwrap();
     let caffe = Preprocess {
-        resize: Resize::Keep,
-        filter: Filter::Bilinear,
-        crop: None,
-        divisor: 1.0,
+        scale: 255.0,
         mean: [103.939, 116.779, 123.68],
         std: [1.0; 3],
-        order: Order::Bgr,
+        channels: Order::Bgr,
+        ..Preprocess::imagenet(1, 1).unscaled()
     };
     let expected =
         [30.0 - 103.939, 60.0 - 103.939, 20.0 - 116.779, 50.0 - 116.779, 10.0 - 123.68, 40.0 - 123.68];
-    assert_eq!(caffe.apply(&picture).unwrap().values, expected);
-    let exact = Preprocess { resize: Resize::Exact { height: 3, width: 5 }, ..caffe };
-    let input = exact.apply(&picture).unwrap();
-    assert_eq!((input.height, input.width, input.values.len()), (3, 5, 45));
+    assert_eq!(preprocess::apply(&caffe, &picture).unwrap().values, expected);
+    let scaled = Preprocess { resize: Some(3), ..caffe };
+    let input = preprocess::apply(&scaled, &picture).unwrap();
+    assert_eq!((input.height, input.width, input.values.len()), (3, 6, 54));
 }
 
 #[test]
 fn a_crop_is_computed_alone_and_equals_the_crop_of_the_whole() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
-    for file in ["444.jpg", "alpha.png"] {
+    // Scaled to 94x71 and 92x71: (71 - 20) / 2 = 25.5 goes to the even 26, (94 - 31) / 2 = 31.5 to 32, 30.5 to 30.
+    for (file, width, left) in [("444.jpg", 94, 32), ("alpha.png", 92, 30)] {
         let picture = Picture::open(&folder.join(file)).unwrap();
         for name in ["nearest", "box", "bilinear", "bicubic", "lanczos"] {
-            let whole = Preprocess {
-                filter: filter(name).unwrap(),
-                resize: Resize::Exact { height: 71, width: 90 },
-                crop: None,
-                ..Preprocess::imagenet(1, 1)
-            };
-            let part = Preprocess { crop: Some((20, 31)), ..whole };
-            let (whole, part) = (whole.picture(&picture).unwrap(), part.picture(&picture).unwrap());
-            // (71 - 20) / 2 = 25.5 goes to the even 26, (90 - 31) / 2 = 29.5 to 30.
+            let interpolation = filter(name).unwrap();
+            let part = Preprocess { input: [3, 20, 31], interpolation, ..Preprocess::imagenet(71, 31) };
+            let whole = Preprocess { crop: None, ..part };
+            let [whole, part] = [whole, part].map(|how| preprocess::picture(&how, &picture).unwrap());
+            assert_eq!((whole.width(), whole.height()), (width, 71));
             for (row, line) in part.pixels().chunks_exact(31 * 3).enumerate() {
-                let start = ((row + 26) * 90 + 30) * 3;
+                let start = ((row + 26) * width + left) * 3;
                 assert_eq!(line, &whole.pixels()[start..start + 31 * 3], "{file} {name} row {row}");
             }
         }
@@ -145,14 +139,14 @@ fn a_crop_is_computed_alone_and_equals_the_crop_of_the_whole() {
 #[test]
 fn sizes_beyond_reason_are_refused() {
     let ribbon = Picture::new(1, 1_000_000, zoo_data::Channels::Grey, vec![7; 1_000_000]).unwrap();
-    let input = Preprocess::imagenet(100, 50).apply(&ribbon).unwrap();
+    let input = preprocess::apply(&Preprocess::imagenet(100, 50), &ribbon).unwrap();
     assert_eq!((input.height, input.width), (50, 50), "the crop alone is computed");
     let uncut = Preprocess { crop: None, ..Preprocess::imagenet(520, 1) };
-    let message = uncut.apply(&ribbon).unwrap_err().to_string();
+    let message = preprocess::apply(&uncut, &ribbon).unwrap_err().to_string();
     assert!(message.contains("520x520000000"), "{message}");
     for side in [0, usize::MAX] {
-        assert!(Preprocess::imagenet(side, 50).apply(&ribbon).is_err());
-        assert!(Preprocess::imagenet(100, side).apply(&ribbon).is_err());
+        assert!(preprocess::apply(&Preprocess::imagenet(side, 50), &ribbon).is_err());
+        assert!(preprocess::apply(&Preprocess::imagenet(100, side), &ribbon).is_err());
         assert!(resize(&ribbon, side, 5, Filter::Nearest).is_err());
     }
 }

@@ -9,7 +9,7 @@ use zoo_data::augment::{Augment, Flip, PadAndCrop, RandomResizedCrop};
 use zoo_data::{
     Batch, Channels, Dataset, Error, Fingerprint, ImageFolder, InMemory, Loader, LoaderOptions, Mix, Part,
     Picture, Pipeline, Place, Preprocess, Remainder, Result, Sampling, Stored, Subset, Views, bundled_digits,
-    preprocess::Resize, unreadable,
+    unreadable,
 };
 
 fn digits(count: usize) -> Arc<dyn Dataset> {
@@ -23,7 +23,7 @@ fn pipeline() -> Pipeline {
         Augment::RandomResizedCrop(RandomResizedCrop::default()),
         Augment::Flip(Flip::default()),
     ];
-    Pipeline { augment, ..Pipeline::plain(Channels::Grey, (16, 16), Preprocess::imagenet(16, 16)) }
+    Pipeline { augment, ..Pipeline::plain(grey((16, 16), Preprocess::imagenet(16, 16))) }
 }
 
 fn loader(data: Arc<dyn Dataset>, options: LoaderOptions) -> Loader {
@@ -83,7 +83,7 @@ fn every_epoch_has_an_order_of_its_own_and_every_picture_once() {
 
 #[test]
 fn testing_takes_everything_in_order() {
-    let plain = Pipeline::plain(Channels::Grey, (28, 28), Preprocess::imagenet(28, 28));
+    let plain = Pipeline::plain(grey((28, 28), Preprocess::imagenet(28, 28)));
     let loader = Loader::new(digits(20), plain, LoaderOptions::testing(8)).unwrap();
     let batches = all(&loader, Place::default(), 1);
     let indices: Vec<usize> = batches.iter().flat_map(|batch| batch.indices.clone()).collect();
@@ -230,7 +230,7 @@ fn settings_that_cannot_be_followed_are_refused() {
     assert!(refused(LoaderOptions { mix, ..LoaderOptions::training(2, 1) }).contains("mix's mixup is inf"));
     let empty = Loader::new(digits(0), pipeline(), LoaderOptions::training(2, 1));
     assert!(matches!(empty, Err(Error::NoPictures)));
-    let misfit = Pipeline::plain(Channels::Grey, (16, 16), Preprocess::imagenet(20, 20));
+    let misfit = Pipeline::plain(grey((16, 16), Preprocess::imagenet(20, 20)));
     let loader = Loader::new(digits(10), misfit, LoaderOptions::training(2, 1)).unwrap();
     let error = loader.batches(Place::default(), 1).unwrap().next().unwrap();
     assert!(
@@ -260,14 +260,13 @@ fn five_crops_are_the_corners_and_the_centre() {
     let pixels = (0..5).flat_map(|y| (0..6).map(move |x| 10 * y + x)).collect();
     let picture = Picture::new(6, 5, Channels::Grey, pixels).unwrap();
     let prepare = Preprocess {
-        resize: Resize::Keep,
-        crop: Some((3, 4)),
-        divisor: 1.0,
+        resize: None,
+        scale: 255.0,
         mean: [0.0; 3],
         std: [1.0; 3],
-        ..Preprocess::imagenet(8, 8)
+        ..grey((3, 4), Preprocess::imagenet(8, 8))
     };
-    let pipeline = Pipeline { views: Views::Five, ..Pipeline::plain(Channels::Grey, (3, 4), prepare) };
+    let pipeline = Pipeline { views: Views::Five, ..Pipeline::plain(prepare) };
     let values = pipeline.apply(&picture, &Stream::new(1, "views")).unwrap().values;
     // torchvision.transforms.FiveCrop((3, 4)) begins at these rows and columns.
     let starts = [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)];
@@ -277,8 +276,7 @@ fn five_crops_are_the_corners_and_the_centre() {
     assert_eq!(values, expected.collect::<Vec<f32>>());
     let loader = |mix| {
         let options = LoaderOptions { mix, ..LoaderOptions::testing(4) };
-        let pipeline =
-            Pipeline { views: Views::Five, ..Pipeline::plain(Channels::Grey, (16, 16), prepare_16()) };
+        let pipeline = Pipeline { views: Views::Five, ..Pipeline::plain(prepare_16()) };
         Loader::new(digits(6), pipeline, options)
     };
     let shapes: Vec<_> = all(&loader(Mix::NONE).unwrap(), Place::default(), 1)
@@ -291,5 +289,10 @@ fn five_crops_are_the_corners_and_the_centre() {
 }
 
 fn prepare_16() -> Preprocess {
-    Preprocess { resize: Resize::Keep, ..Preprocess::imagenet(16, 16) }
+    Preprocess { resize: None, ..grey((16, 16), Preprocess::imagenet(16, 16)) }
+}
+
+/// The same for grey inputs of this height and width.
+fn grey((height, width): (usize, usize), prepare: Preprocess) -> Preprocess {
+    Preprocess { input: [1, height, width], ..prepare }
 }

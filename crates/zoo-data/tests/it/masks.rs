@@ -7,7 +7,7 @@ use std::sync::Arc;
 use zoo_base::random::Stream;
 use zoo_data::augment::{Affine, Border, Distortion, Flip, PadAndCrop, RandAugment, TrivialAugment};
 use zoo_data::mask::{self, IGNORED};
-use zoo_data::preprocess::{Preprocess, Resize};
+use zoo_data::preprocess::Preprocess;
 use zoo_data::{
     Augment, Channels, Loader, LoaderOptions, MaskFolder, Mix, Part, Picture, Pipeline, Place, Scenes, open,
     pixel_counts, scenes, unreadable,
@@ -107,8 +107,8 @@ fn what_is_wrong_with_masks_is_said_and_the_rest_is_learned() {
     for (fault, expected) in faults.iter().zip(expected) {
         assert!(fault.contains(expected), "{fault}");
     }
-    let prepare = Preprocess { resize: Resize::Keep, crop: Some((2, 3)), ..Preprocess::imagenet(3, 3) };
-    let pipeline = Pipeline::plain(Channels::Grey, (2, 3), prepare);
+    let prepare = Preprocess { input: [1, 2, 3], resize: None, ..Preprocess::imagenet(3, 3) };
+    let pipeline = Pipeline::plain(prepare);
     let loader = Loader::new(data.clone(), pipeline.clone(), LoaderOptions::testing(8)).unwrap();
     let mut batches = loader.batches(Place::default(), 1).unwrap();
     let batch = batches.next().unwrap().unwrap();
@@ -190,8 +190,8 @@ fn a_mask_follows_its_picture() {
 fn batches_of_scenes_are_the_same_whatever_the_threads() {
     let plan = scenes::Plan { train: 12, validation: 2, test: 2, size: (40, 48), ..scenes::Plan::default() };
     let data = Arc::new(Scenes::new(plan).unwrap());
-    let prepare = Preprocess { resize: Resize::Keep, crop: Some((32, 32)), ..Preprocess::imagenet(32, 32) };
-    let mut pipeline = Pipeline::plain(Channels::Grey, (32, 32), prepare);
+    let prepare = Preprocess { input: [1, 32, 32], resize: None, ..Preprocess::imagenet(32, 32) };
+    let mut pipeline = Pipeline::plain(prepare);
     pipeline.augment = vec![Augment::PadAndCrop(PadAndCrop::default()), Augment::Flip(Flip::default())];
     let batches = |workers: usize| {
         let options = LoaderOptions { workers, ..LoaderOptions::training(4, 3) };

@@ -8,8 +8,7 @@ use std::sync::LazyLock;
 use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use proptest::prelude::*;
 use zoo_data::handwriting::prepare;
-use zoo_data::preprocess::Resize;
-use zoo_data::{Channels, Error, Filter, Found, Picture, Preprocess, digits};
+use zoo_data::{Channels, Error, Filter, Found, Picture, Preprocess, digits, preprocess};
 
 fn manifest(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -261,7 +260,7 @@ fn use_up(picture: zoo_data::Result<Picture>) {
         Err(error) => return assert!(!error.to_string().contains("broke down"), "{error}"),
     };
     let _ = prepare(&picture, "x");
-    let input = Preprocess::imagenet(48, 40).apply(&picture).unwrap();
+    let input = preprocess::apply(&Preprocess::imagenet(48, 40), &picture).unwrap();
     assert_eq!(input.values.len(), 3 * 40 * 40);
     assert!(input.values.iter().all(|value| value.is_finite()));
 }
@@ -371,22 +370,22 @@ proptest! {
 
     #[test]
     fn any_size_is_resampled_and_cut(
-        width in 1usize..70, height in 1usize..70, to in (1usize..90, 1usize..90), crop in (1usize..90, 1usize..90),
+        width in 1usize..70, height in 1usize..70, side in 1usize..90, crop in (1usize..90, 1usize..90),
         filter in prop::sample::select(vec![Filter::Nearest, Filter::Box, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos]),
         white in any::<bool>(),
     ) {
         // One colour stays that colour, whatever the weights.
         let value = if white { 255 } else { 77 };
         let picture = Picture::new(width, height, Channels::Rgb, vec![value; width * height * 3]).unwrap();
-        let preprocess = Preprocess {
-            resize: Resize::Exact { height: to.0, width: to.1 },
-            filter,
-            crop: Some(crop),
-            ..Preprocess::imagenet(1, 1)
+        let how = Preprocess {
+            input: [3, crop.0, crop.1],
+            interpolation: filter,
+            ..Preprocess::imagenet(side, crop.0)
         };
-        let seen = preprocess.picture(&picture).unwrap();
+        let seen = preprocess::picture(&how, &picture).unwrap();
         prop_assert_eq!((seen.height(), seen.width()), crop);
-        let inside = to.0.min(crop.0) * to.1.min(crop.1);
+        let short = width.min(height);
+        let inside = (side * height / short).min(crop.0) * (side * width / short).min(crop.1);
         prop_assert_eq!(seen.pixels().iter().filter(|&&v| v == value).count(), inside * 3);
         prop_assert!(RgbImage::from_raw(crop.1 as u32, crop.0 as u32, seen.pixels().to_vec()).is_some());
     }

@@ -93,7 +93,7 @@ fn preprocessing_cuts_what_it_feeds() {
     for weights in published().weights {
         let p = &weights.preprocess;
         if let Some(crop) = p.crop {
-            assert_eq!(p.input[1..], [crop as usize; 2], "{}", weights.tag);
+            assert_eq!(p.input[1..], [crop; 2], "{}", weights.tag);
             assert!(p.resize.unwrap() >= crop, "{}", weights.tag);
         }
         assert!(p.std.iter().all(|&std| std > 0.0));
@@ -104,7 +104,7 @@ fn preprocessing_cuts_what_it_feeds() {
 fn entries_that_break_the_rules_are_named() {
     let entry = |tag: &str, source: &str| {
         format!(
-            "[preprocess.p]\ninput = [1, 2, 2]\ninterpolation = \"bilinear\"\nmean = [0.0]\nstd = [1.0]\n\
+            "[preprocess.p]\ninput = [1, 2, 2]\ninterpolation = \"bilinear\"\nmean = [0, 0, 0]\nstd = [1, 1, 1]\n\
              [[weights]]\ntag = \"{tag}\"\nlicence = \"MIT\"\npreprocess = \"p\"\nclasses = \"digits\"\n\
              sources = [{source}]\n"
         )

@@ -84,7 +84,7 @@ impl Bench {
 
 pub(crate) fn weights(sources: &str) -> Weights {
     let text = format!(
-        "[preprocess.p]\ninput = [1, 2, 2]\ninterpolation = \"bilinear\"\nmean = [0.0]\nstd = [1.0]\n\
+        "[preprocess.p]\ninput = [1, 2, 2]\ninterpolation = \"bilinear\"\nmean = [0, 0, 0]\nstd = [1, 1, 1]\n\
          [[weights]]\ntag = \"net.test\"\nlicence = \"MIT\"\npreprocess = \"p\"\nclasses = \"digits\"\n\
          sources = [{sources}]\n"
     );

@@ -41,6 +41,8 @@ pub struct Net {
     frozen: Frozen,
     random: Stream,
     steps: AtomicU64,
+    /// By how much running statistics move, if not by each norm's own momentum.
+    pub(crate) momentum: Option<f64>,
     pool: Pool,
     /// The plans that were last used, the latest last.
     plans: Mutex<Vec<(Key, Arc<Plan>)>>,
@@ -85,6 +87,7 @@ impl Net {
             frozen: Frozen::nothing(),
             random: Stream::new(seed, "dropout"),
             steps: AtomicU64::new(0),
+            momentum: None,
             pool: Pool::default(),
             plans: Mutex::default(),
         })
@@ -150,6 +153,12 @@ impl Net {
     pub fn draw_from(&mut self, seed: u64, pass: u64) {
         self.random = Stream::new(seed, "dropout");
         self.steps = AtomicU64::new(pass);
+    }
+
+    /// Lets running statistics move by this at each training pass, and not by each norm's own momentum: `1 / k` at pass `k`
+    /// makes them the means over the passes, as PyTorch's `momentum=None` does. `None` gives norms their own back.
+    pub fn move_statistics_by(&mut self, momentum: Option<f64>) {
+        self.momentum = momentum;
     }
 
     /// What does not learn.

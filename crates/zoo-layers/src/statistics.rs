@@ -15,15 +15,16 @@ impl Net {
     ) -> candle_core::Result<()> {
         let Op::BatchNorm2d(norm) = &self.graph().get(node).op else { return Ok(()) };
         let (mean, variance) = saved.split_at(saved.len() / 2);
+        let momentum = self.momentum.unwrap_or(norm.momentum);
         let unbiased = count as f64 / count.saturating_sub(1).max(1) as f64;
         for (place, seen, factor) in [(MEAN, mean, 1.0), (VARIANCE, variance, unbiased)] {
             let running = self.param(node, place)?;
             match running.dtype() == T::DTYPE && running.device().is_cpu() {
-                true => running.inplace_op1(&Towards { seen, factor, momentum: norm.momentum })?,
+                true => running.inplace_op1(&Towards { seen, factor, momentum })?,
                 false => {
                     let seen: Vec<f64> = seen.iter().map(|value| Element::to_f64(*value) * factor).collect();
                     let seen = Tensor::from_vec(seen, running.dims(), &candle_core::Device::Cpu)?;
-                    self.move_tensor(node, place, &seen, norm.momentum)?;
+                    self.move_tensor(node, place, &seen, momentum)?;
                 }
             }
         }
@@ -33,8 +34,9 @@ impl Net {
     /// The same by candle's operations, on any device.
     pub(crate) fn move_by_tensors(&self, node: Node, batch: &BatchStatistics) -> candle_core::Result<()> {
         let Op::BatchNorm2d(norm) = &self.graph().get(node).op else { return Ok(()) };
-        self.move_tensor(node, MEAN, &batch.mean, norm.momentum)?;
-        self.move_tensor(node, VARIANCE, &batch.variance, norm.momentum)
+        let momentum = self.momentum.unwrap_or(norm.momentum);
+        self.move_tensor(node, MEAN, &batch.mean, momentum)?;
+        self.move_tensor(node, VARIANCE, &batch.variance, momentum)
     }
 
     fn move_tensor(&self, node: Node, place: usize, seen: &Tensor, momentum: f64) -> candle_core::Result<()> {

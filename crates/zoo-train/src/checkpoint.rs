@@ -13,7 +13,7 @@ use zoo_data::Place;
 use zoo_layers::Net;
 use zoo_weights::TensorFile;
 
-use crate::{Error, Result, RunFolder, values::numbers_of};
+use crate::{Error, Result, RunFolder, Source, evaluate, values::numbers_of};
 
 const KEY: &str = "zoo_checkpoint";
 
@@ -65,6 +65,30 @@ impl Epoch {
     /// What the best epoch is chosen by: the share that was right, or of pixels the mean intersection over union.
     pub fn merit(&self) -> Option<f64> {
         self.validation_iou.or(self.validation_top1)
+    }
+
+    /// Whether it is better than another: by its merit, or of those alike by the loss on the validation part. Where nothing
+    /// was judged, whichever came later is.
+    pub fn is_better_than(&self, other: &Self) -> bool {
+        match (self.merit(), other.merit()) {
+            (Some(ours), Some(theirs)) if ours == theirs => self.validation_loss < other.validation_loss,
+            (Some(ours), Some(theirs)) => ours > theirs,
+            _ => true,
+        }
+    }
+
+    /// The same epoch with `net` in the place of what it came to, as a validation part judges that.
+    ///
+    /// # Errors
+    /// Pictures that don't fit the network.
+    pub fn judged(&self, net: &Net, validation: &dyn Source, device: &Device) -> Result<Self> {
+        let verdict = evaluate::judge(net, validation, None, device)?;
+        Ok(Self {
+            validation_loss: Some(verdict.loss),
+            validation_top1: Some(verdict.top1),
+            validation_iou: verdict.iou,
+            ..self.clone()
+        })
     }
 }
 

@@ -13,6 +13,7 @@
 //! | [`evaluate`], [`Score`] | accuracy, confusion, calibration |
 //! | [`evaluate_pixels`], [`Confusion`] | of pixels: accuracies, intersections over unions |
 //! | [`Cached`] | features computed once, for a head to learn from |
+//! | [`precise_norms`] | norms' statistics, of weights that have come to rest |
 //! | [`chart`] | curves and confusion as SVG |
 //!
 //! # Invariants
@@ -31,6 +32,7 @@ mod evaluate;
 mod folder;
 mod groups;
 pub mod loss;
+mod norms;
 pub mod optim;
 mod pixel_loss;
 mod pixels;
@@ -47,6 +49,7 @@ pub use error::{Error, Result};
 pub use evaluate::{Score, Scorer, evaluate};
 pub use folder::{RunFolder, save};
 pub use groups::{class_layers, frozen, head, units};
+pub use norms::precise_norms;
 pub use pixel_loss::PixelLoss;
 pub use pixels::{Confusion, PixelScore, evaluate_pixels, likeliest};
 pub use recipe::{Checkpointing, Recipe, Scale};

@@ -71,6 +71,10 @@ pub struct Recipe {
     pub patience: usize,
     /// Whether norms keep their running statistics, and normalise by them.
     pub frozen_norms: bool,
+    /// Whether, when the run is over, the best network's norms get the statistics of pictures as they are answered; they keep
+    /// them unless the validation part is told worse so.
+    #[serde(skip_serializing_if = "is_false")]
+    pub precise_norms: bool,
     /// Whether classes count alike, however many pictures they have.
     pub weigh_classes: bool,
     /// Whether classes are drawn alike often, however many pictures they have.
@@ -189,6 +193,7 @@ impl Recipe {
         ema: 0.0,
         patience: 0,
         frozen_norms: false,
+        precise_norms: false,
         weigh_classes: false,
         balanced: false,
         digits: None,

@@ -436,15 +436,8 @@ impl Trainer<'_> {
             validation_top1: score.as_ref().map(|score| score.top1),
             validation_iou: score.as_ref().and_then(|score| score.iou),
         };
-        let is_better = match standing.best.and_then(|best| standing.history.get(best)) {
-            Some(best) => match (epoch.merit(), best.merit()) {
-                (Some(ours), Some(theirs)) if ours == theirs => epoch.validation_loss < best.validation_loss,
-                (Some(ours), Some(theirs)) => ours > theirs,
-                _ => true,
-            },
-            None => true,
-        };
-        if is_better {
+        let best = standing.best.and_then(|best| standing.history.get(best));
+        if best.is_none_or(|best| epoch.is_better_than(best)) {
             standing.best = Some(standing.history.len());
         }
         Ok(epoch)

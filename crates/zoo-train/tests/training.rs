@@ -15,7 +15,9 @@ use zoo_data::{
     bundled_digits,
 };
 use zoo_layers::{Activation, AvgPool2d, Conv2d, Graph, Linear, Net, Shape};
-use zoo_train::{Cached, Ending, Error, Recipe, RunFolder, Source, Stage, Trainer, evaluate, head};
+use zoo_train::{
+    Cached, Ending, Error, Recipe, RunFolder, Source, Stage, Trainer, evaluate, frozen, head, precise_norms,
+};
 use zoo_weights::TensorFile;
 
 /// Convolution, norm, pool, dropout and a dense layer, small.
@@ -270,4 +272,45 @@ fn what_cannot_work_is_said_and_what_was_good_is_kept() {
     };
     let error = trainer.run(&mut |_| ControlFlow::Continue(())).unwrap_err().to_string();
     assert!(error.contains("seed is 1") && error.contains("is 9"), "{error}");
+}
+
+#[test]
+fn precise_norms_have_the_means_over_batches_of_pictures_as_they_are_answered() {
+    let source = loader(Part::Train, 64, Some(&Recipe { batch_size: 16, ..Recipe::PLAIN }));
+    let graph = Graph::build("norms", Shape::map(1, 28, 28), |net, picture| {
+        let x = net.norm(picture, "first")?;
+        let x = net.norm(x, "still")?;
+        let x = net.global_avg_pool(x)?;
+        let logits = net.linear(x, Linear::new(10), "fc")?;
+        net.output("logits", logits)
+    })
+    .unwrap();
+    let mut net = graph.init(1).unwrap();
+    let number = |net: &Net, name: &str| {
+        let (_, tensor) = net.tensors().find(|(param, _)| param.name == name).unwrap();
+        f64::from(tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0])
+    };
+    let weight = number(&net, "fc.weight");
+    net.freeze(frozen(&graph, &["still".into()], false).unwrap());
+    precise_norms(&mut net, &source, &Device::Cpu).unwrap();
+    // What the pictures say, batch by batch.
+    let (mut means, mut variances) = (Vec::new(), Vec::new());
+    for batch in source.batches(Place::default(), 1).unwrap() {
+        let values = batch.unwrap().values;
+        let count = values.len() as f64;
+        let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
+        means.push(mean);
+        let squares = values.iter().map(|&value| (f64::from(value) - mean).powi(2));
+        variances.push(squares.sum::<f64>() / (count - 1.0));
+    }
+    let mean = |numbers: &[f64]| numbers.iter().sum::<f64>() / numbers.len() as f64;
+    assert_eq!(means.len(), 4);
+    assert!((number(&net, "first.running_mean") - mean(&means)).abs() < 1e-5);
+    assert!((number(&net, "first.running_var") - mean(&variances)).abs() < 1e-5);
+    assert_eq!((number(&net, "still.running_mean"), number(&net, "still.running_var")), (0.0, 1.0));
+    assert_eq!(number(&net, "fc.weight"), weight);
+    // Whatever they were before: a run that was over may be ended once more.
+    let once = number(&net, "first.running_var");
+    precise_norms(&mut net, &source, &Device::Cpu).unwrap();
+    assert_eq!(number(&net, "first.running_var"), once);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use zoo_data::Skipped;
-use zoo_train::{Confusion, PixelScore, Score, Standing};
+use zoo_train::{Confusion, Epoch, PixelScore, Score, Standing};
 
 use super::{Parts, Plan};
 
@@ -112,7 +112,7 @@ pub(crate) fn report(
     plan: &Plan,
     model: &str,
     parts: &Parts,
-    standing: &Standing,
+    (standing, best): (&Standing, Option<&Epoch>),
     test: Option<&Tested>,
 ) -> Value {
     use zoo_data::Part::{Test, Train, Validation};
@@ -139,7 +139,7 @@ pub(crate) fn report(
             "test": parts.count(Test),
         },
         "stages": stages.collect::<Vec<_>>(),
-        "best": standing.best.and_then(|best| standing.history.get(best)),
+        "best": best,
         "history": standing.history,
         "test": test.map(|test| test.whole(classes)),
     })

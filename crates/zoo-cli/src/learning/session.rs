@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use zoo::{Model, Network};
 use zoo_data::{Dataset, Loader, LoaderOptions, Part, Pipeline, Sampling, Skipped, shown};
 use zoo_layers::Node;
-use zoo_train::{Cached, Ending, Progress, RunFolder, Source, Stage, Standing, Trainer};
+use zoo_train::{Cached, Ending, Epoch, Progress, RunFolder, Source, Stage, Standing, Trainer};
 use zoo_weights::Destination;
 
 use super::{Kind, Parts, Plan, StagePlan, Tested, Thawed, data::testing, report::report};
@@ -273,19 +273,54 @@ impl Session {
         Ok(done)
     }
 
+    /// The best epoch, whose weights the network has, with its norms made precise where its recipe says so: as it is judged
+    /// then, or as it was if it is better so.
+    fn settled(&mut self, best: &Epoch, pipeline: &Pipeline, bar: &Bar) -> Result<Epoch> {
+        let Some(StagePlan { thawed, recipe, .. }) =
+            self.plan.stages.iter().find(|stage| stage.name == best.stage && stage.recipe.precise_norms)
+        else {
+            return Ok(best.clone());
+        };
+        let graph = self.network.graph();
+        let frozen = zoo_train::frozen(graph, &thawed.frozen(graph)?, recipe.frozen_norms)?;
+        let options = LoaderOptions {
+            strict: self.plan.strict,
+            workers: running::threads(),
+            ..LoaderOptions::training(recipe.batch_size, self.plan.seed)
+        };
+        let train = self.parts.part(Part::Train)?.context("there are no pictures to learn from")?;
+        let train = Loader::new(train, pipeline.clone(), options)?;
+        let batch = recipe.batch_size;
+        let net = self.network.net_mut()?;
+        net.freeze(frozen);
+        zoo_train::precise_norms(net, &train, &self.device)?;
+        let Some(validation) = self.parts.part(Part::Validation)? else { return Ok(best.clone()) };
+        let validation = testing(validation, pipeline.clone(), batch, self.plan.strict)?;
+        let judged = best.judged(net, &validation, &self.device)?;
+        let [after, before] = [&judged, best].map(|epoch| 100.0 * epoch.merit().unwrap_or_default());
+        bar.say(&format!("precise norms for the best network: validation {after:.2} %, {before:.2} before"));
+        if best.is_better_than(&judged) {
+            self.folder.load_best(net)?;
+            return Ok(best.clone());
+        }
+        Ok(judged)
+    }
+
     /// Tests the best network, once, and writes the report.
     fn finish(
-        self,
+        mut self,
         standing: &Standing,
         identity: &Value,
         mut card: Value,
         pipeline: &Pipeline,
         mut bar: Bar,
     ) -> Result<String> {
-        let net = self.network.net()?;
         // What steps computed into is not needed beside what a test does.
-        net.forget_memory();
-        self.folder.load_best(net)?;
+        self.network.net()?.forget_memory();
+        self.folder.load_best(self.network.net()?)?;
+        let best = standing.best.and_then(|best| standing.history.get(best));
+        let best = best.map(|best| self.settled(best, pipeline, &bar)).transpose()?;
+        let net = self.network.net()?;
         let batch = self.plan.stages.last().map_or(64, |stage| stage.recipe.batch_size);
         let test = match self.parts.part(Part::Test)? {
             Some(data) => {
@@ -308,7 +343,7 @@ impl Session {
         }
         card["training"] = json!({
             "run": identity,
-            "epoch": standing.best.and_then(|best| standing.history.get(best)),
+            "epoch": best,
             "test": test.as_ref().map(Tested::counted),
         });
         zoo_train::save(&self.folder.best(), net, (Network::KEY, &card))?;
@@ -317,10 +352,9 @@ impl Session {
             zoo_train::save(file, net, (Network::KEY, &card))?;
             written.clone_from(file);
         }
-        let report = report(&self.plan, model, &self.parts, standing, test.as_ref());
+        let report = report(&self.plan, model, &self.parts, (standing, best.as_ref()), test.as_ref());
         self.folder.write_report(&(serde_json::to_string_pretty(&report)? + "\n"))?;
-        let best = standing.best.and_then(|best| standing.history.get(best));
-        let judged = match (&test, best.and_then(|best| best.validation_top1)) {
+        let judged = match (&test, best.as_ref().and_then(|best| best.validation_top1)) {
             (Some(test), _) => test.told(),
             (None, Some(top1)) => format!("{:.2} % of the validation part right; no test part", top1 * 100.0),
             (None, None) => "no test part".into(),
@@ -414,7 +448,11 @@ impl Bar {
             "{stage} {epoch}/{epochs}: loss {loss:.4}{right}{judged}, {speed:.0} pictures/s, {} left",
             HumanDuration(*left)
         );
-        self.bar.suspend(|| output::note(&line));
+        self.say(&line);
+    }
+
+    fn say(&self, line: &str) {
+        self.bar.suspend(|| output::note(line));
     }
 
     /// Takes the bar away, and says how many pictures were left out.

@@ -223,8 +223,15 @@ def finetune(run, options):
             freeze_norms(net, still)
 
         trains = loader("train", augmentation(recipe, size, last), recipe["batch_size"], shuffle=True, drop_last=True)
-        learn(net, recipe, trains, loader("validation", plain, 32), shares, mode)
+        validation = loader("validation", plain, 32)
+        best = learn(net, recipe, trains, validation, shares, mode)
         report(stage["name"], accuracy(net, tests), tests, start)
+        if recipe.get("precise_norms") and stage is run.plan["stages"][-1]:
+            precise = copy.deepcopy(net)
+            trains = loader("train", plain, recipe["batch_size"], shuffle=True, drop_last=True)
+            torch.optim.swa_utils.update_bn(trains, precise)
+            kept = precise if accuracy(precise, validation) >= best else net
+            report("precise norms", accuracy(kept, tests), tests, start)
 
 
 def unit_of(name):

@@ -298,11 +298,14 @@ impl Session {
         let validation = testing(validation, pipeline.clone(), batch, self.plan.strict)?;
         let judged = best.judged(net, &validation, &self.device)?;
         let [after, before] = [&judged, best].map(|epoch| 100.0 * epoch.merit().unwrap_or_default());
-        bar.say(&format!("precise norms for the best network: validation {after:.2} %, {before:.2} before"));
         if best.is_better_than(&judged) {
+            bar.say(&format!(
+                "norms as they were: validation {before:.2} %, {after:.2} had they been made precise"
+            ));
             self.folder.load_best(net)?;
             return Ok(best.clone());
         }
+        bar.say(&format!("norms made precise: validation {after:.2} %, {before:.2} before"));
         Ok(judged)
     }
 

@@ -1,7 +1,7 @@
 //! The statistics of norms, computed anew for weights that no longer move.
 
 use candle_core::Device;
-use zoo_layers::{Mode, Net, Route};
+use zoo_layers::{Layer, Mode, Net, Node, Op, Route};
 
 use crate::{Place, Result, Source, evaluate};
 
@@ -15,13 +15,21 @@ const PICTURES: usize = 4096;
 /// is of pictures that are cut, changed and mixed. (Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3, call it
 /// precise; `torch.optim.swa_utils.update_bn` is the same.)
 ///
+/// Gives whether there is such a norm; if not, no picture is looked at.
+///
 /// # Errors
 /// Pictures that don't fit the network.
-pub fn precise_norms(net: &mut Net, train: &dyn Source, device: &Device) -> Result<()> {
+pub fn precise_norms(net: &mut Net, train: &dyn Source, device: &Device) -> Result<bool> {
+    let moves = |(node, layer): (Node, &Layer)| {
+        matches!(layer.op, Op::BatchNorm2d(_)) && !net.frozen().has_statistics(node)
+    };
+    if !net.graph().nodes().any(moves) {
+        return Ok(false);
+    }
     let done = follow(net, train, device);
     net.move_statistics_by(None);
     net.forget_memory();
-    done
+    done.map(|()| true)
 }
 
 /// The passes: the statistics after each are the means over those so far.

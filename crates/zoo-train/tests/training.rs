@@ -292,7 +292,7 @@ fn precise_norms_have_the_means_over_batches_of_pictures_as_they_are_answered() 
     };
     let weight = number(&net, "fc.weight");
     net.freeze(frozen(&graph, &["still".into()], false).unwrap());
-    precise_norms(&mut net, &source, &Device::Cpu).unwrap();
+    assert!(precise_norms(&mut net, &source, &Device::Cpu).unwrap());
     // What the pictures say, batch by batch.
     let (mut means, mut variances) = (Vec::new(), Vec::new());
     for batch in source.batches(Place::default(), 1).unwrap() {
@@ -311,6 +311,9 @@ fn precise_norms_have_the_means_over_batches_of_pictures_as_they_are_answered() 
     assert_eq!(number(&net, "fc.weight"), weight);
     // Whatever they were before: a run that was over may be ended once more.
     let once = number(&net, "first.running_var");
-    precise_norms(&mut net, &source, &Device::Cpu).unwrap();
+    assert!(precise_norms(&mut net, &source, &Device::Cpu).unwrap());
     assert_eq!(number(&net, "first.running_var"), once);
+    // Where all norms are frozen there is nothing to do.
+    net.freeze(frozen(&graph, &[], true).unwrap());
+    assert!(!precise_norms(&mut net, &source, &Device::Cpu).unwrap());
 }

@@ -293,8 +293,13 @@ impl Session {
         let batch = recipe.batch_size;
         let net = self.network.net_mut()?;
         net.freeze(frozen);
-        zoo_train::precise_norms(net, &train, &self.device)?;
-        let Some(validation) = self.parts.part(Part::Validation)? else { return Ok(best.clone()) };
+        if !zoo_train::precise_norms(net, &train, &self.device)? {
+            return Ok(best.clone());
+        }
+        let Some(validation) = self.parts.part(Part::Validation)? else {
+            bar.say("norms made precise; there is no validation part to judge that by");
+            return Ok(best.clone());
+        };
         let validation = testing(validation, pipeline.clone(), batch, self.plan.strict)?;
         let judged = best.judged(net, &validation, &self.device)?;
         let [after, before] = [&judged, best].map(|epoch| 100.0 * epoch.merit().unwrap_or_default());

@@ -7,7 +7,7 @@ use zoo_train::Recipe;
 use crate::{
     failure::OrWrongCall,
     learning::{
-        Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, check_room,
+        Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_readable, check_room,
         check_sampling, open, printed, usual,
     },
     running::{self, RunArguments},
@@ -73,7 +73,7 @@ impl Arguments {
             model.check_classifies().or_wrong_call()?;
         }
         check_sampling(&*data, &plan.stages)?;
-        check_masks(&*data, plan.strict)?;
+        check_readable(&*data, plan.strict)?;
         if let Some(limit) = self.learn.recipe.memory() {
             plan.keep_within(&graph, data.len(), limit)?;
         }

@@ -6,7 +6,7 @@ use clap::Args;
 use crate::{
     failure::{OrWrongCall, WrongCall},
     learning::{
-        Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_masks, check_room,
+        Kind, LearnArguments, Parts, Plan, Session, StagePlan, Thawed, begun, check_readable, check_room,
         check_sampling, open, printed, usual,
     },
     running::{self, MachineArguments},
@@ -87,7 +87,7 @@ impl Arguments {
         network.prepare().pipeline().or_wrong_call()?;
         check_room(&plan.stages, &graph, &device)?;
         check_sampling(&*data, &plan.stages)?;
-        check_masks(&*data, plan.strict)?;
+        check_readable(&*data, plan.strict)?;
         let parts = Parts::new(data, &plan.shares, folder.as_ref(), plan.strict)?;
         let folder =
             begun(folder, &plan, self.learn.place.output.as_deref(), &parts, network.architecture().name)?;

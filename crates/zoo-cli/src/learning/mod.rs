@@ -11,7 +11,7 @@ mod whole;
 
 pub(crate) use arguments::{LearnArguments, OptimizerName, begun};
 pub(crate) use data::{
-    DataArguments, Parts, check_masks, check_sampling, open, open_to_judge, tell, testing,
+    DataArguments, Parts, check_readable, check_sampling, open, open_to_judge, tell, testing,
 };
 pub(crate) use judging::{Looks, judge};
 pub(crate) use memory::{PROGRAM, check_pictures, check_room, lesson};

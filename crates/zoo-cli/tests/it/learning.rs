@@ -276,8 +276,9 @@ fn what_comes_to_nothing_leaves_no_run_behind_and_what_is_left_out_is_said() {
     assert_eq!(judged["pictures"], 1);
     refused(&["train", "resnet20_cifar", "--data", text(&one)], 1, &["1 class", "at least 2"]);
     let strict = folder.path().join("strict");
-    let strict = ["train", "resnet20_cifar", "--data", data, "--strict", "-o", text(&strict)];
-    refused(&strict, 1, &["gone.pgm"]);
+    let call = ["train", "resnet20_cifar", "--data", data, "--strict", "-o", text(&strict)];
+    refused(&call, 1, &["gone.pgm"]);
+    assert!(!strict.exists(), "what would end it is seen before it begins");
 }
 
 /// Ctrl-C ends a step and writes it down; meanwhile nobody else writes there, and afterwards only the same data will do.

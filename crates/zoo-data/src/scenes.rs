@@ -8,9 +8,10 @@
 //!
 //! The parts don't share a digit: scenes to learn from show the first 7,200 of the 8,000 digits to train on, scenes to
 //! choose by the other 800, and scenes to be tested on MNIST's test digits. All are as they were written: one that is bent
-//! is interpolated twice, and who learns where such faint strokes end, ends others too early. What a scene to learn from shows is a function of the seed and its number, what another shows of its part and number alone, so that
-//! figures compare whatever the seed. It takes additions, multiplications, divisions and square roots alone, which every
-//! machine rounds alike.
+//! is interpolated twice, and who learns where such faint strokes end, ends others too early. What a scene to learn from
+//! shows is a function of the seed and its number, what another shows of its part and number alone, so that figures compare
+//! whatever the seed. It takes additions, multiplications, divisions and square roots alone, which every machine rounds
+//! alike.
 //!
 //! ```
 //! use zoo_data::{Dataset, Scenes, scenes::Plan};

@@ -70,7 +70,8 @@
 //! tile is computed, its share of the next panel is fetched. Weights and arenas of more than 2 MiB lie in large pages where
 //! the system has them.
 //!
-//! Scratch comes from a pool that each thread keeps; no inner loop allocates.
+//! Scratch comes from pools, of what a task works in one for each thread, of what a layer works in one for all; no inner loop
+//! allocates.
 //!
 //! # Instruction sets
 //!
@@ -125,6 +126,7 @@ mod simd;
 pub mod softmax;
 mod team;
 pub mod upsample;
+mod working;
 
 pub use activation::Activation;
 pub use caches::Caches;
@@ -134,3 +136,4 @@ pub use error::{KernelError, Result, Shape};
 pub use isa::{Isa, Selection, selection, with_isa};
 pub use par::{on_team, pieces};
 pub use peak::measured_peak;
+pub use working::Working;

@@ -1,7 +1,7 @@
 //! Scratch memory: buffers that are kept between calls, aligned to cache lines.
 //!
-//! Small ones are a thread's own. Large ones, transformed weights for example, are whoever's works on a whole layer, which is
-//! one thread now and another later: all share them, so that they aren't kept once for each.
+//! What a task works in is its thread's own. What a whole layer works in, transformed weights for example, is whoever's opens
+//! the layer's loops, which is one thread now and another later: all share these, so that they aren't kept once for each.
 
 #![expect(unsafe_code, reason = "hands out a cache-line aligned part of a pooled vector")]
 
@@ -14,8 +14,6 @@ use crate::element::Element;
 const LINE: usize = 64;
 /// Buffers that a thread keeps, and that all share; more are freed, so that nesting can't hoard memory.
 const KEPT: usize = 8;
-/// Bytes from which on a buffer is shared: what a task works in is smaller.
-const LARGE: usize = 4 << 20;
 
 /// Numbers that begin at a cache line.
 pub(crate) struct Aligned<T> {
@@ -67,22 +65,43 @@ impl<T> DerefMut for Aligned<T> {
     }
 }
 
-/// A buffer on loan from the thread's pool. Its content is whatever its last user left.
-pub(crate) struct Scratch<T: Element>(Aligned<T>);
-
-/// Lends `len` elements that begin at a cache line.
-pub(crate) fn take<T: Element>(len: usize) -> Scratch<T> {
-    let padded = padded::<T>(len);
-    let buffer = match is_large::<T>(padded) {
-        true => pick(&mut T::shared().lock().unwrap_or_else(PoisonError::into_inner), padded),
-        false => T::pool().try_with(|pool| pick(&mut pool.borrow_mut(), padded)).ok().flatten(),
-    };
-    Scratch(Aligned::of(buffer.unwrap_or_default(), len))
+/// Where a buffer is kept.
+#[derive(Clone, Copy)]
+enum Home {
+    Thread,
+    All,
 }
 
-/// Whether a buffer of so many elements is shared.
-fn is_large<T>(len: usize) -> bool {
-    len >= LARGE / size_of::<T>()
+impl Home {
+    /// Does something with the buffers that are kept there: nothing while a thread ends, whose own may be gone.
+    fn with<T: Element, R>(self, work: impl FnOnce(&mut Vec<Vec<T>>) -> R) -> Option<R> {
+        match self {
+            Self::Thread => T::pool().try_with(|pool| work(&mut pool.borrow_mut())).ok(),
+            Self::All => Some(work(&mut T::shared().lock().unwrap_or_else(PoisonError::into_inner))),
+        }
+    }
+}
+
+/// A buffer on loan. Its content is whatever its last user left.
+pub(crate) struct Scratch<T: Element> {
+    numbers: Aligned<T>,
+    home: Home,
+}
+
+/// Lends `len` elements that begin at a cache line, for a task.
+pub(crate) fn take<T: Element>(len: usize) -> Scratch<T> {
+    lend(Home::Thread, len)
+}
+
+/// Lends `len` elements that begin at a cache line, for a layer whose tasks share them. What it takes at once is said by
+/// [`crate::conv::working`].
+pub(crate) fn take_shared<T: Element>(len: usize) -> Scratch<T> {
+    lend(Home::All, len)
+}
+
+fn lend<T: Element>(home: Home, len: usize) -> Scratch<T> {
+    let buffer = home.with(|pool| pick(pool, padded::<T>(len))).flatten();
+    Scratch { numbers: Aligned::of(buffer.unwrap_or_default(), len), home }
 }
 
 /// The smallest buffer that is large enough, else the largest, which then grows.
@@ -110,27 +129,21 @@ impl<T: Element> Deref for Scratch<T> {
     type Target = [T];
     #[inline]
     fn deref(&self) -> &[T] {
-        &self.0
+        &self.numbers
     }
 }
 
 impl<T: Element> DerefMut for Scratch<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.0
+        &mut self.numbers
     }
 }
 
 impl<T: Element> Drop for Scratch<T> {
     fn drop(&mut self) {
-        let buffer = std::mem::take(&mut self.0.buffer);
-        match is_large::<T>(buffer.len()) {
-            true => keep(&mut T::shared().lock().unwrap_or_else(PoisonError::into_inner), buffer),
-            false => {
-                // While a thread ends its pool may be gone: then the buffer is simply freed.
-                let _ = T::pool().try_with(|pool| keep(&mut pool.borrow_mut(), buffer));
-            }
-        }
+        let buffer = std::mem::take(&mut self.numbers.buffer);
+        self.home.with(|pool| keep(pool, buffer));
     }
 }
 
@@ -150,11 +163,11 @@ mod tests {
     }
 
     #[test]
-    fn a_large_buffer_is_any_threads() {
+    fn a_shared_buffer_is_any_threads() {
         // No other test of this program takes one so large.
         let len = 40 << 20;
-        let address = take::<f64>(len).as_ptr() as usize;
-        let other = std::thread::spawn(move || take::<f64>(len).as_ptr() as usize).join();
+        let address = take_shared::<f64>(len).as_ptr() as usize;
+        let other = std::thread::spawn(move || take_shared::<f64>(len).as_ptr() as usize).join();
         assert_eq!(other.ok(), Some(address));
     }
 }

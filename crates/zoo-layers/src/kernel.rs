@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::WithDType;
 use zoo_kernels::pieces;
-pub use zoo_kernels::{Element, KernelError};
+pub use zoo_kernels::{Element, KernelError, Working};
 
 use crate::{Activation, BatchNorm2d, Shape, rng::Stream};
 
@@ -141,10 +141,10 @@ pub trait CpuKernel: Debug + Send + Sync + 'static {
         0
     }
 
-    /// About how many numbers it works in for a while, in memory of its own, for a batch of inputs of these shapes;
-    /// forward or, if `back`, in its gradients.
-    fn working(&self, _inputs: &[Shape], _batch: usize, _back: bool) -> usize {
-        0
+    /// About what it holds for a while, in memory of its own that is kept, for a batch of inputs of these shapes; forward
+    /// or, if `back`, in its gradients.
+    fn working(&self, _inputs: &[Shape], _batch: usize, _back: bool) -> Working {
+        Working::default()
     }
 
     /// What the gradients of the arguments that are `wanted` read.
@@ -181,7 +181,7 @@ pub trait Kernel: Debug + Send + Sync {
     /// See [`CpuKernel::saved`].
     fn saved(&self, inputs: &[Shape]) -> usize;
     /// See [`CpuKernel::working`].
-    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> usize;
+    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> Working;
     /// See [`CpuKernel::needs`].
     fn needs(&self, wanted: &[bool]) -> Needs;
     /// See [`CpuKernel::shares`].
@@ -231,7 +231,7 @@ impl<K: CpuKernel> Kernel for K {
         CpuKernel::saved(self, inputs)
     }
 
-    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> usize {
+    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> Working {
         CpuKernel::working(self, inputs, batch, back)
     }
 

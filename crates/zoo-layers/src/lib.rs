@@ -57,7 +57,9 @@ pub use geometry::{Padding, Rounding};
 pub use graph::{Graph, Layer, Node, Output, Param, When};
 pub use head::Head;
 pub use init::{Fan, Init};
-pub use kernel::{Arg, Backward, CpuKernel, Element, Following, Forward, Kernel, KernelError, Needs, Shares};
+pub use kernel::{
+    Arg, Backward, CpuKernel, Element, Following, Forward, Kernel, KernelError, Needs, Shares, Working,
+};
 pub use loss::{CrossEntropy, Dice};
 pub use net::{Net, Outputs};
 pub use nodes::NodeSet;

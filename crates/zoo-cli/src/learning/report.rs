@@ -50,6 +50,10 @@ impl Tested {
         let percent =
             |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.2} %", share * 100.0));
         match self {
+            Self::Pictures(Score { pictures: 0, unread, .. })
+            | Self::Pixels(PixelScore { pictures: 0, unread, .. }) => {
+                format!("none of the {} test pictures can be read", unread.len())
+            }
             Self::Pictures(score) => {
                 let share = percent(Some(score.accuracy()));
                 format!("{} of {} test pictures right, {share}", score.top1, score.pictures)
@@ -143,4 +147,16 @@ pub(crate) fn report(
         "history": standing.history,
         "test": test.map(|test| test.whole(classes)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_part_that_can_not_be_read_is_told_in_words() {
+        let skipped = |index| Skipped { index, name: "a.png".into(), why: "no picture".into() };
+        let score = Score { unread: vec![skipped(0), skipped(1)], ..Score::default() };
+        assert_eq!(Tested::Pictures(score).told(), "none of the 2 test pictures can be read");
+    }
 }

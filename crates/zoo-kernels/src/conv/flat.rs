@@ -54,6 +54,11 @@ fn reach(taps: &[Tap], of: fn(&Tap) -> isize) -> (isize, usize) {
     (low, (taps.iter().map(of).max().unwrap_or(0) - low) as usize)
 }
 
+/// How many pictures of `picture` numbers each are copied at once.
+pub(super) fn pictures(picture: usize) -> usize {
+    (MOST / picture.max(1)).max(1)
+}
+
 /// Numbers between two rows of the grid's pixels in a padded copy.
 pub(super) fn gap(view: &View) -> usize {
     reach(&view.taps, |tap| tap.dx).1 / view.step[1]
@@ -92,14 +97,14 @@ impl Layout {
             taps: within.iter().map(|&offset| Tap { dy: 0, dx: offset as isize }).collect(),
         };
         let planes = Phases { size: view.source, step: view.step, corner: [top, left], rows, line, seen };
-        Some(Self { view: flat, channel, line, offsets, pictures: (MOST / picture).max(1), planes })
+        Some(Self { view: flat, channel, line, offsets, pictures: pictures(picture), planes })
     }
 
     /// Copies planes.
     pub(super) fn copy<T: Element>(&self, isa: Isa, source: &[T]) -> Scratch<T> {
         let [height, width] = self.planes.size;
         let planes = source.len() / (height * width);
-        let mut padded = scratch::take(self.channel * planes + SLACK);
+        let mut padded = scratch::take_shared(self.channel * planes + SLACK);
         padded[self.channel * planes..].fill(T::ZERO);
         let to = Shared::new(&mut padded);
         ranges(planes, (CHUNK / self.channel).max(1), self.channel, |planes| {
@@ -121,7 +126,7 @@ pub(super) fn pad<T: Element>(
 ) -> Scratch<T> {
     let phases = Phases { size, step: [1, 1], corner, rows, line, seen: vec![[0, 0]] };
     let plane = rows * line;
-    let mut padded = scratch::take(plane * planes + SLACK);
+    let mut padded = scratch::take_shared(plane * planes + SLACK);
     padded[plane * planes..].fill(T::ZERO);
     let to = Shared::new(&mut padded);
     ranges(planes, (CHUNK / plane).max(1), plane, |planes| {

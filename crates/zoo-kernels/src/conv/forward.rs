@@ -13,7 +13,7 @@ use crate::isa::Isa;
 use crate::scratch;
 
 /// Pixels from which on weights are packed: with fewer, packing takes longer than it saves.
-const PACK: usize = 512;
+pub(super) const PACK: usize = 512;
 
 /// `out = conv(input, weight) + bias`.
 ///
@@ -57,7 +57,7 @@ pub fn forward_with<T: Element>(
         Method::Depthwise => depthwise::forward(&layer, input, weight, epilogue, out),
         Method::WinogradPanels => winograd::by_panels(&layer, input, weight, epilogue, out),
         Method::WinogradBlocks => {
-            let mut transformed = scratch::take(winograd::transformed_len(spec));
+            let mut transformed = scratch::take_shared(winograd::transformed_len(spec));
             winograd::transform(layer.isa, spec, weight, &mut transformed);
             winograd::by_blocks(&layer, input, &transformed, epilogue, out);
         }
@@ -66,7 +66,7 @@ pub fn forward_with<T: Element>(
         }
         method => {
             let source = layer.left(weight);
-            let mut packed = scratch::take(source.packed_len(layer.isa));
+            let mut packed = scratch::take_shared(source.packed_len(layer.isa));
             source.pack(layer.isa, &mut packed);
             layer.product(method, input, Left::Packed(&packed), epilogue, out);
         }

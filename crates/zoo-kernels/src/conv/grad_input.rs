@@ -117,7 +117,7 @@ pub(super) fn spread<T: Element>(
             outer_step: group_c * kh * kw,
             picks: &picks,
         };
-        let mut packed = scratch::take(source.packed_len(layer.isa));
+        let mut packed = scratch::take_shared(source.packed_len(layer.isa));
         source.pack(layer.isa, &mut packed);
         let grid = [(h - py).div_ceil(sh), (w - px).div_ceil(sw)];
         let view = View { source: [oh, ow], source_picture: o * oh * ow, grid, step: [1, 1], taps };

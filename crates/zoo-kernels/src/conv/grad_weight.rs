@@ -164,7 +164,7 @@ impl<T: Element> Product<'_, T> {
 
         // The first split's sums are the result, to which the others' are added.
         let len = grad_weight.len();
-        let mut more = scratch::take::<T>((splits - 1) * len);
+        let mut more = scratch::take_shared::<T>((splits - 1) * len);
         let (first, others) = (Shared::new(grad_weight), Shared::new(&mut more));
         let work = self.pixels.saturating_mul(len) / 8;
         tasks(splits * self.groups * down * across, work, |task| {

@@ -38,7 +38,8 @@ pub(super) fn grad_weight<T: Element>(
     let (isa, layout, weights) = (Isa::current(), Layout::new(spec, shape, output), grad_weight.len());
     let splits = SPLITS.min(shape[0]);
     let group_weights = weights / spec.groups;
-    let mut sums = scratch::take_zeroed::<T>(splits * weights);
+    let mut sums = scratch::take_shared::<T>(splits * weights);
+    sums.fill(T::ZERO);
     let shared = Shared::new(&mut sums);
     tasks(splits * spec.groups, input.len() * (spec.out_channels / spec.groups), |task| {
         let (group, split) = (task % spec.groups, task / spec.groups);

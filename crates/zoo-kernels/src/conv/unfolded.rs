@@ -58,6 +58,16 @@ pub(super) fn fits(view: &View, [n, c, h, w]: Shape) -> bool {
     })
 }
 
+/// The numbers of a padded copy of so many planes, or none if they are read where they are.
+pub(super) fn copied(view: &View, planes: usize) -> usize {
+    match Seen::new(view) {
+        Some(seen) if !seen.is_inside(view.source) => {
+            seen.size[0].saturating_mul(seen.size[1]).saturating_mul(planes)
+        }
+        _ => 0,
+    }
+}
+
 impl<'a, T: Element> Unfolded<'a, T> {
     /// Finds or copies all pictures of `source`, of which each [`fits`], for `view`, `channels` to a group.
     pub(super) fn new(isa: Isa, view: &View, channels: usize, source: &'a [T]) -> Option<Self> {

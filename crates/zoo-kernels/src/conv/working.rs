@@ -1,30 +1,55 @@
 //! How much memory a convolution works in beside its arguments and result.
 
+use super::flat;
+use super::forward::{PACK, view};
 use super::method::{Method, Pass, choose};
 use super::spec::Conv2d;
+use super::unfolded;
 use super::winograd;
 use crate::error::{Result, Shape};
+use crate::working::Working;
 
-/// About how many numbers a pass holds for a while, in the calling thread's scratch: transformed pictures and weights,
-/// packed weights. What the other threads hold is smaller than their caches and not counted.
+/// About what a pass holds for a while: transformed pictures and weights, packed weights, padded copies. What a task works in
+/// is smaller than its thread's caches and not counted, nor are sums that are split among tasks, less than 2 MiB.
 ///
 /// # Errors
 /// As [`Conv2d::output_shape`].
-pub fn working(pass: Pass, spec: &Conv2d, shape: Shape) -> Result<usize> {
-    let [_, _, oh, ow] = spec.output_shape(shape)?;
-    let [n, c, h, w] = shape;
-    let weights = spec.weight_shape().iter().product();
-    let (from, side) = match pass {
-        Pass::GradInput => (spec.out_channels, [h, w]),
+pub fn working(pass: Pass, spec: &Conv2d, shape: Shape) -> Result<Working> {
+    let output = spec.output_shape(shape)?;
+    let ([n, c, h, w], [_, o, oh, ow]) = (shape, output);
+    let weights: usize = spec.weight_shape().iter().product();
+    let (from, [height, width]) = match pass {
+        Pass::GradInput => (o, [h, w]),
         Pass::Forward | Pass::GradWeight => (c, [oh, ow]),
     };
     Ok(match (choose(pass, spec, shape)?, pass) {
+        (Method::Depthwise | Method::Pairs, _) => Working::default(),
         (Method::WinogradPanels, Pass::GradWeight) => {
-            winograd::grad_weight_working([c, spec.out_channels], [n, oh, ow])
+            Working::of(winograd::grad_weight_working([c, o], [n, oh, ow]))
         }
-        (Method::WinogradPanels, _) => winograd::panels_working(from, [n, side[0], side[1]]),
-        (Method::WinogradBlocks, _) => winograd::transformed_len(spec),
-        (Method::Depthwise | Method::Pairs, _) => 0,
-        (Method::InPlace | Method::GradientInPlace | Method::Padded | Method::Packed, _) => weights,
+        (Method::WinogradPanels, _) => Working::of([winograd::panels_working(from, [n, height, width])]),
+        (Method::WinogradBlocks, _) => Working::of([winograd::transformed_len(spec)]),
+        (Method::GradientInPlace, _) => Working::default(),
+        (_, Pass::GradWeight) => {
+            let view = view(&spec.bounded(shape, output), shape, [oh, ow]);
+            Working::of([unfolded::copied(&view, n * c)])
+        }
+        (method, _) => {
+            // Of the input's gradient the stride's first phase, which has the most taps, is the largest product.
+            let kernel = spec.kernel_size;
+            let taps = match pass {
+                Pass::GradInput => [0, 1].map(|side| kernel[side].div_ceil(spec.stride[side])),
+                Pass::Forward | Pass::GradWeight => kernel,
+            };
+            let packs = pass == Pass::GradInput || n * oh * ow >= PACK;
+            let packed = if packs { weights / (kernel[0] * kernel[1]) * taps[0] * taps[1] } else { 0 };
+            let source = match pass {
+                Pass::GradInput => [o, oh, ow],
+                Pass::Forward | Pass::GradWeight => [c, h, w],
+            };
+            let padded = source[0] * (source[1] + taps[0] - 1) * (source[2] + taps[1] - 1);
+            let copied = matches!(method, Method::InPlace | Method::Padded);
+            Working::of([packed, if copied { flat::pictures(padded).min(n) * padded } else { 0 }])
+        }
     })
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Fan, Init, Padding, Shape,
     geometry::{Rounding, Window, sides},
-    kernel::{Backward, CpuKernel, Following, Forward, Kernel, Needs, shared},
+    kernel::{Backward, CpuKernel, Following, Forward, Kernel, Needs, Working, shared},
 };
 
 /// A convolution (in truth a cross-correlation, as everywhere in the field) of `out_channels` filters.
@@ -220,16 +220,16 @@ impl Conv2d {
 }
 
 impl Conv2d {
-    /// The numbers that its kernels work in.
-    pub(super) fn works_in(&self, inputs: &[Shape], batch: usize, back: bool) -> usize {
-        let Some(&Shape::Map { channels, height, width }) = inputs.first() else { return 0 };
+    /// What its kernels work in.
+    pub(super) fn works_in(&self, inputs: &[Shape], batch: usize, back: bool) -> Working {
+        let Some(&Shape::Map { channels, height, width }) = inputs.first() else { return Working::default() };
         let shape = [batch, channels, height, width];
         let passes: &[conv::Pass] = match back {
             true => &[conv::Pass::GradInput, conv::Pass::GradWeight],
             false => &[conv::Pass::Forward],
         };
         let sizes = passes.iter().filter_map(|pass| conv::working(*pass, &self.spec(shape), shape).ok());
-        sizes.max().unwrap_or(0)
+        sizes.fold(Working::default(), |all, one| all.and(&one))
     }
 }
 
@@ -238,7 +238,7 @@ impl CpuKernel for Conv2d {
         "conv2d"
     }
 
-    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> usize {
+    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> Working {
         self.works_in(inputs, batch, back)
     }
 

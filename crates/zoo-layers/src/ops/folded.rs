@@ -5,7 +5,7 @@ use zoo_kernels::{Activation, Element, Epilogue, KernelError, conv, gemm};
 use super::{Conv2d, Linear, activation::known};
 use crate::{
     Shape,
-    kernel::{Arg, Backward, CpuKernel, Following, Forward},
+    kernel::{Arg, Backward, CpuKernel, Following, Forward, Working},
 };
 
 /// What follows a convolution or a dense layer in evaluation: a norm by running statistics, folded into a scale and a
@@ -74,7 +74,7 @@ impl CpuKernel for FoldedConv {
         "conv2d"
     }
 
-    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> usize {
+    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> Working {
         self.conv.works_in(inputs, batch, back)
     }
 

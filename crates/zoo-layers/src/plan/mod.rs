@@ -18,7 +18,10 @@ use std::sync::Arc;
 use demand::Demand;
 use segments::{Again, Segment};
 
-use crate::{Error, Graph, Mode, Node, Result, Shape, kernel::Kernel};
+use crate::{
+    Error, Graph, Mode, Node, Result, Shape,
+    kernel::{Kernel, Working},
+};
 
 pub use route::{Frozen, Recompute, Route};
 
@@ -378,20 +381,23 @@ impl Plan {
         again.flatten()
     }
 
-    /// About how many numbers kernels work in for a while beside that: those of the largest step on the way forward and
-    /// those of the largest on the way back, since threads keep what they worked in, and the two fit each other badly.
+    /// About how many numbers kernels work in for a while beside that, which they keep from step to step.
     pub fn working(&self, batch: usize) -> u64 {
-        let of = |step: &Step, back: bool| {
+        let mut all = Working::default();
+        for step in &self.steps {
+            let Some(kernel) = &step.kernel else { continue };
             let inputs = step.args[..step.inputs].iter().filter_map(|arg| match arg {
                 Source::Value(value) => Some(self.values[*value].shape),
                 Source::Param(..) => None,
             });
             let inputs: Vec<Shape> = inputs.collect();
-            step.kernel.as_ref().map_or(0, |kernel| kernel.working(&inputs, batch, back)) as u64
-        };
-        let forward = self.steps.iter().map(|step| of(step, false)).max();
-        let back = self.steps.iter().filter(|step| step.learns).map(|step| of(step, true)).max();
-        forward.unwrap_or(0).saturating_add(back.unwrap_or(0))
+            for back in [false, true] {
+                if !back || step.learns {
+                    all = all.and(&kernel.working(&inputs, batch, back));
+                }
+            }
+        }
+        all.total() as u64
     }
 
     pub(crate) fn place(&self, value: ValueId) -> Place {

@@ -33,13 +33,14 @@ pub(in crate::conv) fn suits(spec: &Conv2d, [n, c, _, _]: Shape, [oh, ow]: [usiz
     pays(spec, [n, c, oh, ow], 30.0, 20.0)
 }
 
-/// The numbers of transformed pictures and gradients that it holds, for so many input and output channels, and of sums
-/// that wait where not all tiles are transformed at once.
-pub(in crate::conv) fn working([c, o]: [usize; 2], [n, oh, ow]: [usize; 3]) -> usize {
+/// The numbers of transformed pictures, of gradients, and of sums that wait where not all tiles are transformed at once, that
+/// it holds for so many input and output channels.
+pub(in crate::conv) fn working([c, o]: [usize; 2], [n, oh, ow]: [usize; 3]) -> [usize; 3] {
     let [rows, columns] = [n.saturating_mul(oh.div_ceil(OUT)), ow.div_ceil(OUT)];
     let each = each(c + o, columns, rows);
     let sums = if each < rows { c.next_multiple_of(CHANNELS).saturating_mul(o) } else { 0 };
-    each.saturating_mul((c + o) * columns).saturating_add(sums).saturating_mul(PRODUCTS)
+    [each.saturating_mul(columns * c), each.saturating_mul(columns * o), sums]
+        .map(|numbers| numbers.saturating_mul(PRODUCTS))
 }
 
 /// Rows of tiles that are transformed at a time.
@@ -63,9 +64,9 @@ pub(in crate::conv) fn grad_weight<T: Element>(
     let parts = c.div_ceil(CHANNELS);
     // Sums wait for the next batch of tiles, if there is one.
     let block = PRODUCTS * (CHANNELS * isa.vectors::<T>() * isa.lanes::<T>() + GAP);
-    let mut sums = scratch::take::<T>(if each < rows { parts * panels.count * block } else { 0 });
-    let mut source = scratch::take::<T>(PRODUCTS * (each * columns * c + GAP));
-    let mut spread = scratch::take::<T>(PRODUCTS * (each * columns * o + GAP));
+    let mut sums = scratch::take_shared::<T>(if each < rows { parts * panels.count * block } else { 0 });
+    let mut source = scratch::take_shared::<T>(PRODUCTS * (each * columns * c + GAP));
+    let mut spread = scratch::take_shared::<T>(PRODUCTS * (each * columns * o + GAP));
     let (source_to, spread_to) = (Shared::new(&mut source), Shared::new(&mut spread));
     let (sums, to) = (Shared::new(&mut sums), Shared::new(grad_weight));
     let offset = [spec.padding.top as isize, spec.padding.left as isize];

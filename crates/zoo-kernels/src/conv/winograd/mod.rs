@@ -75,7 +75,8 @@ fn pays(spec: &Conv2d, [n, c, oh, ow]: Shape, transform: f64, weights: f64) -> b
     }
     let cost = |factors: [usize; 4], each: f64| factors.iter().map(|&x| x as f64).product::<f64>() * each;
     let tiles = n * oh.div_ceil(OUT) * ow.div_ceil(OUT);
-    let direct = cost([n * oh, ow, c, o], 9.0 / 32.0 / 0.85);
+    // Few pixels make little of weights that come from memory.
+    let direct = cost([n * oh, ow, c, o], 9.0 / 32.0 / 0.85) + cost([c, o, 1, 1], 9.0);
     let products = cost([tiles, c, o, PRODUCTS], 1.0 / 32.0 / 0.75);
     products + cost([tiles, c + o, 1, 1], transform) + cost([c, o, 1, 1], weights) < direct
 }
@@ -141,7 +142,7 @@ pub(super) fn grad_input<T: Element>(
     if method == Method::WinogradPanels {
         return panels::run(&convolution, kernel, grad_input);
     }
-    let mut transformed = scratch::take(weights::len(channels, c));
+    let mut transformed = scratch::take_shared(weights::len(channels, c));
     kernel.transform_all(layer.isa, &mut transformed);
     blocks::run(&convolution, &transformed, grad_input);
 }

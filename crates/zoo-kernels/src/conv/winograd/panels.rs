@@ -37,7 +37,7 @@ pub(super) fn run<T: Element>(convolution: &Convolution<'_, T>, kernel: Kernel3x
     let channels = convolution.source.channels;
     let panels = Panels::new::<T>(isa, convolution.target.channels);
     let most = rows.div_ceil(batches) * columns;
-    let mut source = scratch::take::<T>(PRODUCTS * (most * channels + GAP));
+    let mut source = scratch::take_shared::<T>(PRODUCTS * (most * channels + GAP));
     let (to, out) = (Shared::new(&mut source), Shared::new(out));
     for batch in 0..batches {
         let rows = part(rows, batches, batch);

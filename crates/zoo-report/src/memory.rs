@@ -46,7 +46,7 @@ pub struct Memory {
     /// Weights, gradients, optimizer state, pictures, and what is kept for the backward pass.
     pub training_bytes: u64,
     /// The most that a training step takes: the same, with the gradients of activations, in the memory that the plan
-    /// lays out, and what the kernels of the largest step work in. The program itself comes to it.
+    /// lays out, and what kernels work in. The program itself comes to it.
     pub training_peak_bytes: u64,
 }
 

@@ -73,7 +73,7 @@ pub struct Training {
     pub kept_bytes: u64,
     /// Memory of activations and their gradients, as the plan lays it out.
     pub activations_bytes: u64,
-    /// What the largest step works in for a while.
+    /// What kernels work in, which is kept from step to step.
     pub scratch_bytes: u64,
     /// Answers as the loss reads them, their gradients, and the labels: much where every pixel has an answer.
     pub loss_bytes: u64,

@@ -75,7 +75,6 @@ pub(crate) fn split(lesson: &Lesson, parts: u64) -> Lesson {
     Lesson {
         batch: lesson.batch.div_ceil(parts),
         accumulate: lesson.accumulate.saturating_mul(parts),
-        scaled: lesson.scaled || parts > 1,
         ..lesson.clone()
     }
 }

@@ -20,8 +20,6 @@ pub struct Lesson {
     pub keep_bf16: bool,
     /// Whether a mean of the weights over the steps is kept as well.
     pub averaged: bool,
-    /// Whether gradients are scaled before the step: where their norm is limited, or several are averaged.
-    pub scaled: bool,
     /// Batches of pictures that wait at once, the one that is learned from among them.
     pub batches: u64,
     /// What does not learn.
@@ -40,7 +38,6 @@ impl Lesson {
             recompute: Recompute::Nothing,
             keep_bf16: false,
             averaged: false,
-            scaled: false,
             batches: 1,
             frozen: Frozen::nothing(),
             program: 0,
@@ -110,17 +107,12 @@ impl Training {
         };
         let weights = held(Role::Trainable, false).saturating_add(held(Role::Buffer, false));
         let learned = held(Role::Trainable, true);
-        let largest =
-            graph.params().filter(|param| param.role == Role::Trainable).map(zoo_layers::Param::elements);
-        let largest = largest.max().unwrap_or(0) as u64 * F32;
-        // Sums and scaled gradients are made one at a time, beside those that they take the place of.
-        let beside = if lesson.scaled || lesson.accumulate > 1 { largest } else { 0 };
         let sums = if lesson.accumulate > 1 { 2 } else { 1 };
         let picture = (graph.input().elements() as u64).saturating_mul(F32).saturating_mul(lesson.batch);
         let batch = usize::try_from(lesson.batch).unwrap_or(usize::MAX);
         let mut training = Self {
             weights_bytes: weights.saturating_mul(if lesson.averaged { 2 } else { 1 }),
-            gradients_bytes: learned.saturating_mul(sums).saturating_add(beside),
+            gradients_bytes: learned.saturating_mul(sums),
             optimizer_bytes: learned.saturating_mul(lesson.optimizer.state()),
             input_bytes: picture.saturating_mul(lesson.batches),
             kept_bytes: plan.kept(lesson.batch).saturating_mul(F32),

@@ -211,8 +211,13 @@ pub(crate) fn tensors(net: &Net) -> BTreeMap<String, Tensor> {
 
 /// Puts values into a network's tensors, where they lie.
 pub(crate) fn set(net: &Net, values: &BTreeMap<String, Tensor>) -> Result<()> {
+    set_each(net, |name| Ok(values.get(name).cloned()))
+}
+
+/// The same with values that are read one at a time.
+pub(crate) fn set_each(net: &Net, read: impl Fn(&str) -> Result<Option<Tensor>>) -> Result<()> {
     for (param, tensor) in net.tensors() {
-        let value = values.get(&param.name).filter(|value| value.dims() == tensor.dims());
+        let value = read(&param.name)?.filter(|value| value.dims() == tensor.dims());
         let Some(value) = value else {
             return Err(Error::State { reason: format!("`{}` is missing or misshapen", param.name) });
         };

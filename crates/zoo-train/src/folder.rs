@@ -147,11 +147,10 @@ impl RunFolder {
     /// A file that can't be read, or is another network's.
     pub fn load_best(&self, net: &Net) -> Result<()> {
         let file = TensorFile::open(self.best())?;
-        let tensors = file.tensors().map(|(name, tensor)| {
-            let values = Tensor::from_vec(tensor.to_f32()?, tensor.shape.as_ref(), &Device::Cpu)?;
-            Ok((name.to_string(), values))
-        });
-        crate::checkpoint::set(net, &tensors.collect::<Result<_>>()?)
+        crate::checkpoint::set_each(net, |name| {
+            let Some(tensor) = file.get(name) else { return Ok(None) };
+            Ok(Some(Tensor::from_vec(tensor.to_f32()?, tensor.shape.as_ref(), &Device::Cpu)?))
+        })
     }
 
     /// Writes what the run came to, after all else: then it is finished.

@@ -30,6 +30,7 @@ mod clock;
 mod error;
 mod evaluate;
 mod folder;
+mod gradients;
 mod groups;
 pub mod loss;
 mod norms;

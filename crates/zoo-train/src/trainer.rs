@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     evaluate,
     folder::Log,
+    gradients,
     groups::{self, Groups},
     loss,
     optim::Optimizer,
@@ -111,7 +112,8 @@ struct Work<'a> {
     average: Option<Average>,
     schedule: Schedule,
     route: Route,
-    /// Gradients of passes whose step is still to come.
+    /// Gradients of the passes whose step is still to come, if there are any; where a step has several, their memory stays
+    /// from step to step.
     sum: Option<GradStore>,
     summed: usize,
     stage: &'a Stage<'a>,
@@ -324,14 +326,9 @@ impl Trainer<'_> {
         match &mut work.sum {
             None => work.sum = Some(gradients),
             Some(sum) => {
-                for (_, variable) in self.net.trainable()? {
-                    if let Some(gradient) = gradients.get(&variable) {
-                        let total = match sum.get(&variable) {
-                            Some(before) => (before + gradient)?,
-                            None => gradient.copy()?,
-                        };
-                        sum.insert(&variable, total);
-                    }
+                match work.summed {
+                    1 => gradients::replace(self.net, sum, &gradients)?,
+                    _ => gradients::add(self.net, sum, &gradients)?,
                 }
                 self.net.recycle(gradients)?;
             }
@@ -341,40 +338,27 @@ impl Trainer<'_> {
 
     /// Moves the weights by the gradients of the passes since the last step.
     fn step(&self, work: &mut Work<'_>, standing: &mut Standing, rate: f64) -> Result<()> {
-        let Some(mut gradients) = work.sum.take() else { return Ok(()) };
+        let passes = std::mem::take(&mut work.summed);
+        let Some(mut gradients) = work.sum.take_if(|_| passes > 0) else { return Ok(()) };
         let recipe = &work.stage.recipe;
-        let mut factor = 1.0 / std::mem::take(&mut work.summed) as f64;
+        let mut factor = 1.0 / passes as f64;
         if recipe.clip > 0.0 {
-            let norm = factor * self.norm(&gradients)?;
+            let norm = factor * gradients::norm(self.net, &gradients)?;
             factor *= (recipe.clip / (norm + 1e-6)).min(1.0);
         }
         if factor != 1.0 {
-            for (_, variable) in self.net.trainable()? {
-                if let Some(gradient) = gradients.get(&variable) {
-                    let scaled = (gradient * factor)?;
-                    gradients.insert(&variable, scaled);
-                }
-            }
+            gradients::multiply(self.net, &mut gradients, factor)?;
         }
         work.optimizer.step(&gradients, rate)?;
         standing.steps += 1;
-        self.net.recycle(gradients)?;
+        match recipe.accumulate {
+            1 => self.net.recycle(gradients)?,
+            _ => work.sum = Some(gradients),
+        }
         match &mut work.average {
             Some(average) => average.take(self.net),
             None => Ok(()),
         }
-    }
-
-    /// The norm of all gradients together.
-    fn norm(&self, gradients: &GradStore) -> Result<f64> {
-        let mut sum = 0.0;
-        for (_, variable) in self.net.trainable()? {
-            if let Some(gradient) = gradients.get(&variable) {
-                let values = numbers_of(gradient)?;
-                sum += values.numbers()?.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>();
-            }
-        }
-        Ok(sum.sqrt())
     }
 
     /// Where numbers first stopped being some: in the pictures, in a weight, or on the way.

@@ -31,7 +31,6 @@ pub(crate) fn lesson(recipe: &Recipe, frozen: Frozen) -> Lesson {
         recompute: recipe.recompute.into(),
         keep_bf16: recipe.keep_bf16,
         averaged: recipe.ema > 0.0,
-        scaled: recipe.clip > 0.0 || recipe.accumulate > 1,
         batches: BATCHES,
         frozen,
         ..Lesson::plain(recipe.batch_size as u64, optimizer)

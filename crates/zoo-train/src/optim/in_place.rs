@@ -1,6 +1,6 @@
 //! Updates of parameters and state where they lie, number by number, on all threads.
 
-use candle_core::{CpuStorage, InplaceOp3, Layout, Result, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, InplaceOp1, InplaceOp3, Layout, Result, Tensor, WithDType, bail};
 use zoo_kernels::Element;
 use zoo_kernels::pieces;
 
@@ -20,6 +20,36 @@ pub(crate) fn takes(tensor: &Tensor) -> bool {
 /// `x = formula(x, a, b)`, for contiguous tensors of one shape.
 pub(crate) fn update(x: &Tensor, a: &Tensor, b: &Tensor, formula: impl Formula) -> Result<()> {
     x.inplace_op3(&a.contiguous()?, &b.contiguous()?, &Update(formula))
+}
+
+/// `x = x * factor`, for a contiguous tensor.
+pub(crate) fn scale(x: &Tensor, factor: f64) -> Result<()> {
+    x.inplace_op1(&Scale(factor))
+}
+
+struct Scale(f64);
+
+impl Scale {
+    fn run<T: Element>(&self, x: &mut [T]) {
+        let factor = T::from_f64(self.0);
+        pieces(x, CHUNK, |_, x| x.iter_mut().for_each(|x| *x *= factor));
+    }
+}
+
+impl InplaceOp1 for Scale {
+    fn name(&self) -> &'static str {
+        "scale"
+    }
+
+    fn cpu_fwd(&self, x: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let Some((start, end)) = layout.contiguous_offsets() else { bail!("a gradient isn't contiguous") };
+        match x {
+            CpuStorage::F32(x) => self.run(&mut x[start..end]),
+            CpuStorage::F64(x) => self.run(&mut x[start..end]),
+            _ => bail!("a gradient is f32 or f64"),
+        }
+        Ok(())
+    }
 }
 
 struct Update<F>(F);

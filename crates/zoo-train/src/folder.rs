@@ -21,6 +21,24 @@ const LOG: &str = "log.jsonl";
 /// What a run came to, written when all else is.
 const REPORT: &str = "report.json";
 
+/// Whether a path leads to the file that was opened there.
+#[cfg(unix)]
+fn is_still(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match fs::metadata(path) {
+        Ok(there) => Ok(place(there) == place(file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Elsewhere a file that somebody has open can't be replaced.
+#[cfg(not(unix))]
+fn is_still(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
 /// A run's folder, which no other run writes to as long as this is held.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -46,10 +64,18 @@ impl RunFolder {
             old.clear()?;
         }
         let text = serde_json::to_string_pretty(run).map_err(|error| fault(error.into()))? + "\n";
-        Destination::of(&path.join(RUN))
-            .and_then(|place| place.write(|out| out.write_all(text.as_bytes())))
-            .map_err(fault)?;
-        Self::held(path)
+        // Locked before it has its name, and never in the place of another's: of two that begin at once, one does.
+        let made = Destination::of(&path.join(RUN)).and_then(|place| {
+            place.create(|out| {
+                out.write_all(text.as_bytes())?;
+                Ok(out.try_lock()?)
+            })
+        });
+        match made {
+            Ok(run) => Ok(Self { path: path.to_path_buf(), _run: run }),
+            Err(_) if path.join(RUN).exists() => Err(Error::Busy { folder: path.to_path_buf() }),
+            Err(error) => Err(fault(error)),
+        }
     }
 
     /// Makes the folder of a new run in the place of one that is finished, whose files are deleted.
@@ -112,6 +138,10 @@ impl RunFolder {
         let fault = |source| Error::Folder { folder: path.to_path_buf(), source };
         let run = File::open(path.join(RUN)).map_err(fault)?;
         match run.try_lock() {
+            // Whoever held it may have begun another run since.
+            Ok(()) if !is_still(&run, &path.join(RUN)).map_err(fault)? => {
+                Err(Error::Busy { folder: path.to_path_buf() })
+            }
             Ok(()) => {
                 // What a run that was killed was writing.
                 for entry in fs::read_dir(path).map_err(fault)?.flatten() {

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use candle_core::Device;
@@ -316,4 +316,25 @@ fn precise_norms_have_the_means_over_batches_of_pictures_as_they_are_answered() 
     // Where all norms are frozen there is nothing to do.
     net.freeze(frozen(&graph, &[], true).unwrap());
     assert!(!precise_norms(&mut net, &source, &Device::Cpu).unwrap());
+}
+
+#[test]
+fn of_those_that_begin_a_run_in_one_folder_at_once_one_does() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..50 {
+        let path = folder.path().join(round.to_string());
+        let start = Barrier::new(4);
+        let begun: Vec<_> = std::thread::scope(|scope| {
+            let begin = |_| {
+                scope.spawn(|| {
+                    start.wait();
+                    RunFolder::begin(&path, &json!({"stages": []}))
+                })
+            };
+            let threads: Vec<_> = (0..4).map(begin).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let busy = begun.iter().filter(|run| matches!(run, Err(Error::Busy { .. }))).count();
+        assert_eq!((begun.iter().filter(|run| run.is_ok()).count(), busy), (1, 3), "{begun:?}");
+    }
 }

@@ -94,13 +94,7 @@ impl Destination {
                 return file.flush();
             }
         };
-        let folder = folder_of(path);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(PART.0).suffix(PART.1);
-        // A temporary file is its owner's alone; one that is to stay gets what the umask allows.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut part = builder.tempfile_in(folder)?;
+        let mut part = part_beside(path)?;
         write(part.as_file_mut())?;
         if let Ok(old) = fs::metadata(path) {
             // A file that was there stays as open or closed to others as it was.
@@ -108,8 +102,33 @@ impl Destination {
         }
         part.as_file().sync_all()?;
         part.persist(path).map_err(|error| error.error)?;
-        sync_folder(folder)
+        sync_folder(folder_of(path))
     }
+
+    /// Writes what `write` gives to a file that isn't there yet, which is given back, open. Of several who do so at once, one
+    /// succeeds.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] where something is; the operating system's; nothing has changed then.
+    pub fn create(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<File> {
+        let Self::File(path) = self else { return Err(io::ErrorKind::AlreadyExists.into()) };
+        let mut part = part_beside(path)?;
+        write(part.as_file_mut())?;
+        part.as_file().sync_all()?;
+        let file = part.persist_noclobber(path).map_err(|error| error.error)?;
+        sync_folder(folder_of(path))?;
+        Ok(file)
+    }
+}
+
+/// A file to write to that is to take the name `path`.
+fn part_beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PART.0).suffix(PART.1);
+    // A temporary file is its owner's alone; one that is to stay gets what the umask allows.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder_of(path))
 }
 
 /// Whether a path names an open descriptor of this process, whose link leads to no place in the file system.

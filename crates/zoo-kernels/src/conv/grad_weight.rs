@@ -4,7 +4,8 @@
 //! gradient`, of which the unfolded picture is read in place, and of the output's gradient the channels of each
 //! pixel are laid side by side, a few hundred pixels at a time. The result, whose rows are (channel, tap), is
 //! turned into the weight's layout while it is in the cache. A dense 1x1 kernel's unfolded picture is the picture:
-//! there it may be the other way round, the input turned and the gradient read in place.
+//! there it may be the other way round, the input turned and the gradient read in place. Pictures whose padded copies would
+//! take much memory take turns, and what each turn comes to is added up.
 //!
 //! Where the result is small and the sums are long, the pixels are split among tasks and their sums added up
 //! in order; where it is large, its rows and columns are. How finely the pixels are follows from the shapes alone.
@@ -17,7 +18,7 @@ use super::method::{Method, Pass, pick};
 use super::pairs;
 use super::runs::{Runs, Tap, View};
 use super::spec::Conv2d;
-use super::unfolded::Unfolded;
+use super::unfolded::{self, Unfolded};
 use super::winograd;
 use crate::caches::Caches;
 use crate::element::Element;
@@ -38,6 +39,8 @@ const WORTH: usize = 1 << 16;
 const WIDE: usize = 18;
 /// Rows of the result that a task takes at least, so that turning is small beside the product.
 const MIN_ROWS: usize = 64;
+/// The largest padded copy, unless a picture's is larger: 16 MiB of f32.
+const MOST: usize = 1 << 22;
 
 /// `grad_weight` = the sum over all pixels of `grad_out * input`, and `grad_bias` that of `grad_out` alone.
 ///
@@ -99,33 +102,64 @@ pub(super) fn correlate_weights<T: Element>(
         let view = View { source: [oh, ow], source_picture: o * oh * ow, grid: [oh, ow], step: [1, 1], taps };
         (view, (grad_out, outs), (input, channels))
     };
-    let rows = left.1 * view.taps.len();
-    let product = Product {
-        isa,
-        unfolded: match method {
-            Method::Packed => None,
-            _ => Unfolded::new(isa, &view, left.1, left.0),
-        },
-        view,
-        source: left.0,
-        channels: left.1,
-        source_channel: if turned { h * w } else { oh * ow },
-        rows,
-        right: right.0,
-        columns: right.1,
-        groups: spec.groups,
-        picture_pixels: oh * ow,
-        pixels: n * oh * ow,
-        turned,
-    };
-    product.run(grad_weight);
+    let right_picture = spec.groups * right.1 * oh * ow;
+    let at_once = pictures_at_once(method, &view, n, spec.groups * left.1);
+    let mut turn = scratch::take_shared::<T>(if at_once < n { grad_weight.len() } else { 0 });
+    for first in (0..n).step_by(at_once) {
+        let pictures = at_once.min(n - first);
+        let source = &left.0[first * view.source_picture..][..pictures * view.source_picture];
+        let product = Product {
+            isa,
+            unfolded: match method {
+                Method::Packed => None,
+                _ => Unfolded::new(isa, &view, left.1, source),
+            },
+            view: &view,
+            source,
+            channels: left.1,
+            source_channel: if turned { h * w } else { oh * ow },
+            rows: left.1 * view.taps.len(),
+            right: &right.0[first * right_picture..][..pictures * right_picture],
+            columns: right.1,
+            groups: spec.groups,
+            picture_pixels: oh * ow,
+            pixels: pictures * oh * ow,
+            turned,
+        };
+        if first == 0 {
+            product.run(grad_weight);
+        } else {
+            product.run(&mut turn);
+            add(grad_weight, &turn);
+        }
+    }
+}
+
+/// How many of `n` pictures of so many planes take part at once: all, unless padded copies of all would be large.
+pub(super) fn pictures_at_once(method: Method, view: &View, n: usize, planes: usize) -> usize {
+    match method {
+        Method::Packed | Method::GradientInPlace => n,
+        _ => (MOST / unfolded::copied(view, planes).max(1)).min(n).max(1),
+    }
+}
+
+/// Adds sums of as many numbers, or several of them one after the other.
+fn add<T: Element>(sums: &mut [T], more: &[T]) {
+    let len = sums.len();
+    pieces(sums, 1 << 12, |start, sums| {
+        for other in more.chunks_exact(len) {
+            for (sum, &more) in sums.iter_mut().zip(&other[start..]) {
+                *sum += more;
+            }
+        }
+    });
 }
 
 /// The product of every group, its sums running over all pixels.
 struct Product<'a, T: Element> {
     isa: Isa,
     /// The left side's view, its numbers in place if they can be had, its channels in each group.
-    view: View,
+    view: &'a View,
     unfolded: Option<Unfolded<'a, T>>,
     source: &'a [T],
     channels: usize,
@@ -185,14 +219,7 @@ impl<T: Element> Product<'_, T> {
             dispatch(self.isa, part);
         });
         if splits > 1 {
-            let chunk = 1 << 12;
-            pieces(grad_weight, chunk, |start, sums| {
-                for other in more.chunks_exact(len) {
-                    for (sum, &more) in sums.iter_mut().zip(&other[start..]) {
-                        *sum += more;
-                    }
-                }
-            });
+            add(grad_weight, &more);
         }
     }
 }
@@ -315,7 +342,7 @@ impl<'a, T: Element> LeftSide<'a, T> {
     fn find(&mut self, start: usize, depth: usize) {
         match &self.all.unfolded {
             Some(unfolded) => unfolded.columns(start, &mut self.steps[..depth]),
-            None => self.runs.find(&self.all.view, start, depth),
+            None => self.runs.find(self.all.view, start, depth),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::flat;
 use super::forward::{PACK, view};
+use super::grad_weight::pictures_at_once;
 use super::method::{Method, Pass, choose};
 use super::spec::Conv2d;
 use super::unfolded;
@@ -29,10 +30,11 @@ pub fn working(pass: Pass, spec: &Conv2d, shape: Shape) -> Result<Working> {
         }
         (Method::WinogradPanels, _) => Working::of([winograd::panels_working(from, [n, height, width])]),
         (Method::WinogradBlocks, _) => Working::of([winograd::transformed_len(spec)]),
-        (Method::GradientInPlace, _) => Working::default(),
-        (_, Pass::GradWeight) => {
+        (Method::GradientInPlace, _) | (Method::Packed, Pass::GradWeight) => Working::default(),
+        (method, Pass::GradWeight) => {
             let view = view(&spec.bounded(shape, output), shape, [oh, ow]);
-            Working::of([unfolded::copied(&view, n * c)])
+            let pictures = pictures_at_once(method, &view, n, c);
+            Working::of([unfolded::copied(&view, pictures * c), if pictures < n { weights } else { 0 }])
         }
         (method, _) => {
             // Of the input's gradient the stride's first phase, which has the most taps, is the largest product.

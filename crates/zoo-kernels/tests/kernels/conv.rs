@@ -318,6 +318,28 @@ fn gradients_are_derivatives() {
     }
 }
 
+/// Of a batch whose padded copies would take more than 16 MiB, pictures take turns. Whole numbers add up without rounding.
+#[test]
+fn the_weights_gradient_of_a_large_batch_is_the_sum_of_its_parts() {
+    let spec = Conv2d::new(8, 4, 3).with_padding(1).with_stride(2);
+    let gradient = |input: &[f32], grad: &[f32]| {
+        let shape = [input.len() / (8 * 160 * 160), 8, 160, 160];
+        let mut weight = unwritten(4 * 8 * 9);
+        conv::grad_weight(&spec, shape, input, grad, &mut weight, None).unwrap();
+        weight
+    };
+    let whole = |seed, count| numbers::<f32>(seed, count).into_iter().map(|x| (4.0 * x).round()).collect();
+    let (input, grad): (Vec<f32>, Vec<f32>) = (whole(1, 43 * 8 * 160 * 160), whole(2, 43 * 4 * 80 * 80));
+    on_every_isa(|_| {
+        let mut sums = vec![0.0; 4 * 8 * 9];
+        for (input, grad) in input.chunks(10 * 8 * 160 * 160).zip(grad.chunks(10 * 4 * 80 * 80)) {
+            let part = gradient(input, grad);
+            sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        }
+        assert_eq!(gradient(&input, &grad), sums);
+    });
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let spec = Conv2d::new(3, 4, 3);

@@ -10,7 +10,7 @@ use crate::{Format, LoadReport};
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused.
-    #[error("cannot {action} {}: {source}; check the path and what you may do there", path.display())]
+    #[error("cannot {action} {}: {source}; {}", path.display(), way_out(source))]
     Io {
         /// What was attempted: `open`, `write`.
         action: &'static str,
@@ -158,5 +158,30 @@ pub(crate) trait IoContext<T> {
 impl<T> IoContext<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T> {
         self.map_err(|source| Error::Io { action, path: path.to_path_buf(), source })
+    }
+}
+
+/// What to do where the operating system refused.
+fn way_out(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there",
+        _ => "check the path and what you may do there",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_apart_from_a_wrong_path() {
+        let error = |kind: io::ErrorKind| {
+            let path = PathBuf::from("run/last.checkpoint");
+            Error::Io { action: "write", path, source: kind.into() }.to_string()
+        };
+        assert!(error(io::ErrorKind::StorageFull).ends_with("; make room there"));
+        assert!(
+            error(io::ErrorKind::PermissionDenied).ends_with("; check the path and what you may do there")
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "tasks write to disjoint parts of one slice")]
 
-use crate::element::Element;
+use crate::element::{Element, compiled};
 use crate::error::{Result, check_equal};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{CHUNK, Shared, ranges};
@@ -101,18 +101,25 @@ macro_rules! each_activation {
 }
 pub(crate) use each_activation;
 
+compiled! {
+    activate = map: (
+        activation: Activation, step: Step, left: &[Self], right: Option<&[Self]>, out: &mut [Self],
+    );
+    activate_in_place = in_place: (activation: Activation, values: &mut [Self]);
+}
+
 /// `out = activation(input)`.
 ///
 /// # Errors
 /// The slices differ in length.
 pub fn forward<T: Element>(activation: Activation, input: &[T], out: &mut [T]) -> Result<()> {
     check_equal("activation", ("input's length", input.len()), ("out's length", out.len()))?;
-    map(activation, Step::Forward, input, None, out);
+    T::activate(activation, Step::Forward, input, None, out);
     Ok(())
 }
 
 /// `values = activation(values)`.
-pub(crate) fn in_place<T: Element>(activation: Activation, values: &mut [T]) {
+fn in_place<T: Element>(activation: Activation, values: &mut [T]) {
     let (isa, len, values) = (Isa::current(), values.len(), Shared::new(values));
     ranges(len, CHUNK, 8, |range| {
         // SAFETY: ranges are disjoint and end at the slice's length.
@@ -147,7 +154,7 @@ pub fn backward<T: Element>(
     let op = "activation backward";
     check_equal(op, ("out's length", out.len()), ("grad_out's length", grad_out.len()))?;
     check_equal(op, ("out's length", out.len()), ("grad_input's length", grad_input.len()))?;
-    map(activation, Step::Backward, out, Some(grad_out), grad_input);
+    T::activate(activation, Step::Backward, out, Some(grad_out), grad_input);
     Ok(())
 }
 
@@ -159,14 +166,18 @@ pub fn add_forward<T: Element>(activation: Activation, left: &[T], right: &[T], 
     let op = "add and activation";
     check_equal(op, ("left's length", left.len()), ("right's length", right.len()))?;
     check_equal(op, ("left's length", left.len()), ("out's length", out.len()))?;
-    map(activation, Step::Add, left, Some(right), out);
+    T::activate(activation, Step::Add, left, Some(right), out);
     Ok(())
 }
 
+/// What is done with an activation.
 #[derive(Clone, Copy)]
-enum Step {
+pub enum Step {
+    /// It alone.
     Forward,
+    /// Its derivative, from its result.
     Backward,
+    /// It, of a sum.
     Add,
 }
 

@@ -15,9 +15,39 @@ use crate::simd::Lanes;
 use crate::simd::portable::Array;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{avx2::F32x8, avx512::F32x16};
+use crate::{activation, conv, gemm, norm, pool, reduce, upsample};
 
 /// Buffers that a thread has used before and will use again.
 pub(crate) type Pool<T> = RefCell<Vec<Vec<T>>>;
+
+/// Declares `Compiled`, functions of a module that are compiled in this crate, once for each of the two types.
+///
+/// A generic function is compiled in every crate that calls it, for every instruction set, and again for that crate's
+/// tests. So where all is checked a kernel goes on through its type: `T::norm_forward(...)` is there already. (Otherwise
+/// kernels would take a sixth of the time in which the workspace and its tests are built.)
+macro_rules! compiled {
+    ($($name:ident = $function:path: ($($argument:ident: $type:ty),* $(,)?);)*) => {
+        #[doc(hidden)]
+        pub trait Compiled: Sized {
+            $($crate::element::compiled!(declare $name: ($($argument: $type),*));)*
+        }
+        impl Compiled for f32 {
+            $($crate::element::compiled!(define $name = $function: ($($argument: $type),*));)*
+        }
+        impl Compiled for f64 {
+            $($crate::element::compiled!(define $name = $function: ($($argument: $type),*));)*
+        }
+    };
+    (declare $name:ident: ($($argument:ident: $type:ty),*)) => {
+        fn $name($($argument: $type),*);
+    };
+    (define $name:ident = $function:path: ($($argument:ident: $type:ty),*)) => {
+        fn $name($($argument: $type),*) {
+            $function($($argument),*);
+        }
+    };
+}
+pub(crate) use compiled;
 
 mod sealed {
     /// Keeps [`super::Element`] to the two types that the kernels are tested with.
@@ -29,6 +59,13 @@ mod sealed {
 /// A number that kernels compute with: `f32` or `f64`.
 pub trait Element:
     sealed::Sealed
+    + activation::Compiled
+    + conv::Compiled
+    + gemm::Compiled
+    + norm::Compiled
+    + pool::Compiled
+    + reduce::Compiled
+    + upsample::Compiled
     + Copy
     + Send
     + Sync

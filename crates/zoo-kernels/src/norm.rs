@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "tasks write to disjoint channels of one slice")]
 
 use crate::activation::{Activation, each_activation};
-use crate::element::Element;
+use crate::element::{Element, compiled};
 use crate::error::{KernelError, Result, Shape, check_len, check_nonzero};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, planes_each, ranges};
@@ -64,11 +64,33 @@ pub enum Saved<'a, T> {
     },
 }
 
+compiled! {
+    norm_forward = run_forward: (
+        norm: &Norm<'_, Self>, shape: Shape, input: &[Self], residual: Option<&[Self]>, out: &mut [Self],
+        mode: Mode, stats: Stats<'_, Self>,
+    );
+    norm_backward = run_backward: (
+        norm: &Norm<'_, Self>, saved: Saved<'_, Self>, shape: Shape, input: &[Self], out: Option<&[Self]>,
+        grad_out: &[Self], gradients: Gradients<'_, Self>,
+    );
+}
+
 /// Which statistics normalise.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub enum Mode {
+    /// The batch's own, which are computed.
     Batch,
+    /// Given ones.
     Fixed,
+}
+
+impl<'a, T> Saved<'a, T> {
+    fn parts(self) -> (Mode, &'a [T], &'a [T]) {
+        match self {
+            Self::Batch { mean, variance } => (Mode::Batch, mean, variance),
+            Self::Fixed { mean, variance } => (Mode::Fixed, mean, variance),
+        }
+    }
 }
 
 impl<T: Element> Norm<'_, T> {
@@ -76,6 +98,20 @@ impl<T: Element> Norm<'_, T> {
         check_nonzero(op, "a side of the input", &shape)?;
         check_len(op, "gamma", self.gamma.len(), &[shape[1]])?;
         check_len(op, "beta", self.beta.len(), &[shape[1]])
+    }
+
+    fn check_forward(
+        &self,
+        op: &'static str,
+        shape: Shape,
+        input: &[T],
+        residual: Option<&[T]>,
+        out: &[T],
+    ) -> Result<()> {
+        self.check(op, shape)?;
+        check_len(op, "input", input.len(), &shape)?;
+        check_len(op, "out", out.len(), &shape)?;
+        residual.map_or(Ok(()), |residual| check_len(op, "residual", residual.len(), &shape))
     }
 }
 
@@ -106,17 +142,10 @@ pub fn train_forward<T: Element>(
             must: "at least 2 in training: use a larger batch or picture",
         });
     }
-    run_forward(
-        norm,
-        op,
-        shape,
-        input,
-        residual,
-        out,
-        Mode::Batch,
-        Shared::new(stats.mean),
-        Shared::new(stats.variance),
-    )
+    norm.check_forward(op, shape, input, residual, out)?;
+    let stats = Stats { mean: stats.mean, variance: stats.variance };
+    T::norm_forward(norm, shape, input, residual, out, Mode::Batch, stats);
+    Ok(())
 }
 
 /// Inference: the same with given statistics.
@@ -134,35 +163,27 @@ pub fn eval_forward<T: Element>(
     let op = "batch_norm with fixed statistics";
     check_len(op, "mean", mean.len(), &[shape[1]])?;
     check_len(op, "variance", variance.len(), &[shape[1]])?;
-    let (mut mean, mut variance) = (mean.to_vec(), variance.to_vec());
-    let (mean, variance) = (Shared::new(&mut mean), Shared::new(&mut variance));
-    run_forward(norm, op, shape, input, residual, out, Mode::Fixed, mean, variance)
+    norm.check_forward(op, shape, input, residual, out)?;
+    let stats = Stats { mean: &mut mean.to_vec(), variance: &mut variance.to_vec() };
+    T::norm_forward(norm, shape, input, residual, out, Mode::Fixed, stats);
+    Ok(())
 }
 
-#[expect(clippy::too_many_arguments, reason = "the two public ways in, joined")]
 fn run_forward<T: Element>(
     norm: &Norm<'_, T>,
-    op: &'static str,
     shape: Shape,
     input: &[T],
     residual: Option<&[T]>,
     out: &mut [T],
     mode: Mode,
-    mean: Shared<T>,
-    variance: Shared<T>,
-) -> Result<()> {
-    norm.check(op, shape)?;
-    check_len(op, "input", input.len(), &shape)?;
-    check_len(op, "out", out.len(), &shape)?;
-    if let Some(residual) = residual {
-        check_len(op, "residual", residual.len(), &shape)?;
-    }
+    stats: Stats<'_, T>,
+) {
     let (isa, out) = (Isa::current(), Shared::new(out));
+    let (mean, variance) = (Shared::new(stats.mean), Shared::new(stats.variance));
     let values = input.len() / shape[1];
     ranges(shape[1], planes_each(values), 4 * values, |channels| {
         dispatch(isa, Forward { norm, shape, input, residual, out, mode, mean, variance, channels });
     });
-    Ok(())
 }
 
 /// The planes of one channel, as ranges of the tensor.
@@ -252,10 +273,7 @@ pub fn backward<T: Element>(
     gradients: Gradients<'_, T>,
 ) -> Result<()> {
     let op = "batch_norm backward";
-    let (mode, mean, variance) = match saved {
-        Saved::Batch { mean, variance } => (Mode::Batch, mean, variance),
-        Saved::Fixed { mean, variance } => (Mode::Fixed, mean, variance),
-    };
+    let (_, mean, variance) = saved.parts();
     norm.check(op, shape)?;
     for (what, len) in [("mean", mean.len()), ("variance", variance.len())] {
         check_len(op, what, len, &[shape[1]])?;
@@ -273,7 +291,21 @@ pub fn backward<T: Element>(
         check_len(op, "grad residual", residual.len(), &shape)?;
         check_len(op, "out", out.map_or(0, <[T]>::len), &shape)?;
     }
+    T::norm_backward(norm, saved, shape, input, out, grad_out, gradients);
+    Ok(())
+}
+
+fn run_backward<T: Element>(
+    norm: &Norm<'_, T>,
+    saved: Saved<'_, T>,
+    shape: Shape,
+    input: &[T],
+    out: Option<&[T]>,
+    grad_out: &[T],
+    gradients: Gradients<'_, T>,
+) {
     let isa = Isa::current();
+    let (mode, mean, variance) = saved.parts();
     let values = input.len() / shape[1];
     let to_input = Shared::new(gradients.input);
     let to_residual = gradients.residual.map(Shared::new);
@@ -301,7 +333,6 @@ pub fn backward<T: Element>(
             );
         }
     });
-    Ok(())
 }
 
 struct Backward<'a, T> {

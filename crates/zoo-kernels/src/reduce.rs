@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::element::Element;
+use crate::element::{Element, compiled};
 use crate::error::Shape;
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, planes_each, ranges};
@@ -81,8 +81,12 @@ pub(crate) fn sum_pairs<T: Element>(a: &[T], b: &[T], c: &[T], terms: impl Terms
     (first, second)
 }
 
+compiled! {
+    channel_sums = sum_channels: (shape: Shape, values: &[Self], sums: &mut [Self]);
+}
+
 /// For each channel, the sum over all pictures and pixels.
-pub(crate) fn channel_sums<T: Element>(shape: Shape, values: &[T], sums: &mut [T]) {
+fn sum_channels<T: Element>(shape: Shape, values: &[T], sums: &mut [T]) {
     let (isa, sums) = (Isa::current(), Shared::new(sums));
     let each = values.len() / shape[1].max(1);
     ranges(shape[1], planes_each(each), each, |channels| {

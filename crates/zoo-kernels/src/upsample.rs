@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "tasks write to disjoint planes of one slice")]
 
-use crate::element::Element;
+use crate::element::{Element, compiled};
 use crate::error::{Result, Shape, check_len, check_nonzero, elements};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, planes_each, ranges};
@@ -16,6 +16,13 @@ pub enum Corners {
     Centres,
     /// The outer edges of the corner pixels (`align_corners=False`).
     Edges,
+}
+
+compiled! {
+    upsample = run_forward: (corners: Corners, size: [usize; 2], shape: Shape, input: &[Self], out: &mut [Self]);
+    upsample_backward = run_backward: (
+        corners: Corners, size: [usize; 2], shape: Shape, grad_out: &[Self], grad_input: &mut [Self],
+    );
 }
 
 /// What an output pixel takes from along one side: two pixels, and the weight of the second.
@@ -67,6 +74,11 @@ pub fn forward<T: Element>(
     out: &mut [T],
 ) -> Result<()> {
     check("upsample_bilinear2d", size, shape, ("input", input.len()), ("out", out.len()))?;
+    T::upsample(corners, size, shape, input, out);
+    Ok(())
+}
+
+fn run_forward<T: Element>(corners: Corners, size: [usize; 2], shape: Shape, input: &[T], out: &mut [T]) {
     let [down, across] = [0, 1].map(|i| picks::<T>(corners, shape[2 + i], size[i]));
     let (isa, out) = (Isa::current(), Shared::new(out));
     let pixels = size[0] * size[1];
@@ -76,7 +88,6 @@ pub fn forward<T: Element>(
             Forward { size: [shape[2], shape[3]], down: &down, across: &across, planes, input, out },
         );
     });
-    Ok(())
 }
 
 /// The gradient of the input.
@@ -92,6 +103,17 @@ pub fn backward<T: Element>(
 ) -> Result<()> {
     let op = "upsample_bilinear2d backward";
     check(op, size, shape, ("grad_input", grad_input.len()), ("grad_out", grad_out.len()))?;
+    T::upsample_backward(corners, size, shape, grad_out, grad_input);
+    Ok(())
+}
+
+fn run_backward<T: Element>(
+    corners: Corners,
+    size: [usize; 2],
+    shape: Shape,
+    grad_out: &[T],
+    grad_input: &mut [T],
+) {
     let [down, across] = [0, 1].map(|i| picks::<T>(corners, shape[2 + i], size[i]));
     let (isa, grad_input) = (Isa::current(), Shared::new(grad_input));
     let pixels = size[0] * size[1];
@@ -99,7 +121,6 @@ pub fn backward<T: Element>(
         let size = [shape[2], shape[3]];
         dispatch(isa, Backward { size, down: &down, across: &across, planes, grad_out, grad_input });
     });
-    Ok(())
 }
 
 struct Forward<'a, T> {

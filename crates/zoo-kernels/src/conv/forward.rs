@@ -4,7 +4,7 @@ use super::gather::{Gather, Target};
 use super::method::{Method, Pass, pick};
 use super::runs::{Tap, View};
 use super::spec::Conv2d;
-use super::{depthwise, winograd};
+use super::winograd;
 use crate::element::Element;
 use crate::epilogue::Epilogue;
 use crate::error::{Result, Shape, check_len};
@@ -54,21 +54,21 @@ pub fn forward_with<T: Element>(
     let layer = Layer { isa: Isa::current(), spec, shape, output };
     let method = pick(Pass::Forward, spec, shape, output);
     epilogue.run(out, |epilogue, out| match method {
-        Method::Depthwise => depthwise::forward(&layer, input, weight, epilogue, out),
-        Method::WinogradPanels => winograd::by_panels(&layer, input, weight, epilogue, out),
+        Method::Depthwise => T::depthwise_forward(&layer, input, weight, epilogue, out),
+        Method::WinogradPanels => T::winograd_panels(&layer, input, weight, epilogue, out),
         Method::WinogradBlocks => {
             let mut transformed = scratch::take_shared(winograd::transformed_len(spec));
-            winograd::transform(layer.isa, spec, weight, &mut transformed);
-            winograd::by_blocks(&layer, input, &transformed, epilogue, out);
+            T::winograd_weights(layer.isa, spec, weight, &mut transformed);
+            T::winograd_blocks(&layer, input, &transformed, epilogue, out);
         }
         method if shape[0] * output[2] * output[3] < PACK => {
-            layer.product(method, input, Left::Rows(weight), epilogue, out);
+            T::conv_product(&layer, method, input, Left::Rows(weight), epilogue, out);
         }
         method => {
             let source = layer.left(weight);
             let mut packed = scratch::take_shared(source.packed_len(layer.isa));
             source.pack(layer.isa, &mut packed);
-            layer.product(method, input, Left::Packed(&packed), epilogue, out);
+            T::conv_product(&layer, method, input, Left::Packed(&packed), epilogue, out);
         }
     });
     Ok(())
@@ -76,7 +76,7 @@ pub fn forward_with<T: Element>(
 
 /// A convolution of checked shapes.
 #[derive(Clone, Copy)]
-pub(super) struct Layer<'a> {
+pub struct Layer<'a> {
     pub(super) isa: Isa,
     pub(super) spec: &'a Conv2d,
     pub(super) shape: Shape,
@@ -89,38 +89,38 @@ impl Layer<'_> {
         let (spec, rows) = (self.spec, self.spec.out_channels / self.spec.groups);
         Source::dense(weight, spec.groups, rows, weight.len() / spec.out_channels)
     }
+}
 
-    /// The forward pass by one of the methods that make a product of it.
-    pub(super) fn product<T: Element>(
-        &self,
-        method: Method,
-        input: &[T],
-        weights: Left<'_, T>,
-        epilogue: &Epilogue<'_, T>,
-        out: &mut [T],
-    ) {
-        let ([n, c, h, w], [_, o, oh, ow]) = (self.shape, self.output);
-        let spec = &self.spec.bounded(self.shape, self.output);
-        let pixels = oh * ow;
-        Gather {
-            isa: self.isa,
-            method,
-            pictures: n,
-            groups: spec.groups,
-            channels: c / spec.groups,
-            source_channel: h * w,
-            source: input,
-            view: &view(spec, self.shape, [oh, ow]),
-            weights,
-            rows: o / spec.groups,
-            epilogue,
-            width: ow,
-            line: ow,
-            offsets: None,
-            target: Target { picture: o * pixels, channel: pixels, row: ow, column: 1, base: 0 },
-        }
-        .run(out);
+/// The forward pass by one of the methods that make a product of it.
+pub(super) fn product<T: Element>(
+    layer: &Layer<'_>,
+    method: Method,
+    input: &[T],
+    weights: Left<'_, T>,
+    epilogue: &Epilogue<'_, T>,
+    out: &mut [T],
+) {
+    let ([n, c, h, w], [_, o, oh, ow]) = (layer.shape, layer.output);
+    let spec = &layer.spec.bounded(layer.shape, layer.output);
+    let pixels = oh * ow;
+    Gather {
+        isa: layer.isa,
+        method,
+        pictures: n,
+        groups: spec.groups,
+        channels: c / spec.groups,
+        source_channel: h * w,
+        source: input,
+        view: &view(spec, layer.shape, [oh, ow]),
+        weights,
+        rows: o / spec.groups,
+        epilogue,
+        width: ow,
+        line: ow,
+        offsets: None,
+        target: Target { picture: o * pixels, channel: pixels, row: ow, column: 1, base: 0 },
     }
+    .run(out);
 }
 
 /// How the output pixels see the input.

@@ -63,9 +63,9 @@ pub fn grad_weight<T: Element>(
     check_len(op, "grad_weight", grad_weight.len(), &spec.weight_shape())?;
     if let Some(grad_bias) = grad_bias {
         check_len(op, "grad_bias", grad_bias.len(), &[spec.out_channels])?;
-        crate::reduce::channel_sums(output, grad_out, grad_bias);
+        T::channel_sums(output, grad_out, grad_bias);
     }
-    correlate_weights(spec, shape, output, input, grad_out, grad_weight);
+    T::conv_grad_weight(spec, shape, output, input, grad_out, grad_weight);
     Ok(())
 }
 

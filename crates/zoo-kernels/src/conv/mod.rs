@@ -16,6 +16,40 @@ mod unfolded;
 pub(crate) mod winograd;
 mod working;
 
+use crate::element::compiled;
+use crate::epilogue::Epilogue;
+use crate::error::Shape;
+use crate::gemm::left::Left;
+use crate::isa::Isa;
+
+compiled! {
+    depthwise_forward = depthwise::forward: (
+        layer: &forward::Layer<'_>, input: &[Self], weight: &[Self], epilogue: &Epilogue<'_, Self>, out: &mut [Self],
+    );
+    winograd_blocks = winograd::by_blocks: (
+        layer: &forward::Layer<'_>, input: &[Self], transformed: &[Self], epilogue: &Epilogue<'_, Self>,
+        out: &mut [Self],
+    );
+    winograd_panels = winograd::by_panels: (
+        layer: &forward::Layer<'_>, input: &[Self], weight: &[Self], epilogue: &Epilogue<'_, Self>, out: &mut [Self],
+    );
+    winograd_weights = winograd::transform: (isa: Isa, spec: &Conv2d, weight: &[Self], to: &mut [Self]);
+    winograd_grad_input = winograd::grad_input: (
+        layer: &forward::Layer<'_>, method: Method, grad_out: &[Self], weight: &[Self], grad_input: &mut [Self],
+    );
+    conv_product = forward::product: (
+        layer: &forward::Layer<'_>, method: Method, input: &[Self], weights: Left<'_, Self>,
+        epilogue: &Epilogue<'_, Self>, out: &mut [Self],
+    );
+    conv_spread = grad_input::spread: (
+        layer: &forward::Layer<'_>, method: Method, grad_out: &[Self], weight: &[Self],
+        epilogue: &Epilogue<'_, Self>, grad_input: &mut [Self],
+    );
+    conv_grad_weight = grad_weight::correlate_weights: (
+        spec: &Conv2d, shape: Shape, output: Shape, input: &[Self], grad_out: &[Self], grad_weight: &mut [Self],
+    );
+}
+
 pub use forward::{forward, forward_with};
 pub use grad_input::grad_input;
 pub use grad_weight::grad_weight;

@@ -2,8 +2,6 @@
 
 use super::depthwise;
 use super::forward::{Layer, forward_with};
-use super::grad_input::spread;
-use super::grad_weight::correlate_weights;
 use super::method::{Method, backward_product};
 use super::spec::{Conv2d, Padding};
 use crate::element::Element;
@@ -172,7 +170,7 @@ impl Transposed {
         } else {
             backward_product(spec, output, shape)
         };
-        spread(&layer, method, input, weight, &epilogue, out);
+        T::conv_spread(&layer, method, input, weight, &epilogue, out);
         Ok(())
     }
 
@@ -214,9 +212,9 @@ impl Transposed {
         check_len(op, "grad_weight", grad_weight.len(), &self.weight_shape())?;
         if let Some(grad_bias) = grad_bias {
             check_len(op, "grad_bias", grad_bias.len(), &[self.out_channels])?;
-            crate::reduce::channel_sums(output, grad_out, grad_bias);
+            T::channel_sums(output, grad_out, grad_bias);
         }
-        correlate_weights(&self.conv(), output, shape, grad_out, input, grad_weight);
+        T::conv_grad_weight(&self.conv(), output, shape, grad_out, input, grad_weight);
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use crate::simd::Lanes;
 /// Where a matrix to be packed lies: number `(i, outer, inner)` of a group at
 /// `group * group_step + i * row_step + outer * outer_step + picks[inner]`.
 #[derive(Clone, Copy)]
-pub(crate) struct Source<'a, T> {
+pub struct Source<'a, T> {
     pub(crate) data: &'a [T],
     pub(crate) groups: usize,
     pub(crate) group_step: usize,
@@ -39,14 +39,18 @@ impl<'a, T: Element> Source<'a, T> {
 
     /// Packs it into `to`, which has [`Source::packed_len`] numbers.
     pub(crate) fn pack(&self, isa: Isa, to: &mut [T]) {
-        let depth = self.outer * self.picks.len();
-        let tiles = self.rows.div_ceil(isa.rows::<T>());
-        let each = (CHUNK / (depth * isa.rows::<T>()).max(1)).max(1);
-        let to = Shared::new(to);
-        ranges(self.groups * tiles, each, depth * isa.rows::<T>(), |tiles| {
-            dispatch(isa, Pack { source: self, tiles, to });
-        });
+        T::pack_left(isa, self, to);
     }
+}
+
+pub(super) fn pack<T: Element>(isa: Isa, source: &Source<'_, T>, to: &mut [T]) {
+    let depth = source.outer * source.picks.len();
+    let tiles = source.rows.div_ceil(isa.rows::<T>());
+    let each = (CHUNK / (depth * isa.rows::<T>()).max(1)).max(1);
+    let to = Shared::new(to);
+    ranges(source.groups * tiles, each, depth * isa.rows::<T>(), |tiles| {
+        dispatch(isa, Pack { source, tiles, to });
+    });
 }
 
 /// The numbers of one group, packed.
@@ -99,7 +103,7 @@ impl<T: Element> Kernel<T> for Pack<'_, T> {
 
 /// The left side of one or several groups' products.
 #[derive(Clone, Copy)]
-pub(crate) enum Left<'a, T> {
+pub enum Left<'a, T> {
     /// Rows one behind the other.
     Rows(&'a [T]),
     /// As [`Source::pack`] packs them.

@@ -67,12 +67,16 @@ pub fn matmul<T: Element>(
 
 /// The right side of a product.
 #[derive(Clone, Copy)]
-pub(super) enum Right<'a, T> {
+pub enum Right<'a, T> {
+    /// As it lies.
     Plain(Matrix<'a, T>),
     /// `rows` by `columns` numbers, as [`pack`] packs them.
     Packed {
+        /// The packed numbers.
         data: &'a [T],
+        /// Of the matrix.
         rows: usize,
+        /// Of the matrix.
         columns: usize,
     },
 }
@@ -214,12 +218,12 @@ pub(super) fn product<T: Element>(
     if out.is_empty() {
         return Ok(());
     }
-    epilogue.run(out, |epilogue, out| multiply(isa, a, b, epilogue, out));
+    epilogue.run(out, |epilogue, out| T::multiply_matrices(isa, a, b, epilogue, out));
     Ok(())
 }
 
 /// The same with everything checked.
-fn multiply<T: Element>(
+pub(super) fn multiply<T: Element>(
     isa: Isa,
     a: Matrix<'_, T>,
     b: Right<'_, T>,

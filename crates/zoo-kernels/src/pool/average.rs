@@ -17,7 +17,7 @@ use crate::simd::Lanes;
 pub fn average_forward<T: Element>(pool: &Pool2d, shape: Shape, input: &[T], out: &mut [T]) -> Result<()> {
     let op = "avg_pool2d";
     let sides = sides(op, pool, shape, ("input", input.len()), ("out", out.len()))?;
-    forward(shape, &sides, input, out);
+    T::average_pool(shape, &sides, input, out);
     Ok(())
 }
 
@@ -33,7 +33,7 @@ pub fn average_backward<T: Element>(
 ) -> Result<()> {
     let op = "avg_pool2d backward";
     let sides = sides(op, pool, shape, ("grad_input", grad_input.len()), ("grad_out", grad_out.len()))?;
-    backward(shape, &sides, grad_out, grad_input);
+    T::average_pool_backward(shape, &sides, grad_out, grad_input);
     Ok(())
 }
 
@@ -49,7 +49,7 @@ pub fn adaptive_average_forward<T: Element>(
 ) -> Result<()> {
     let op = "adaptive_avg_pool2d";
     let sides = adaptive_sides(op, size, shape, ("input", input.len()), ("out", out.len()))?;
-    forward(shape, &sides, input, out);
+    T::average_pool(shape, &sides, input, out);
     Ok(())
 }
 
@@ -66,12 +66,12 @@ pub fn adaptive_average_backward<T: Element>(
     let op = "adaptive_avg_pool2d backward";
     let sides =
         adaptive_sides(op, size, shape, ("grad_input", grad_input.len()), ("grad_out", grad_out.len()))?;
-    backward(shape, &sides, grad_out, grad_input);
+    T::average_pool_backward(shape, &sides, grad_out, grad_input);
     Ok(())
 }
 
 /// The windows down and across.
-type Sides = [Vec<Window>; 2];
+pub(super) type Sides = [Vec<Window>; 2];
 /// What a slice is, and its length.
 type Slice = (&'static str, usize);
 
@@ -100,7 +100,7 @@ fn adaptive_sides(
     Ok([0, 1].map(|i| adaptive_windows(shape[2 + i], size[i])))
 }
 
-fn forward<T: Element>(shape: Shape, sides: &Sides, input: &[T], out: &mut [T]) {
+pub(super) fn forward<T: Element>(shape: Shape, sides: &Sides, input: &[T], out: &mut [T]) {
     let (isa, out) = (Isa::current(), Shared::new(out));
     let pixels = shape[2] * shape[3];
     ranges(shape[0] * shape[1], planes_each(pixels), pixels, |planes| {
@@ -144,7 +144,7 @@ impl<T: Element> Kernel<T> for Forward<'_, T> {
     }
 }
 
-fn backward<T: Element>(shape: Shape, sides: &Sides, grad_out: &[T], grad_input: &mut [T]) {
+pub(super) fn backward<T: Element>(shape: Shape, sides: &Sides, grad_out: &[T], grad_input: &mut [T]) {
     let (isa, grad_input) = (Isa::current(), Shared::new(grad_input));
     let pixels = shape[2] * shape[3];
     ranges(shape[0] * shape[1], planes_each(pixels), pixels, |planes| {

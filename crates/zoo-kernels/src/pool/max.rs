@@ -24,13 +24,23 @@ pub fn max_forward<T: Element>(pool: &Pool2d, shape: Shape, input: &[T], out: &m
     let output = pool.output_shape(shape)?;
     check_all(op, shape, &[("input", input.len())])?;
     check_all(op, output, &[("out", out.len())])?;
+    T::max_pool(pool, shape, output, input, out);
+    Ok(())
+}
+
+pub(super) fn run_forward<T: Element>(
+    pool: &Pool2d,
+    shape: Shape,
+    output: Shape,
+    input: &[T],
+    out: &mut [T],
+) {
     let rows = windows(pool, 0, shape[2], output[2]);
     let (isa, out) = (Isa::current(), Shared::new(out));
     let pixels = shape[2] * shape[3];
     ranges(shape[0] * shape[1], planes_each(pixels), 4 * pixels, |planes| {
         dispatch(isa, Forward { pool, shape, output, rows: &rows, planes, input, out });
     });
-    Ok(())
 }
 
 /// The gradient of the input: a window's goes to its first largest value.
@@ -51,6 +61,19 @@ pub fn max_backward<T: Element>(
     let output = pool.output_shape(shape)?;
     check_all(op, shape, &[("input", input.len()), ("grad_input", grad_input.len())])?;
     check_all(op, output, &[("out", out.len()), ("grad_out", grad_out.len())])?;
+    T::max_pool_backward(pool, shape, output, input, out, grad_out, grad_input);
+    Ok(())
+}
+
+pub(super) fn run_backward<T: Element>(
+    pool: &Pool2d,
+    shape: Shape,
+    output: Shape,
+    input: &[T],
+    out: &[T],
+    grad_out: &[T],
+    grad_input: &mut [T],
+) {
     let rows = windows(pool, 0, shape[2], output[2]);
     let (isa, grad_input) = (Isa::current(), Shared::new(grad_input));
     let pixels = shape[2] * shape[3];
@@ -60,7 +83,6 @@ pub fn max_backward<T: Element>(
             Backward { pool, shape, output, rows: &rows, planes, input, out, grad_out, grad_input },
         );
     });
-    Ok(())
 }
 
 /// For tap `kx`: which windows have it inside the row, in which phase of the stride, and where in that phase

@@ -94,7 +94,7 @@ impl Pool2d {
 
 /// One window along one side: the input's pixels in it, and what an average divides by.
 #[derive(Debug, Clone)]
-pub(crate) struct Window {
+pub struct Window {
     /// First pixel inside, one past the last, in steps of the dilation.
     pub(crate) inside: Range<usize>,
     /// Pixels that count.

@@ -2,7 +2,9 @@
 //!
 //! The goldens are the files of `tests/goldens`; `make_goldens.py` there made them and says what they hold.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
+use std::{fs, path::PathBuf};
 
 use candle_core::{DType, Device, Storage, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap};
@@ -30,6 +32,9 @@ pub(crate) struct Golden {
     pub(crate) running: BTreeMap<String, Values>,
     #[serde(default)]
     pub(crate) vanishing: Vec<String>,
+    /// The weights, in f32: half a second for VGG's, and a step is taken five times.
+    #[serde(skip)]
+    weights: OnceCell<HashMap<String, Tensor>>,
 }
 
 impl Golden {
@@ -171,9 +176,9 @@ pub(crate) fn network(golden: &Golden, dtype: DType) -> (Net, Tensor) {
         })
         .unwrap();
     let weights = VarMap::new();
-    for (name, tensor) in generated::weights(&graph) {
+    for (name, tensor) in golden.weights.get_or_init(|| generated::weights(&graph)) {
         let weight = Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap();
-        weights.data().lock().unwrap().insert(name, weight);
+        weights.data().lock().unwrap().insert(name.clone(), weight);
     }
     let net = graph.load(VarBuilder::from_varmap(&weights, dtype, &Device::Cpu)).unwrap();
     let input = generated::input(&golden.input.name, &golden.input.shape, golden.input.scale);

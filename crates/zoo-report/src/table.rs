@@ -76,15 +76,38 @@ impl<T: Into<String>> From<T> for Cell {
 #[derive(Clone, Debug)]
 pub struct Table {
     columns: Vec<(String, Align)>,
+    /// What the columns are called in comma-separated values.
+    keys: Vec<String>,
     rows: Vec<Vec<Cell>>,
     shrinks: usize,
+    /// Columns that a narrow terminal is spared, the least needed first.
+    spared: Vec<usize>,
 }
 
 impl Table {
     /// An empty table; column `shrinks` gives way where the terminal is narrow.
     pub fn new(columns: &[(&str, Align)], shrinks: usize) -> Self {
-        let columns = columns.iter().map(|(name, align)| ((*name).into(), *align)).collect();
-        Self { columns, rows: Vec::new(), shrinks }
+        let columns: Vec<(String, Align)> =
+            columns.iter().map(|(name, align)| ((*name).into(), *align)).collect();
+        let keys = columns.iter().map(|(name, _)| name.clone()).collect();
+        Self { columns, keys, rows: Vec::new(), shrinks, spared: Vec::new() }
+    }
+
+    /// With names of the columns for programs, which comma-separated values have and JSON's objects: `median_ms`
+    /// where people read `median ms`. Columns without one keep their own.
+    #[must_use]
+    pub fn keys(mut self, keys: &[&str]) -> Self {
+        for (own, key) in self.keys.iter_mut().zip(keys) {
+            *own = (*key).into();
+        }
+        self
+    }
+
+    /// A narrow terminal is spared these columns, by number, the first of them first.
+    #[must_use]
+    pub fn sparing(mut self, columns: &[usize]) -> Self {
+        self.spared = columns.to_vec();
+        self
     }
 
     /// Adds a row; missing cells are empty. Control characters are written as escapes (`\n`, `\u{1b}`): a cell is a
@@ -105,8 +128,16 @@ impl Table {
                 *width = (*width).max(length(&cell.shown));
             }
         }
-        let total = |widths: &[usize]| widths.iter().sum::<usize>() + 2 * (widths.len().saturating_sub(1));
+        let total = |widths: &[usize]| {
+            let shown = widths.iter().filter(|width| **width > 0).count();
+            widths.iter().sum::<usize>() + 2 * shown.saturating_sub(1)
+        };
         if let Some(limit) = width {
+            for &column in &self.spared {
+                if total(&widths) > limit {
+                    widths[column] = 0;
+                }
+            }
             // The column that may shrink gives way first, then other words, and at last the first one: it holds names.
             let mut words: Vec<usize> =
                 (1..widths.len()).filter(|i| self.columns[*i].1 == Align::Left).collect();
@@ -127,27 +158,27 @@ impl Table {
 
     fn line<'a>(&self, text: &mut String, cells: impl Iterator<Item = &'a String>, widths: &[usize]) {
         let mut line = String::new();
-        for (i, (cell, width)) in cells.zip(widths).enumerate() {
+        for (i, (cell, width)) in cells.zip(widths).enumerate().filter(|(_, (_, width))| **width > 0) {
+            if !line.is_empty() {
+                line.push_str("  ");
+            }
             let cell = shortened(cell, *width);
             let gap = " ".repeat(width - length(&cell));
             let _ = match self.columns[i].1 {
                 Align::Left => write!(line, "{cell}{gap}"),
                 Align::Right => write!(line, "{gap}{cell}"),
             };
-            if i + 1 < widths.len() {
-                line.push_str("  ");
-            }
         }
         let _ = writeln!(text, "{}", line.trim_end());
     }
 
-    /// Comma-separated values, header first, numbers plain.
+    /// Comma-separated values, keys first, numbers plain.
     pub fn csv(&self) -> String {
         let quoted = |cell: &String| match cell.contains([',', '"', '\n', '\r']) {
             true => format!("\"{}\"", cell.replace('"', "\"\"")),
             false => cell.clone(),
         };
-        let header: Vec<String> = self.columns.iter().map(|(name, _)| quoted(name)).collect();
+        let header: Vec<String> = self.keys.iter().map(quoted).collect();
         let plain = |cell: &Cell| quoted(cell.plain.as_ref().unwrap_or(&cell.shown));
         let rows = self.rows.iter().map(|row| row.iter().map(plain).collect());
         std::iter::once(header).chain(rows).map(|row| row.join(",") + "\n").collect()
@@ -264,6 +295,24 @@ mod tests {
         assert_eq!(table.csv().lines().last().unwrap(), r#"a\nb\u{1b}[2J\u{9b}1m,"c|d \ <b>, ""e""""#);
         assert_eq!(table.text(None).lines().count(), 3);
         assert!(!table.text(None).contains(|letter: char| letter.is_control() && letter != '\n'));
+    }
+
+    #[test]
+    fn a_narrow_terminal_is_spared_some_columns_and_programs_have_names_of_their_own() {
+        let columns = ["model", "median ms", "p90", "memory"].map(|name| (name, Align::Right));
+        let mut table = Table::new(&columns, 0).keys(&["model", "median_ms", "p90_ms"]).sparing(&[2, 1]);
+        table.push([
+            Cell::from("resnet50"),
+            Cell::rounded(20.0, 2),
+            Cell::rounded(25.0, 2),
+            Cell::bytes(1500),
+        ]);
+        let heads = |width| table.text(width).lines().next().map(str::to_string);
+        assert_eq!(heads(Some(80)).as_deref(), Some("   model  median ms    p90  memory"));
+        assert_eq!(heads(Some(30)).as_deref(), Some("   model  median ms  memory"));
+        assert_eq!(heads(Some(20)).as_deref(), Some("   model  memory"));
+        assert_eq!(table.text(Some(20)).lines().nth(1).map(|rule| rule.chars().count()), Some(16));
+        assert_eq!(table.csv(), "model,median_ms,p90_ms,memory\nresnet50,20,25,1500\n");
     }
 
     #[test]

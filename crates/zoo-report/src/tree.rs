@@ -90,7 +90,7 @@ pub fn layer_table(summary: &Summary, depth: usize) -> Table {
         ("parameters", Align::Right),
         ("MACs", Align::Right),
     ];
-    let mut table = Table::new(&columns, 1);
+    let mut table = Table::new(&columns, 1).keys(&["name", "operation", "output", "params", "macs"]);
     rows(&root, depth.max(1), "", &mut table);
     table
 }

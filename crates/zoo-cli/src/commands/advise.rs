@@ -158,7 +158,8 @@ const COLUMNS: [(&str, Align); 6] = [
 
 /// The first so many columns.
 fn table(rows: &[[Cell; 6]], columns: usize) -> Table {
-    let mut table = Table::new(&COLUMNS[..columns], 0);
+    let keys = ["what", "predicted_bytes", "saving", "slowdown"];
+    let mut table = Table::new(&COLUMNS[..columns], 0).keys(&keys);
     rows.iter().for_each(|row| table.push(row[..columns].to_vec()));
     table
 }

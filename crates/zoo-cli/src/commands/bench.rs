@@ -246,7 +246,22 @@ fn lines(entries: &[Entry]) -> Table {
         ("arena", Align::Right),
         ("peak memory", Align::Right),
     ];
-    let mut table = Table::new(&columns, 0);
+    let keys = [
+        "model",
+        "batch",
+        "threads",
+        "simd",
+        "median_ms",
+        "p90_ms",
+        "p99_ms",
+        "images_per_s",
+        "gflops",
+        "peak_share",
+        "arena_bytes",
+        "peak_rss_bytes",
+    ];
+    // Threads, the instruction set and the arena are told by their flags and `summary`; of the tails the nearer one.
+    let mut table = Table::new(&columns, 0).keys(&keys).sparing(&[10, 2, 5, 3]);
     for entry in entries {
         table.push([
             Cell::from(&entry.model),
@@ -278,7 +293,8 @@ fn steps(entries: &[Entry]) -> Table {
         ("GFLOP/s", Align::Right),
         ("of peak", Align::Right),
     ];
-    let mut table = Table::new(&columns, 2);
+    let keys = ["model", "batch", "name", "method", "ms", "share", "gflops", "peak_share"];
+    let mut table = Table::new(&columns, 2).keys(&keys);
     for entry in entries {
         for layer in entry.layers.iter().flatten() {
             let counts = layer.gflops > 0.0;

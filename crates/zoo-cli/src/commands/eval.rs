@@ -200,7 +200,8 @@ impl Arguments {
             Ok(serde_json::to_string_pretty(&json)?)
         };
         let mut table =
-            Table::new(&[("class", Align::Left), ("pixels", Align::Right), ("IoU", Align::Right)], 0);
+            Table::new(&[("class", Align::Left), ("pixels", Align::Right), ("IoU", Align::Right)], 0)
+                .keys(&["class", "pixels", "iou"]);
         let rows = confusion.rows();
         for (class, name) in classes.iter().enumerate() {
             let pixels: usize = rows[class].iter().sum();

@@ -94,7 +94,8 @@ fn table(lines: &[Line]) -> Table {
         ("accuracy", Align::Left),
         ("source", Align::Left),
     ];
-    let mut table = Table::new(&columns, 7);
+    let keys = ["name", "family", "year", "params", "macs", "input", "top1"];
+    let mut table = Table::new(&columns, 7).keys(&keys);
     for Line { facts, params, macs, input, weights } in lines {
         let weights = weights.iter().map(|w| format!("{}{}", w.tag, if w.here { " (here)" } else { "" }));
         table.push([

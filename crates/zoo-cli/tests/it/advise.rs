@@ -92,7 +92,7 @@ fn advice_looks_as_blessed() {
     let (_, told) = text.split_once("\n\n").unwrap();
     insta::assert_snapshot!("advise_lenet5_told", told);
     let csv = printed(&["advise", "lenet5", "--memory", "1GB", "--format", "csv"]);
-    assert!(csv.starts_with("what,peak,saves,time,fits,command\nas it is,"), "{csv}");
+    assert!(csv.starts_with("what,predicted_bytes,saving,slowdown,fits,command\nas it is,"), "{csv}");
 }
 
 /// A narrow terminal has the commands below the table, whole.

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "tasks write to disjoint parts of one slice")]
 
-use crate::element::{Element, compiled};
+use crate::element::{Checked, Element, compiled};
 use crate::error::{Result, check_equal};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{CHUNK, Shared, ranges};
@@ -114,7 +114,7 @@ compiled! {
 /// The slices differ in length.
 pub fn forward<T: Element>(activation: Activation, input: &[T], out: &mut [T]) -> Result<()> {
     check_equal("activation", ("input's length", input.len()), ("out's length", out.len()))?;
-    T::activate(activation, Step::Forward, input, None, out);
+    T::activate(Checked, activation, Step::Forward, input, None, out);
     Ok(())
 }
 
@@ -154,7 +154,7 @@ pub fn backward<T: Element>(
     let op = "activation backward";
     check_equal(op, ("out's length", out.len()), ("grad_out's length", grad_out.len()))?;
     check_equal(op, ("out's length", out.len()), ("grad_input's length", grad_input.len()))?;
-    T::activate(activation, Step::Backward, out, Some(grad_out), grad_input);
+    T::activate(Checked, activation, Step::Backward, out, Some(grad_out), grad_input);
     Ok(())
 }
 
@@ -166,7 +166,7 @@ pub fn add_forward<T: Element>(activation: Activation, left: &[T], right: &[T], 
     let op = "add and activation";
     check_equal(op, ("left's length", left.len()), ("right's length", right.len()))?;
     check_equal(op, ("left's length", left.len()), ("out's length", out.len()))?;
-    T::activate(activation, Step::Add, left, Some(right), out);
+    T::activate(Checked, activation, Step::Add, left, Some(right), out);
     Ok(())
 }
 

@@ -23,11 +23,12 @@ pub(crate) type Pool<T> = RefCell<Vec<Vec<T>>>;
 /// Declares `Compiled`, functions of a module that are compiled in this crate, once for each of the two types.
 ///
 /// A generic function is compiled in every crate that calls it, for every instruction set, and again for that crate's
-/// tests. So where all is checked a kernel goes on through its type: `T::norm_forward(...)` is there already. (Otherwise
-/// kernels would take a sixth of the time in which the workspace and its tests are built.)
+/// tests. So where all is checked a kernel goes on through its type: `T::norm_forward(Checked, ...)` is there already.
+/// (Otherwise kernels would take a sixth of the time in which the workspace and its tests are built.)
 macro_rules! compiled {
     ($($name:ident = $function:path: ($($argument:ident: $type:ty),* $(,)?);)*) => {
         #[doc(hidden)]
+        #[allow(clippy::too_many_arguments, reason = "the kernels' own, and that all is checked")]
         pub trait Compiled: Sized {
             $($crate::element::compiled!(declare $name: ($($argument: $type),*));)*
         }
@@ -39,15 +40,20 @@ macro_rules! compiled {
         }
     };
     (declare $name:ident: ($($argument:ident: $type:ty),*)) => {
-        fn $name($($argument: $type),*);
+        fn $name(_: $crate::element::Checked, $($argument: $type),*);
     };
     (define $name:ident = $function:path: ($($argument:ident: $type:ty),*)) => {
-        fn $name($($argument: $type),*) {
+        fn $name(_: $crate::element::Checked, $($argument: $type),*) {
             $function($($argument),*);
         }
     };
 }
 pub(crate) use compiled;
+
+/// Says that slices are as long as shapes say. Kernels rely on it, and other crates, which see the functions of
+/// `Compiled` through [`Element`], can't name it.
+#[derive(Debug, Clone, Copy)]
+pub struct Checked;
 
 mod sealed {
     /// Keeps [`super::Element`] to the two types that the kernels are tested with.

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "vector loads and stores through pointers")]
 
 use crate::activation::Activation;
-use crate::element::Element;
+use crate::element::{Checked, Element};
 use crate::error::{Result, check_len};
 use crate::simd::Lanes;
 
@@ -51,7 +51,7 @@ impl<'a, T: Element> Epilogue<'a, T> {
             Activation::Identity | Activation::Relu | Activation::Relu6 => compute(self, out),
             late @ (Activation::Sigmoid | Activation::Tanh) => {
                 compute(&Self { activation: Activation::Identity, ..*self }, out);
-                T::activate_in_place(late, out);
+                T::activate_in_place(Checked, late, out);
             }
         }
     }

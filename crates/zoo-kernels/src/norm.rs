@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "tasks write to disjoint channels of one slice")]
 
 use crate::activation::{Activation, each_activation};
-use crate::element::{Element, compiled};
+use crate::element::{Checked, Element, compiled};
 use crate::error::{KernelError, Result, Shape, check_len, check_nonzero};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, planes_each, ranges};
@@ -144,7 +144,7 @@ pub fn train_forward<T: Element>(
     }
     norm.check_forward(op, shape, input, residual, out)?;
     let stats = Stats { mean: stats.mean, variance: stats.variance };
-    T::norm_forward(norm, shape, input, residual, out, Mode::Batch, stats);
+    T::norm_forward(Checked, norm, shape, input, residual, out, Mode::Batch, stats);
     Ok(())
 }
 
@@ -165,7 +165,7 @@ pub fn eval_forward<T: Element>(
     check_len(op, "variance", variance.len(), &[shape[1]])?;
     norm.check_forward(op, shape, input, residual, out)?;
     let stats = Stats { mean: &mut mean.to_vec(), variance: &mut variance.to_vec() };
-    T::norm_forward(norm, shape, input, residual, out, Mode::Fixed, stats);
+    T::norm_forward(Checked, norm, shape, input, residual, out, Mode::Fixed, stats);
     Ok(())
 }
 
@@ -291,7 +291,7 @@ pub fn backward<T: Element>(
         check_len(op, "grad residual", residual.len(), &shape)?;
         check_len(op, "out", out.map_or(0, <[T]>::len), &shape)?;
     }
-    T::norm_backward(norm, saved, shape, input, out, grad_out, gradients);
+    T::norm_backward(Checked, norm, saved, shape, input, out, grad_out, gradients);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "tasks write to disjoint planes of one slice")]
 
-use crate::element::{Element, compiled};
+use crate::element::{Checked, Element, compiled};
 use crate::error::{Result, Shape, check_len, check_nonzero, elements};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, planes_each, ranges};
@@ -74,7 +74,7 @@ pub fn forward<T: Element>(
     out: &mut [T],
 ) -> Result<()> {
     check("upsample_bilinear2d", size, shape, ("input", input.len()), ("out", out.len()))?;
-    T::upsample(corners, size, shape, input, out);
+    T::upsample(Checked, corners, size, shape, input, out);
     Ok(())
 }
 
@@ -103,7 +103,7 @@ pub fn backward<T: Element>(
 ) -> Result<()> {
     let op = "upsample_bilinear2d backward";
     check(op, size, shape, ("grad_input", grad_input.len()), ("grad_out", grad_out.len()))?;
-    T::upsample_backward(corners, size, shape, grad_out, grad_input);
+    T::upsample_backward(Checked, corners, size, shape, grad_out, grad_input);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use super::method::{Method, Pass, pick};
 use super::runs::{Tap, View};
 use super::spec::Conv2d;
 use super::winograd;
-use crate::element::Element;
+use crate::element::{Checked, Element};
 use crate::epilogue::Epilogue;
 use crate::error::{Result, Shape, check_len};
 use crate::gemm::left::{Left, Source};
@@ -54,21 +54,21 @@ pub fn forward_with<T: Element>(
     let layer = Layer { isa: Isa::current(), spec, shape, output };
     let method = pick(Pass::Forward, spec, shape, output);
     epilogue.run(out, |epilogue, out| match method {
-        Method::Depthwise => T::depthwise_forward(&layer, input, weight, epilogue, out),
-        Method::WinogradPanels => T::winograd_panels(&layer, input, weight, epilogue, out),
+        Method::Depthwise => T::depthwise_forward(Checked, &layer, input, weight, epilogue, out),
+        Method::WinogradPanels => T::winograd_panels(Checked, &layer, input, weight, epilogue, out),
         Method::WinogradBlocks => {
             let mut transformed = scratch::take_shared(winograd::transformed_len(spec));
-            T::winograd_weights(layer.isa, spec, weight, &mut transformed);
-            T::winograd_blocks(&layer, input, &transformed, epilogue, out);
+            T::winograd_weights(Checked, layer.isa, spec, weight, &mut transformed);
+            T::winograd_blocks(Checked, &layer, input, &transformed, epilogue, out);
         }
         method if shape[0] * output[2] * output[3] < PACK => {
-            T::conv_product(&layer, method, input, Left::Rows(weight), epilogue, out);
+            T::conv_product(Checked, &layer, method, input, Left::Rows(weight), epilogue, out);
         }
         method => {
             let source = layer.left(weight);
             let mut packed = scratch::take_shared(source.packed_len(layer.isa));
             source.pack(layer.isa, &mut packed);
-            T::conv_product(&layer, method, input, Left::Packed(&packed), epilogue, out);
+            T::conv_product(Checked, &layer, method, input, Left::Packed(&packed), epilogue, out);
         }
     });
     Ok(())

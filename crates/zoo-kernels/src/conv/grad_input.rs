@@ -14,7 +14,7 @@ use super::gather::{Gather, Target};
 use super::method::{Method, Pass, pick};
 use super::runs::{Tap, View};
 use super::spec::Conv2d;
-use crate::element::Element;
+use crate::element::{Checked, Element};
 use crate::epilogue::Epilogue;
 use crate::error::{Result, Shape, check_len};
 use crate::gemm::left::{Left, Source};
@@ -44,9 +44,9 @@ pub fn grad_input<T: Element>(
     let layer = Layer { isa: Isa::current(), spec, shape, output };
     let method = pick(Pass::GradInput, spec, shape, output);
     if method.is_winograd() {
-        T::winograd_grad_input(&layer, method, grad_out, weight, grad_input);
+        T::winograd_grad_input(Checked, &layer, method, grad_out, weight, grad_input);
     } else {
-        T::conv_spread(&layer, method, grad_out, weight, &Epilogue::default(), grad_input);
+        T::conv_spread(Checked, &layer, method, grad_out, weight, &Epilogue::default(), grad_input);
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use super::spec::Conv2d;
 use super::unfolded::{self, Unfolded};
 use super::winograd;
 use crate::caches::Caches;
-use crate::element::Element;
+use crate::element::{Checked, Element};
 use crate::error::{Result, Shape, check_len};
 use crate::gemm::micro::{self, Block, Operands, Tiles};
 use crate::isa::{Isa, Kernel, dispatch};
@@ -63,9 +63,9 @@ pub fn grad_weight<T: Element>(
     check_len(op, "grad_weight", grad_weight.len(), &spec.weight_shape())?;
     if let Some(grad_bias) = grad_bias {
         check_len(op, "grad_bias", grad_bias.len(), &[spec.out_channels])?;
-        T::channel_sums(output, grad_out, grad_bias);
+        T::channel_sums(Checked, output, grad_out, grad_bias);
     }
-    T::conv_grad_weight(spec, shape, output, input, grad_out, grad_weight);
+    T::conv_grad_weight(Checked, spec, shape, output, input, grad_out, grad_weight);
     Ok(())
 }
 

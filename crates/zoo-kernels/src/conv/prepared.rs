@@ -4,7 +4,7 @@ use super::forward::Layer;
 use super::method::{Method, Pass, pick};
 use super::spec::Conv2d;
 use super::winograd;
-use crate::element::Element;
+use crate::element::{Checked, Element};
 use crate::epilogue::Epilogue;
 use crate::error::{Result, Shape, check_equal, check_len};
 use crate::gemm::left::Left;
@@ -67,7 +67,7 @@ impl<T: Element> Prepared<T> {
             Method::WinogradPanels => Ready::Panels(copy(weight)),
             Method::WinogradBlocks => {
                 let mut transformed = Lasting::zeroed(winograd::transformed_len(spec));
-                T::winograd_weights(isa, spec, weight, &mut transformed);
+                T::winograd_weights(Checked, isa, spec, weight, &mut transformed);
                 Ready::Blocks(transformed)
             }
             _ => {
@@ -101,11 +101,11 @@ impl<T: Element> Prepared<T> {
         check_len(op, "out", out.len(), &output)?;
         let layer = Layer { isa: self.isa, spec: &self.spec, shape, output };
         epilogue.run(out, |epilogue, out| match &self.weight {
-            Ready::Depthwise(weight) => T::depthwise_forward(&layer, input, weight, epilogue, out),
-            Ready::Panels(weight) => T::winograd_panels(&layer, input, weight, epilogue, out),
-            Ready::Blocks(weight) => T::winograd_blocks(&layer, input, weight, epilogue, out),
+            Ready::Depthwise(weight) => T::depthwise_forward(Checked, &layer, input, weight, epilogue, out),
+            Ready::Panels(weight) => T::winograd_panels(Checked, &layer, input, weight, epilogue, out),
+            Ready::Blocks(weight) => T::winograd_blocks(Checked, &layer, input, weight, epilogue, out),
             Ready::Product(weight) => {
-                T::conv_product(&layer, self.method, input, Left::Packed(weight), epilogue, out);
+                T::conv_product(Checked, &layer, self.method, input, Left::Packed(weight), epilogue, out);
             }
         });
         Ok(())

@@ -4,7 +4,7 @@ use super::depthwise;
 use super::forward::{Layer, forward_with};
 use super::method::{Method, backward_product};
 use super::spec::{Conv2d, Padding};
-use crate::element::Element;
+use crate::element::{Checked, Element};
 use crate::epilogue::Epilogue;
 use crate::error::{KernelError, Result, Shape, check_equal, check_len, check_nonzero};
 use crate::isa::Isa;
@@ -170,7 +170,7 @@ impl Transposed {
         } else {
             backward_product(spec, output, shape)
         };
-        T::conv_spread(&layer, method, input, weight, &epilogue, out);
+        T::conv_spread(Checked, &layer, method, input, weight, &epilogue, out);
         Ok(())
     }
 
@@ -212,9 +212,9 @@ impl Transposed {
         check_len(op, "grad_weight", grad_weight.len(), &self.weight_shape())?;
         if let Some(grad_bias) = grad_bias {
             check_len(op, "grad_bias", grad_bias.len(), &[self.out_channels])?;
-            T::channel_sums(output, grad_out, grad_bias);
+            T::channel_sums(Checked, output, grad_out, grad_bias);
         }
-        T::conv_grad_weight(&self.conv(), output, shape, grad_out, input, grad_weight);
+        T::conv_grad_weight(Checked, &self.conv(), output, shape, grad_out, input, grad_weight);
         Ok(())
     }
 }

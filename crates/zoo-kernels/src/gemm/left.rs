@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::ptr::copy_nonoverlapping;
 
 use super::micro::{Operands, Right};
-use crate::element::Element;
+use crate::element::{Checked, Element};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{CHUNK, Shared, ranges};
 use crate::simd::Lanes;
@@ -39,7 +39,7 @@ impl<'a, T: Element> Source<'a, T> {
 
     /// Packs it into `to`, which has [`Source::packed_len`] numbers.
     pub(crate) fn pack(&self, isa: Isa, to: &mut [T]) {
-        T::pack_left(isa, self, to);
+        T::pack_left(Checked, isa, self, to);
     }
 }
 

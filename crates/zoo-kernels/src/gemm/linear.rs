@@ -1,7 +1,7 @@
 //! The dense layer, whose weight is `(out_features, in_features)`.
 
 use super::matrix::{Matrix, Right, matmul, packed_len, product};
-use crate::element::Element;
+use crate::element::{Checked, Element};
 use crate::epilogue::Epilogue;
 use crate::error::{Result, check_len};
 use crate::isa::Isa;
@@ -56,7 +56,7 @@ impl<T: Element> Prepared<T> {
         let isa = Isa::current();
         let weight = Matrix::new(weight, out_features, in_features)?.transposed();
         let mut packed = Lasting::zeroed(packed_len::<T>(isa, [in_features, out_features]));
-        T::pack_right(isa, weight, &mut packed);
+        T::pack_right(Checked, isa, weight, &mut packed);
         Ok(Self { isa, in_features, out_features, packed })
     }
 
@@ -122,6 +122,6 @@ pub fn linear_grad_bias<T: Element>(
 ) -> Result<()> {
     check_len("linear grad_bias", "grad_out", grad_out.len(), &[rows, out_features])?;
     check_len("linear grad_bias", "grad_bias", grad_bias.len(), &[out_features])?;
-    T::channel_sums([rows, out_features, 1, 1], grad_out, grad_bias);
+    T::channel_sums(Checked, [rows, out_features, 1, 1], grad_out, grad_bias);
     Ok(())
 }

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::micro::{self, Block, Channels, Finish, Operands, Tiles};
-use crate::element::Element;
+use crate::element::{Checked, Element};
 use crate::epilogue::Epilogue;
 use crate::error::{Result, check_equal, check_len};
 use crate::isa::{Isa, Kernel, dispatch};
@@ -218,7 +218,7 @@ pub(super) fn product<T: Element>(
     if out.is_empty() {
         return Ok(());
     }
-    epilogue.run(out, |epilogue, out| T::multiply_matrices(isa, a, b, epilogue, out));
+    epilogue.run(out, |epilogue, out| T::multiply_matrices(Checked, isa, a, b, epilogue, out));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "tasks write to disjoint planes of one slice")]
 
 use super::spec::{Pool2d, Window, adaptive_windows, windows};
-use crate::element::Element;
+use crate::element::{Checked, Element};
 use crate::error::{KernelError, Result, Shape, check_len, check_nonzero};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, planes_each, ranges};
@@ -17,7 +17,7 @@ use crate::simd::Lanes;
 pub fn average_forward<T: Element>(pool: &Pool2d, shape: Shape, input: &[T], out: &mut [T]) -> Result<()> {
     let op = "avg_pool2d";
     let sides = sides(op, pool, shape, ("input", input.len()), ("out", out.len()))?;
-    T::average_pool(shape, &sides, input, out);
+    T::average_pool(Checked, shape, &sides, input, out);
     Ok(())
 }
 
@@ -33,7 +33,7 @@ pub fn average_backward<T: Element>(
 ) -> Result<()> {
     let op = "avg_pool2d backward";
     let sides = sides(op, pool, shape, ("grad_input", grad_input.len()), ("grad_out", grad_out.len()))?;
-    T::average_pool_backward(shape, &sides, grad_out, grad_input);
+    T::average_pool_backward(Checked, shape, &sides, grad_out, grad_input);
     Ok(())
 }
 
@@ -49,7 +49,7 @@ pub fn adaptive_average_forward<T: Element>(
 ) -> Result<()> {
     let op = "adaptive_avg_pool2d";
     let sides = adaptive_sides(op, size, shape, ("input", input.len()), ("out", out.len()))?;
-    T::average_pool(shape, &sides, input, out);
+    T::average_pool(Checked, shape, &sides, input, out);
     Ok(())
 }
 
@@ -66,7 +66,7 @@ pub fn adaptive_average_backward<T: Element>(
     let op = "adaptive_avg_pool2d backward";
     let sides =
         adaptive_sides(op, size, shape, ("grad_input", grad_input.len()), ("grad_out", grad_out.len()))?;
-    T::average_pool_backward(shape, &sides, grad_out, grad_input);
+    T::average_pool_backward(Checked, shape, &sides, grad_out, grad_input);
     Ok(())
 }
 

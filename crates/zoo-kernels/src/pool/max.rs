@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::check_all;
 use super::spec::{Pool2d, Window, windows};
 use crate::conv::inside;
-use crate::element::Element;
+use crate::element::{Checked, Element};
 use crate::error::{Result, Shape};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{Shared, planes_each, ranges};
@@ -24,7 +24,7 @@ pub fn max_forward<T: Element>(pool: &Pool2d, shape: Shape, input: &[T], out: &m
     let output = pool.output_shape(shape)?;
     check_all(op, shape, &[("input", input.len())])?;
     check_all(op, output, &[("out", out.len())])?;
-    T::max_pool(pool, shape, output, input, out);
+    T::max_pool(Checked, pool, shape, output, input, out);
     Ok(())
 }
 
@@ -61,7 +61,7 @@ pub fn max_backward<T: Element>(
     let output = pool.output_shape(shape)?;
     check_all(op, shape, &[("input", input.len()), ("grad_input", grad_input.len())])?;
     check_all(op, output, &[("out", out.len()), ("grad_out", grad_out.len())])?;
-    T::max_pool_backward(pool, shape, output, input, out, grad_out, grad_input);
+    T::max_pool_backward(Checked, pool, shape, output, input, out, grad_out, grad_input);
     Ok(())
 }
 

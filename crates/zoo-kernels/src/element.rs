@@ -26,9 +26,9 @@ pub(crate) type Pool<T> = RefCell<Vec<Vec<T>>>;
 /// tests. So where all is checked a kernel goes on through its type: `T::norm_forward(Checked, ...)` is there already.
 /// (Otherwise kernels would take a sixth of the time in which the workspace and its tests are built.)
 macro_rules! compiled {
-    ($($name:ident = $function:path: ($($argument:ident: $type:ty),* $(,)?);)*) => {
+    ($(#[$attribute:meta])* $($name:ident = $function:path: ($($argument:ident: $type:ty),* $(,)?);)*) => {
         #[doc(hidden)]
-        #[allow(clippy::too_many_arguments, reason = "the kernels' own, and that all is checked")]
+        $(#[$attribute])*
         pub trait Compiled: Sized {
             $($crate::element::compiled!(declare $name: ($($argument: $type),*));)*
         }

@@ -65,6 +65,7 @@ pub enum Saved<'a, T> {
 }
 
 compiled! {
+    #[expect(clippy::too_many_arguments, reason = "the kernels' own, and that all is checked")]
     norm_forward = run_forward: (
         norm: &Norm<'_, Self>, shape: Shape, input: &[Self], residual: Option<&[Self]>, out: &mut [Self],
         mode: Mode, stats: Stats<'_, Self>,

@@ -13,6 +13,7 @@ use crate::element::compiled;
 use crate::error::{Result, Shape, check_len};
 
 compiled! {
+    #[expect(clippy::too_many_arguments, reason = "the kernels' own, and that all is checked")]
     max_pool = max::run_forward: (pool: &Pool2d, shape: Shape, output: Shape, input: &[Self], out: &mut [Self]);
     max_pool_backward = max::run_backward: (
         pool: &Pool2d, shape: Shape, output: Shape, input: &[Self], out: &[Self], grad_out: &[Self],

@@ -260,8 +260,8 @@ fn lines(entries: &[Entry]) -> Table {
         "arena_bytes",
         "peak_rss_bytes",
     ];
-    // Threads, the instruction set and the arena are told by their flags and `summary`; of the tails the nearer one.
-    let mut table = Table::new(&columns, 0).keys(&keys).sparing(&[10, 2, 5, 3]);
+    // First what flags, `summary` or another column tell: arena, threads, the nearer tail, instruction set, share, work.
+    let mut table = Table::new(&columns, 0).keys(&keys).sparing(&[10, 2, 5, 3, 9, 8, 11]);
     for entry in entries {
         table.push([
             Cell::from(&entry.model),

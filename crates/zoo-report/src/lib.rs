@@ -42,5 +42,5 @@ pub use plot::{Bubble, Plot};
 pub use summary::{LayerRow, Options, Params, Summary};
 pub use table::{Align, Cell, Format, Table, count, short, thousands};
 pub use training::{Lesson, Training};
-pub use tree::layer_table;
+pub use tree::{layer_lines, layer_table};
 pub use zoo_base::size::bytes;

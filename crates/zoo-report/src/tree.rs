@@ -77,12 +77,29 @@ impl<'a> Part<'a> {
     }
 }
 
-/// The table of a network's layers, `depth` levels of names deep.
+/// The table of a network's layers, `depth` levels of names deep, for people: a scope's row sums up those below it.
 pub fn layer_table(summary: &Summary, depth: usize) -> Table {
     let mut root = Part::new("");
     for row in &summary.layers {
         root.insert(&row.name, row);
     }
+    let mut table = table();
+    rows(&root, depth.max(1), "", &mut table);
+    table
+}
+
+/// The table of a network's layers, for programs: a row for each, under its whole name, so that columns may be added up.
+pub fn layer_lines(summary: &Summary) -> Table {
+    let mut table = table();
+    for row in &summary.layers {
+        let part = Part { name: &row.name, children: Vec::new(), layers: vec![row] };
+        let name = Cell::from(part.name);
+        table.push([name, part.words().into(), part.output().into(), figure(row.params), figure(row.macs)]);
+    }
+    table
+}
+
+fn table() -> Table {
     let columns = [
         ("layer", Align::Left),
         ("operation", Align::Left),
@@ -90,9 +107,15 @@ pub fn layer_table(summary: &Summary, depth: usize) -> Table {
         ("parameters", Align::Right),
         ("MACs", Align::Right),
     ];
-    let mut table = Table::new(&columns, 1).keys(&["name", "operation", "output", "params", "macs"]);
-    rows(&root, depth.max(1), "", &mut table);
-    table
+    Table::new(&columns, 1).keys(&["name", "operation", "output", "params", "macs"])
+}
+
+/// A number, and nothing where it is nought.
+fn figure(number: u64) -> Cell {
+    match number {
+        0 => Cell::default(),
+        _ => Cell::number(number, thousands(number)),
+    }
 }
 
 fn rows(part: &Part<'_>, depth: usize, prefix: &str, table: &mut Table) {
@@ -119,10 +142,6 @@ fn rows(part: &Part<'_>, depth: usize, prefix: &str, table: &mut Table) {
             count => format!("{}–{} ({count} alike)", first.name, end.name),
         };
         let (params, macs) = group.iter().fold((0, 0), |(p, m), part| (p + part.params(), m + part.macs()));
-        let figure = |number: u64| match number {
-            0 => Cell::default(),
-            _ => Cell::number(number, thousands(number)),
-        };
         let words = match group.len() {
             1 => first.words(),
             count => format!("{count} × {}", first.words()),

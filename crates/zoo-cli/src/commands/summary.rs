@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use zoo_report::{Optimizer, Options, Summary, bytes, count, layer_table, thousands};
+use zoo_report::{Optimizer, Options, Summary, bytes, count, layer_lines, layer_table, thousands};
 
 use crate::{
     arguments::FormatArgument,
@@ -69,11 +69,10 @@ impl Arguments {
             OptimizerName::Adamw => Optimizer::AdamW,
         };
         let summary = Summary::of(&graph, &Options { batch: self.batch as usize, optimizer })?;
-        let depth = match self.format.into() {
-            zoo_report::Format::Csv => usize::MAX,
-            _ => self.depth,
+        let table = match self.format.into() {
+            zoo_report::Format::Csv => layer_lines(&summary),
+            _ => layer_table(&summary, self.depth),
         };
-        let table = layer_table(&summary, depth);
         let json = || Ok(serde_json::to_string_pretty(&summary)?);
         output::table(self.format.into(), &table, json, || self.totals(&summary))
     }

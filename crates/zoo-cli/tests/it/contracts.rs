@@ -101,6 +101,11 @@ fn summaries_look_as_blessed() {
         printed(&["summary", "three_convs", "--batch", "50", "--train", "--format", "markdown"])
     );
     insta::assert_snapshot!("summary_lenet5_csv", printed(&["summary", "lenet5", "--format", "csv"]));
+    let csv = printed(&["summary", "resnet18", "--format", "csv"]);
+    let rows: Vec<Vec<&str>> = csv.lines().skip(1).map(|line| line.rsplitn(4, ',').collect()).collect();
+    let params: usize = rows.iter().filter_map(|row| row[1].parse::<usize>().ok()).sum();
+    assert_eq!(params, 11_689_512, "{csv}");
+    assert!(csv.contains("\nlayer1.0.conv1,Conv2d 3x3,64x56x56,36864,115605504\n"), "{csv}");
 }
 
 #[test]

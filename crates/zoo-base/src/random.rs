@@ -60,6 +60,12 @@ impl Stream {
         Self::from_key(mix(self.key ^ mix(index.wrapping_add(GAMMA))))
     }
 
+    /// The same sequence from `count` numbers of 64 bits further on: who draws a part of it needs none before.
+    pub const fn after(mut self, count: u64) -> Self {
+        self.counter = self.counter.wrapping_add(count);
+        self
+    }
+
     /// 64 random bits.
     #[inline]
     pub const fn next_u64(&mut self) -> u64 {
@@ -83,7 +89,7 @@ impl Stream {
         ((self.next_u64() as u128 * bound as u128) >> 64) as usize
     }
 
-    /// Standard normal (Box and Muller 1958; the second value of each pair is not kept).
+    /// Standard normal, from two numbers of 64 bits (Box and Muller 1958; the second value of each pair is not kept).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
@@ -120,6 +126,16 @@ mod tests {
         let mut order = [0, 1, 2, 3, 4, 5, 6, 7];
         Stream::numbered(7, 1).shuffle(&mut order);
         assert_eq!(order, [2, 1, 0, 4, 7, 3, 5, 6]);
+    }
+
+    #[test]
+    fn a_part_of_a_sequence_is_drawn_without_what_comes_before() {
+        let whole = Stream::new(5, "part");
+        let mut drawn = whole.clone();
+        for _ in 0..3 {
+            drawn.normal();
+        }
+        assert_eq!(whole.after(6).next_u64(), drawn.next_u64());
     }
 
     #[test]

@@ -60,49 +60,56 @@ impl Init {
     pub const ONES: Self = Self::Constant(1.0);
 
     /// Draws a parameter of `shape` (outputs first) from `stream`.
-    pub fn sample(
-        &self,
-        shape: &[usize],
-        mut stream: Stream,
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Tensor> {
+    pub fn sample(&self, shape: &[usize], stream: Stream, dtype: DType, device: &Device) -> Result<Tensor> {
         let count: usize = shape.iter().product();
         let receptive: usize = shape.iter().skip(2).product();
         let fan_in = shape.iter().skip(1).product::<usize>().max(1) as f64;
         let fan_out = (shape.first().copied().unwrap_or(1) * receptive).max(1) as f64;
-        let mut draw = |f: &mut dyn FnMut(&mut Stream) -> f64| -> Vec<f32> {
-            (0..count).map(|_| f(&mut stream) as f32).collect()
-        };
+        let uniform = |bound: f64| draw(count, &stream, 1, |s| s.range(-bound, bound));
+        let normal = |std: f64| draw(count, &stream, 2, |s| std * s.normal());
         let values = match self {
             Self::Constant(value) => vec![*value as f32; count],
-            Self::Uniform { bound } => draw(&mut |s| s.range(-bound, *bound)),
-            Self::UniformFanIn { gain } => {
-                let bound = gain / fan_in.sqrt();
-                draw(&mut |s| s.range(-bound, bound))
+            Self::Uniform { bound } => uniform(*bound),
+            Self::UniformFanIn { gain } => uniform(gain / fan_in.sqrt()),
+            Self::XavierUniform => uniform((6.0 / (fan_in + fan_out)).sqrt()),
+            Self::Normal { std } => normal(*std),
+            Self::TruncatedNormal { std } => {
+                let mut stream = stream;
+                (0..count).map(|_| (std * truncated(&mut stream)) as f32).collect()
             }
-            Self::XavierUniform => {
-                let bound = (6.0 / (fan_in + fan_out)).sqrt();
-                draw(&mut |s| s.range(-bound, bound))
-            }
-            Self::Normal { std } => draw(&mut |s| std * s.normal()),
-            Self::TruncatedNormal { std } => draw(&mut |s| {
-                loop {
-                    let z = s.normal();
-                    if z.abs() <= 2.0 {
-                        return std * z;
-                    }
-                }
-            }),
             Self::KaimingNormal(fan) => {
                 let fan = if *fan == Fan::In { fan_in } else { fan_out };
-                let std = (2.0 / fan).sqrt();
-                draw(&mut |s| std * s.normal())
+                normal((2.0 / fan).sqrt())
             }
             Self::Bilinear => bilinear(shape),
             Self::Values(values) => values.to_vec(),
         };
         Tensor::from_vec(values, shape, device)?.to_dtype(dtype)
+    }
+}
+
+/// Values of which each takes `numbers` of the stream, so that threads can share them: the bits are those of one.
+fn draw(
+    count: usize,
+    stream: &Stream,
+    numbers: u64,
+    value: impl Fn(&mut Stream) -> f64 + Sync + Send,
+) -> Vec<f32> {
+    let mut values = vec![0.0; count];
+    zoo_kernels::pieces(&mut values, 1 << 14, |start, piece| {
+        let mut stream = stream.clone().after(start as u64 * numbers);
+        piece.fill_with(|| value(&mut stream) as f32);
+    });
+    values
+}
+
+/// Standard normal, drawn again until it lies within two deviations: it takes as many numbers as that needs.
+fn truncated(stream: &mut Stream) -> f64 {
+    loop {
+        let z = stream.normal();
+        if z.abs() <= 2.0 {
+            return z;
+        }
     }
 }
 

@@ -2,17 +2,19 @@
 //!
 //! An answer is a hundred loops of some microseconds. A member of a team waits for the next loop by watching a number, and
 //! takes tasks from the front of its own share, then from the back of the others': a thread computes the same part of every
-//! map, and finds what it reads in its own cache. Whoever opens the loops waits for nobody but those who have taken a task.
-//! Members that are late, or never come, make it slower and nothing else, so that runs of several threads at once can't wait
-//! for each other.
+//! map, and finds what it reads in its own cache. Whoever opens the loops waits for nobody but those who have taken a task,
+//! not even at the end: a member that has long nothing to do takes up other work of the pool, another caller's run perhaps.
+//! Members that are late, or never come, make it slower and nothing else.
 
 #![expect(unsafe_code, reason = "members run closures of a caller that waits for them")]
 
 use std::cell::{Cell, UnsafeCell};
 use std::hint::spin_loop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, ThreadId};
 
 use crate::par::part;
 
@@ -26,6 +28,10 @@ thread_local! {
 
 /// What its threads share.
 struct Team {
+    /// Who opens the loops.
+    opener: ThreadId,
+    /// How many other threads have come, some of them perhaps too late.
+    came: AtomicUsize,
     /// Each thread's share of the loop's tasks that nobody has taken: the first in the upper half, the end in the lower.
     shares: Vec<Line<AtomicU64>>,
     /// How many loops were opened.
@@ -52,38 +58,47 @@ type Task = *const (dyn Fn(usize) + Sync);
 // that were taken are done, and read by those who have taken one: taking it acquires what opening released, and its being
 // done, which the opener waits for, is released. The closure behind it is `Sync`.
 unsafe impl Sync for Team {}
+// SAFETY: as above; the pointer is the only part that a thread couldn't be handed, and is used by that promise alone.
+unsafe impl Send for Team {}
 
 /// Runs `work` on a thread of the pool, whose other threads are at hand for its loops.
 pub(crate) fn gathered<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    let threads = rayon::current_num_threads();
-    let team = Team {
-        shares: (0..threads).map(|_| Line::default()).collect(),
-        opened: Line::default(),
-        done: Line::default(),
-        over: AtomicBool::new(false),
-        panicked: AtomicBool::new(false),
-        task: UnsafeCell::new(&|_| {}),
-    };
-    let team = &team;
-    rayon::scope(|scope| {
+    rayon::scope(|_| {
+        let threads = rayon::current_num_threads();
+        let team = Arc::new(Team {
+            opener: thread::current().id(),
+            came: AtomicUsize::new(0),
+            shares: (0..threads).map(|_| Line::default()).collect(),
+            opened: Line::default(),
+            done: Line::default(),
+            over: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
+            task: UnsafeCell::new(&|_| {}),
+        });
         for own in 1..threads {
-            scope.spawn(move |_| team.serve(own));
+            let team = Arc::clone(&team);
+            rayon::spawn(move || team.join(own));
         }
-        let _end = End { team, before: OWN.replace(team) };
+        let before = OWN.replace(Arc::as_ptr(&team));
+        let _end = End { team, before };
         work()
     })
 }
 
 /// The end of a team's time, be it by a panic.
-struct End<'a> {
-    team: &'a Team,
+struct End {
+    team: Arc<Team>,
     before: *const Team,
 }
 
-impl Drop for End<'_> {
+impl Drop for End {
     fn drop(&mut self) {
         OWN.set(self.before);
         self.team.over.store(true, Ordering::Release);
+        // Who hasn't come by now is still called on this thread's list, and would pile up there.
+        while self.team.came.load(Ordering::Relaxed) + 1 < self.team.shares.len()
+            && rayon::yield_local() == Some(rayon::Yield::Executed)
+        {}
     }
 }
 
@@ -136,6 +151,16 @@ impl Team {
         // SAFETY: whoever has taken a task may read what it does, and `Loop` waits until it is done.
         unsafe { (**self.task.get())(i) };
         true
+    }
+
+    /// Comes to a team as its member of this number. The opener itself may be called where its work waits for other work of
+    /// the pool: it would wait for its own end.
+    fn join(&self, own: usize) {
+        self.came.fetch_add(1, Ordering::Relaxed);
+        if self.opener != thread::current().id() {
+            // A task that panics is told to the opener, by `Done`.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.serve(own)));
+        }
     }
 
     /// Does tasks until there will be no more.
@@ -192,8 +217,6 @@ impl Drop for Loop<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
     use super::*;
 
     fn pool(threads: usize) -> rayon::ThreadPool {
@@ -242,6 +265,46 @@ mod tests {
                     }
                 });
             }
+        });
+    }
+
+    #[test]
+    fn an_opener_that_waits_for_other_work_is_no_member_of_its_own_team() {
+        let (pool, other) = (pool(2), pool(1));
+        for _ in 0..200 {
+            pool.install(|| {
+                gathered(|| {
+                    // While it waits for the other pool, a thread does what is on its own list.
+                    other.install(|| thread::sleep(std::time::Duration::from_micros(50)));
+                    assert_eq!(counts(9), [1; 9]);
+                });
+            });
+        }
+    }
+
+    #[test]
+    fn an_answer_does_not_wait_for_a_member_that_does_something_else() {
+        let pool = pool(2);
+        let (long, short) = (AtomicBool::new(false), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                pool.install(|| {
+                    gathered(|| {
+                        long.store(true, Ordering::Release);
+                        // It is over only when the other one is.
+                        while !short.load(Ordering::Acquire) {
+                            thread::yield_now();
+                        }
+                    });
+                });
+            });
+            scope.spawn(|| {
+                while !long.load(Ordering::Acquire) {
+                    thread::yield_now();
+                }
+                pool.install(|| gathered(|| assert_eq!(counts(9), [1; 9])));
+                short.store(true, Ordering::Release);
+            });
         });
     }
 

@@ -25,6 +25,7 @@
 //! | module | kernels, each with its backward pass |
 //! |---|---|
 //! | [`conv`] | convolution of every kind (strided, dilated, grouped, depthwise, any padding), transposed convolution |
+//! | [`nhwc`] | inference alone: convolutions, pools and what follows them on maps pixel by pixel, in one arena |
 //! | [`gemm`] | matrix products in all layouts, the dense layer |
 //! | [`norm`] | batch norm in training and inference, fused with an addition and an activation |
 //! | [`pool`] | max and average pools (padding, dilation, `ceil_mode`), adaptive averages |
@@ -60,8 +61,9 @@
 //! 3e-6 of the largest, where direct sums in `f32` are off by 2e-6 (256 channels); an infinite number makes its
 //! whole tile NaN.
 //!
-//! **Depthwise** convolutions have no product worth the name: each plane is copied once, padded and split by the
-//! stride's phases, so that every tap is a constant offset and all passes are vector loops over rows.
+//! **Depthwise** convolutions have no product worth the name: kernels of 3x3 go straight over the plane, in bands that stay
+//! in the first-level cache; of others each plane is copied once, padded and split by the stride's phases, so that every
+//! tap is a constant offset and all passes are vector loops over rows.
 //!
 //! **Memory-bound** kernels go over a channel while it is in the cache: batch norm reads its input from memory
 //! once in the forward pass. Its backward pass computes the activation again instead of keeping its input.

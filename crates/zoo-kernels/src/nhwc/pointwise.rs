@@ -40,6 +40,7 @@ const OP: &str = "pointwise";
 pub fn pointwise(work: &Pointwise<'_>, arena: &mut [f32], input: Map, out: Map) -> Result<()> {
     let shape = out.shape;
     let [n, c, h, w] = shape;
+    out.check(OP, arena.len())?;
     for (what, map, want) in [
         ("input", Some(input), shape),
         ("output", Some(out), shape),

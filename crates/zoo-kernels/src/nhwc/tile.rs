@@ -110,12 +110,11 @@ pub(super) fn most_rows(isa: Isa, vectors: usize) -> usize {
 /// # Safety
 /// Everything that the tile names can be read or written; `isa` was found on this machine.
 pub(super) unsafe fn run(isa: Isa, rows: usize, vectors: usize, tile: &Tile) {
-    debug_assert!(vectors <= most_vectors(isa) && rows <= most_rows(isa, vectors), "a tile too large");
     macro_rules! sized {
         ($on:path: $($vectors:literal by $($rows:literal)*,)*) => {
             match (vectors, rows) {
                 $($(($vectors, $rows) => $on(Sized::<$rows, $vectors>(tile)),)*)*
-                _ => {}
+                _ => unreachable!("no tile has {rows} pixels by {vectors} vectors"),
             }
         };
     }

@@ -1,6 +1,7 @@
 //! Convolutions with one input and one output channel in each group, directly on planes.
 //!
-//! A plane is copied with its padding into a scratch of phases: with strides `(sh, sw)`, the pixels whose row is
+//! Kernels of 3x3 with a stride of 1 or 2 go straight over the plane (`three`). Of all others,
+//! a plane is copied with its padding into a scratch of phases: with strides `(sh, sw)`, the pixels whose row is
 //! `py` modulo `sh` and whose column is `px` modulo `sw` lie together as a plane of their own. There, every tap
 //! of every stride is one fixed offset from the output pixel, so that all passes are loops over rows of whole vectors.
 //! A row's last vector ends with the row, whatever it has in common with the one before it.

@@ -19,6 +19,10 @@ pub(crate) const PROGRAM: u64 = 96 << 20;
 /// What comes to the program while a run goes on: stacks, pictures that are being decoded, files on their way.
 const BESIDE: u64 = 64 << 20;
 
+/// Copies of an output that the focal loss keeps: nine values of its operations, one of twice the bytes for what counts where,
+/// and what another loss keeps beside it.
+const FOCAL: u64 = 13;
+
 /// How a recipe's network learns, for its memory.
 pub(crate) fn lesson(recipe: &Recipe, frozen: Frozen) -> Lesson {
     let optimizer = match recipe.optimizer {
@@ -32,6 +36,8 @@ pub(crate) fn lesson(recipe: &Recipe, frozen: Frozen) -> Lesson {
         keep_bf16: recipe.keep_bf16,
         averaged: recipe.ema > 0.0,
         batches: BATCHES,
+        // The focal loss is made of operations that each keep what they took.
+        loss_copies: if recipe.pixels.focal > 0.0 { FOCAL } else { 2 },
         frozen,
         ..Lesson::plain(recipe.batch_size as u64, optimizer)
     }
@@ -143,8 +149,9 @@ fn head_within(stage: &mut StagePlan, graph: &Graph, limit: u64, (program, left)
     };
     if parts > 1 {
         let number = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-        (stage.recipe.batch_size, stage.recipe.accumulate) = (number(batch), number(parts));
-        output::note(&format!("{}: {batch} pictures at once, {parts} passes for a step", stage.name));
+        let passes = stage.recipe.accumulate.saturating_mul(number(parts));
+        (stage.recipe.batch_size, stage.recipe.accumulate) = (number(batch), passes);
+        output::note(&format!("{}: {batch} pictures at once, {passes} passes for a step", stage.name));
     }
     Ok(())
 }

@@ -2,12 +2,14 @@
 
 use super::depthwise;
 use super::forward::{Layer, forward_with};
-use super::method::{Method, backward_product};
+use super::method::{Method, Pass, backward_product};
 use super::spec::{Conv2d, Padding};
+use super::working::working;
 use crate::element::{Checked, Element};
 use crate::epilogue::Epilogue;
 use crate::error::{KernelError, Result, Shape, check_equal, check_len, check_nonzero};
 use crate::isa::Isa;
+use crate::working::Working;
 
 /// A transposed convolution, of whose input every pixel is spread over a window of the output.
 ///
@@ -87,6 +89,18 @@ impl Transposed {
         }
     }
 
+    /// About what its passes hold for a while, forward or back, as [`working`] says it of convolutions.
+    ///
+    /// # Errors
+    /// As [`output_shape`](Self::output_shape).
+    pub fn working(&self, back: bool, input: Shape) -> Result<Working> {
+        let (conv, output) = (self.conv(), self.output_shape(input)?);
+        Ok(match back {
+            false => working(Pass::GradInput, &conv, output)?,
+            true => working(Pass::Forward, &conv, output)?.and(&working(Pass::GradWeight, &conv, output)?),
+        })
+    }
+
     /// The weight's shape.
     pub const fn weight_shape(&self) -> Shape {
         let groups = if self.groups == 0 { 1 } else { self.groups };
@@ -97,7 +111,7 @@ impl Transposed {
     ///
     /// # Errors
     /// Any size is zero, the channels differ or aren't divided by the groups, the padding cuts everything off,
-    /// or `output_padding` isn't below the larger of stride and dilation.
+    /// or `output_padding` isn't below the stride.
     pub fn output_shape(&self, input: Shape) -> Result<Shape> {
         let op = "conv_transpose2d";
         let conv = self.conv();
@@ -110,12 +124,12 @@ impl Transposed {
             let overflow =
                 || KernelError::Overflow { op, sizes: vec![size, self.kernel_size[i], self.stride[i]] };
             let extra = self.output_padding[i];
-            if extra >= self.stride[i].max(self.dilation[i]) {
+            if extra >= self.stride[i] {
                 return Err(KernelError::Value {
                     op,
                     what: "output_padding",
                     value: extra.to_string(),
-                    must: "less than the larger of stride and dilation",
+                    must: "less than the stride",
                 });
             }
             let reach = (self.kernel_size[i] - 1).checked_mul(self.dilation[i]).ok_or_else(overflow)?;

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Init, Shape,
     geometry::reach,
-    kernel::{Backward, CpuKernel, Forward, Kernel, Needs, shared},
+    kernel::{Backward, CpuKernel, Forward, Kernel, Needs, Working, shared},
 };
 
 /// Every input pixel writes its filter, scaled by itself, into the output; what overlaps is added. In the field
@@ -204,6 +204,11 @@ impl ConvTranspose2d {
 impl CpuKernel for ConvTranspose2d {
     fn name(&self) -> &'static str {
         "conv_transpose2d"
+    }
+
+    fn working(&self, inputs: &[Shape], batch: usize, back: bool) -> Working {
+        let Some(&Shape::Map { channels, height, width }) = inputs.first() else { return Working::default() };
+        self.spec(channels).working(back, [batch, channels, height, width]).unwrap_or_default()
     }
 
     fn needs(&self, wanted: &[bool]) -> Needs {

@@ -37,15 +37,22 @@ pub(in crate::conv) fn suits(spec: &Conv2d, [n, c, _, _]: Shape, [oh, ow]: [usiz
 /// it holds for so many input and output channels.
 pub(in crate::conv) fn working([c, o]: [usize; 2], [n, oh, ow]: [usize; 3]) -> [usize; 3] {
     let [rows, columns] = [n.saturating_mul(oh.div_ceil(OUT)), ow.div_ceil(OUT)];
-    let each = each(c + o, columns, rows);
-    let sums = if each < rows { c.next_multiple_of(CHANNELS).saturating_mul(o) } else { 0 };
+    let each = each([c, o], columns, rows);
+    // Of the widest panels, whatever the instruction set.
+    let waiting = c.next_multiple_of(CHANNELS).saturating_mul(o.next_multiple_of(48));
+    let sums = if each < rows { waiting } else { 0 };
     [each.saturating_mul(columns * c), each.saturating_mul(columns * o), sums]
         .map(|numbers| numbers.saturating_mul(PRODUCTS))
 }
 
-/// Rows of tiles that are transformed at a time.
-fn each(channels: usize, columns: usize, rows: usize) -> usize {
-    (MOST / (PRODUCTS * channels * columns)).clamp(1, rows.max(1))
+/// Rows of tiles that are transformed at a time: all of them where the sums that would wait are larger than they.
+fn each([c, o]: [usize; 2], columns: usize, rows: usize) -> usize {
+    let row = PRODUCTS.saturating_mul(c + o).saturating_mul(columns);
+    let sums = PRODUCTS.saturating_mul(c).saturating_mul(o);
+    match row.saturating_mul(rows) <= sums.saturating_add(MOST) {
+        true => rows.max(1),
+        false => (MOST / row).clamp(1, rows.max(1)),
+    }
 }
 
 pub(in crate::conv) fn grad_weight<T: Element>(
@@ -59,7 +66,7 @@ pub(in crate::conv) fn grad_weight<T: Element>(
     let (isa, o) = (Isa::current(), spec.out_channels);
     let [down, columns] = [oh.div_ceil(OUT), ow.div_ceil(OUT)];
     let rows = n * down;
-    let each = each(c + o, columns, rows);
+    let each = each([c, o], columns, rows);
     let panels = Panels::new::<T>(isa, o);
     let parts = c.div_ceil(CHANNELS);
     // Sums wait for the next batch of tiles, if there is one.

@@ -5,7 +5,8 @@ use crate::Shape;
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a graph could not be built, loaded or run.
+/// Why a graph could not be built, loaded or run. Not exhaustive, since who reads an error tells it to a person, and a new
+/// kind of fault breaks nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -348,8 +348,8 @@ pub(crate) fn over<T: Element>(
     group: usize,
     each: impl Fn(usize, &[T], &mut [T]) -> Result<(), KernelError> + Sync,
 ) -> Result<(), KernelError> {
-    let fits = |planes: &usize| group.is_multiple_of(*planes) && planes * plane <= PIECE;
-    let planes = (1..=group).rev().find(fits).unwrap_or(1);
+    let most = group.min(PIECE / plane.max(1));
+    let planes = (1..=most).rev().find(|planes| group.is_multiple_of(*planes)).unwrap_or(1);
     let refused = OnceLock::new();
     pieces(values, planes * plane.max(1), |start, values| {
         let before = values.to_vec();

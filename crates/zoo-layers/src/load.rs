@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::VarBuilder;
 
-use crate::{Error, Graph, Net, Param, Result, rng::Stream};
+use crate::{Error, Graph, Init, Net, Param, Result, rng::Stream};
 
 impl Graph {
     /// Takes the parameters from a candle `VarBuilder`, by their full names. Of a `VarMap`'s builder, they are
@@ -22,7 +22,16 @@ impl Graph {
                 true => weights.clone(),
                 false => weights.pp(path),
             };
-            at.get_with_hints(param.shape.as_slice(), name, candle_hint(param)).map_err(Error::from)
+            // A map of variables draws what it lacks, and knows nothing of given values.
+            let is_given = matches!(param.init, Init::Values(_) | Init::Bilinear);
+            let is_new = is_given && !at.contains_tensor(name);
+            let tensor = at.get_with_hints(param.shape.as_slice(), name, candle_hint(param))?;
+            if is_new && tensor.is_variable() {
+                let (dtype, device) = (tensor.dtype(), tensor.device());
+                let values = param.init.sample(&param.shape, Stream::from_key(0), dtype, device)?;
+                Var::from_tensor(&tensor)?.set(&values)?;
+            }
+            Ok(tensor)
         })
     }
 

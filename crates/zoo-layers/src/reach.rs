@@ -1,6 +1,6 @@
 //! How far away the pixels lie that a pixel's answer depends on.
 
-use crate::{Graph, Op, Shape};
+use crate::{Align, Graph, Op, Shape};
 
 /// What of the picture a pixel of the main output depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,27 +46,38 @@ impl Graph {
                 continue;
             }
             let inputs: Vec<At> = layer.inputs.iter().filter_map(|input| all[input.0]).collect();
+            let sizes: Vec<[usize; 2]> =
+                layer.inputs.iter().map(|input| self.get(*input).output.size()).collect();
             let at = match (&layer.op, inputs.first()) {
                 (Op::Input(_), _) | (_, None) => At { stride: 1, halo: 0 },
-                (op, Some(&first)) => after(op, first, &inputs)?,
+                (op, Some(&first)) => after(op, first, (&inputs, &sizes))?,
             };
             if !matches!(layer.output, Shape::Map { .. }) {
                 return None;
             }
-            stride = stride.max(at.stride);
+            stride = multiple(stride, at.stride);
             all.push(Some(at));
         }
         all[main.0].map(|at| Reach { halo: at.halo, stride })
     }
 }
 
+/// The least common multiple of two strides.
+fn multiple(a: usize, b: usize) -> usize {
+    let (mut divisor, mut rest) = (a, b);
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    a / divisor.max(1) * b
+}
+
 /// What an operation makes of its inputs; nothing if it sees the whole picture.
-fn after(op: &Op, first: At, inputs: &[At]) -> Option<At> {
+fn after(op: &Op, first: At, (inputs, sizes): (&[At], &[[usize; 2]])) -> Option<At> {
     let window = |kernel: [usize; 2], dilation: [usize; 2], stride: [usize; 2]| {
         let wide = (0..2).map(|axis| kernel[axis].saturating_sub(1) * dilation[axis]).max().unwrap_or(0);
         let off_centre = usize::from(wide % 2 == 1 || stride != [1, 1]);
         let halo = first.halo + (wide / 2 + off_centre) * first.stride;
-        At { stride: first.stride * stride[0].max(stride[1]), halo }
+        At { stride: first.stride * multiple(stride[0], stride[1]), halo }
     };
     Some(match op {
         Op::Conv2d(conv) => window(conv.kernel_size, conv.dilation, conv.stride),
@@ -79,8 +90,16 @@ fn after(op: &Op, first: At, inputs: &[At]) -> Option<At> {
             let reached = kernel.div_ceil(stride);
             At { stride: (first.stride / stride).max(1), halo: first.halo + reached * first.stride }
         }
+        // Between aligned corners pixels lie as far apart as the whole picture says.
+        Op::Upsample(up) if up.align == Align::Corners => return None,
         Op::Upsample(_) => {
             let wanted = inputs.get(1).map_or(1, |reference| reference.stride);
+            // A map from which windows without padding have cut lies over the other one otherwise in every picture.
+            let [small, large] = sizes else { return None };
+            let times = (first.stride / wanted).max(1);
+            if (0..2).any(|axis| small[axis] != large[axis].div_ceil(times)) {
+                return None;
+            }
             At { stride: wanted, halo: first.halo + first.stride }
         }
         // What is cut to another's size may lie up to a pixel of its own beside it.
@@ -111,7 +130,7 @@ fn after(op: &Op, first: At, inputs: &[At]) -> Option<At> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Conv2d, ConvTranspose2d, Graph, MaxPool2d, Shape};
+    use crate::{Align, Conv2d, ConvTranspose2d, Graph, MaxPool2d, Padding, Shape};
 
     #[test]
     fn windows_add_up_by_the_stride_at_which_they_stand() {
@@ -125,6 +144,27 @@ mod tests {
         });
         let reach = graph.unwrap().reach().unwrap();
         assert_eq!((reach.halo, reach.stride), (11, 2));
+    }
+
+    #[test]
+    fn windows_that_cut_a_map_lie_elsewhere_in_every_picture() {
+        let graph = Graph::build("cut", Shape::map(1, 64, 64), |net, picture| {
+            let conv = || Conv2d::k3(1).padding(Padding::None);
+            let x = net.conv(picture, conv(), "conv1")?;
+            let x = net.conv(x, conv(), "conv2")?;
+            let x = net.upsample_like(x, picture, Align::Areas)?;
+            net.output("out", x)
+        });
+        assert_eq!(graph.unwrap().reach(), None);
+    }
+
+    #[test]
+    fn sides_with_other_strides_have_a_common_multiple() {
+        let graph = Graph::build("uneven", Shape::map(1, 60, 60), |net, picture| {
+            let x = net.conv(picture, Conv2d { stride: [2, 3], ..Conv2d::k3(1) }, "conv")?;
+            net.output("out", x)
+        });
+        assert_eq!(graph.unwrap().reach().unwrap().stride, 6);
     }
 
     #[test]

@@ -70,7 +70,8 @@ impl Operation for PadChannels {
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let (channels, [height, width]) = single_map(inputs)?;
-        Ok(Shape::map(channels + self.before + self.after, height, width))
+        let padded = channels.saturating_add(self.before).saturating_add(self.after);
+        Ok(Shape::map(padded, height, width))
     }
 
     fn kernel(&self, _mode: Mode) -> Option<Arc<dyn Kernel>> {

@@ -174,7 +174,8 @@ impl Operation for Conv2d {
         let shape = [self.out_channels, channels, height, width];
         let mut params = vec![ParamSpec::trainable("weight", shape, self.weight_init.clone())];
         if self.bias {
-            let bound = 1.0 / ((channels * height * width).max(1) as f64).sqrt();
+            let inputs = channels.saturating_mul(height).saturating_mul(width).max(1);
+            let bound = 1.0 / (inputs as f64).sqrt();
             let init = self.bias_init.clone().unwrap_or(Init::Uniform { bound });
             params.push(ParamSpec::trainable("bias", [self.out_channels], init));
         }

@@ -98,6 +98,12 @@ fn one(
         && (tape::takes(&args) || is_half(&args))
         && tape::tracked(&args) <= 3
     {
+        // A kernel sees a parameter as its values in a row, on whatever path it runs.
+        for (arg, source) in args.iter_mut().zip(&step.args) {
+            if matches!(source, Source::Param(..)) && arg.rank() > 1 {
+                *arg = arg.flatten_all()?;
+            }
+        }
         let (value, saved) = tape::run(kernel, &args, (&dims, step.saved), &random)?;
         if step.saved > 0 {
             let count = plan.values[step.out].shape.size().iter().product::<usize>() * batch;

@@ -31,7 +31,10 @@ impl Graph {
                 if param.shape == new_param.shape {
                     continue;
                 }
-                let &[_, in_channels, _, _] = new_param.shape.as_slice() else {
+                // A transposed convolution has its input channels in front.
+                let (&[_, in_channels, _, _], true) =
+                    (new_param.shape.as_slice(), param.shape.first() == new_param.shape.first())
+                else {
                     return Err(Error::Misfit {
                         node: old.name.clone(),
                         op: old.op.operation().kind(),

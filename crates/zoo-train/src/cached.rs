@@ -100,16 +100,21 @@ impl Cached {
         self.labels.is_empty()
     }
 
-    fn batch(&self, place: Place) -> Batch {
+    /// The order of an epoch.
+    fn order(&self, epoch: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.labels.len()).collect();
         if let Some((seed, sampling)) = self.seed {
-            let mut stream = Stream::new(seed, "features").fork(place.epoch as u64);
+            let mut stream = Stream::new(seed, "features").fork(epoch as u64);
             match sampling {
                 Sampling::Sequential => {}
                 Sampling::Shuffled => stream.shuffle(&mut order),
                 Sampling::Balanced => order = zoo_data::balanced(&self.labels, &mut stream),
             }
         }
+        order
+    }
+
+    fn batch(&self, place: Place, order: &[usize]) -> Batch {
         let size = self.batch_size.min(order.len());
         let from = place.step * size;
         let chosen = &order[from.min(order.len())..(from + size).min(order.len())];
@@ -137,7 +142,11 @@ impl Source for Cached {
     }
 
     fn batches(&self, from: Place, epochs: usize) -> Result<Box<dyn Batches + '_>> {
-        Ok(Box::new(Replayed { cached: self, next: from, epochs }))
+        let next = match from.step < self.steps() {
+            true => from,
+            false => Place { epoch: from.epoch + 1, step: 0 },
+        };
+        Ok(Box::new(Replayed { cached: self, next, epochs, order: None }))
     }
 }
 
@@ -145,6 +154,8 @@ struct Replayed<'c> {
     cached: &'c Cached,
     next: Place,
     epochs: usize,
+    /// The order of the epoch that is under way, and its number.
+    order: Option<(usize, Vec<usize>)>,
 }
 
 impl Iterator for Replayed<'_> {
@@ -155,7 +166,12 @@ impl Iterator for Replayed<'_> {
         if self.next.epoch >= self.epochs || steps == 0 {
             return None;
         }
-        let batch = self.cached.batch(self.next);
+        let epoch = self.next.epoch;
+        let (_, order) = match self.order.take() {
+            Some(order) if order.0 == epoch => self.order.insert(order),
+            _ => self.order.insert((epoch, self.cached.order(epoch))),
+        };
+        let batch = self.cached.batch(self.next, order);
         self.next.step += 1;
         if self.next.step == steps {
             self.next = Place { epoch: self.next.epoch + 1, step: 0 };

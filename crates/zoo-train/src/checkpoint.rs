@@ -4,6 +4,7 @@
 //! stands is JSON in the metadata. Everything random is a function of seed and place, so that no generator has a state.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
@@ -13,7 +14,11 @@ use zoo_data::Place;
 use zoo_layers::Net;
 use zoo_weights::TensorFile;
 
-use crate::{Error, Result, RunFolder, Source, evaluate, values::numbers_of};
+use crate::{
+    Error, Result, RunFolder, Source,
+    evaluate::{self, Verdict},
+    values::numbers_of,
+};
 
 const KEY: &str = "zoo_checkpoint";
 
@@ -82,13 +87,41 @@ impl Epoch {
     /// # Errors
     /// Pictures that don't fit the network.
     pub fn judged(&self, net: &Net, validation: &dyn Source, device: &Device) -> Result<Self> {
-        let verdict = evaluate::judge(net, validation, None, device)?;
+        let verdict = evaluate::judge(net, validation, None, device, &mut |_| ControlFlow::Continue(()))?;
+        let verdict = verdict.continue_value();
         Ok(Self {
-            validation_loss: Some(verdict.loss),
-            validation_top1: Some(verdict.top1),
-            validation_iou: verdict.iou,
+            validation_loss: verdict.as_ref().map(|verdict| verdict.loss),
+            validation_top1: verdict.as_ref().map(|verdict| verdict.top1),
+            validation_iou: verdict.and_then(|verdict| verdict.iou),
             ..self.clone()
         })
+    }
+
+    /// The epoch that was just learned from and judged.
+    pub(crate) fn closed(stage: &str, standing: &Standing, rate: f64, verdict: Option<&Verdict>) -> Self {
+        Self {
+            stage: stage.into(),
+            epoch: standing.place.epoch + 1,
+            loss: standing.loss(),
+            top1: standing.top1(),
+            rate,
+            validation_loss: verdict.map(|verdict| verdict.loss),
+            validation_top1: verdict.map(|verdict| verdict.top1),
+            validation_iou: verdict.and_then(|verdict| verdict.iou),
+        }
+    }
+}
+
+impl Standing {
+    /// The mean loss of this epoch so far.
+    pub(crate) fn loss(&self) -> f64 {
+        self.losses.0 / self.losses.1.max(1) as f64
+    }
+
+    /// The share of this epoch's pictures so far that were told right; none of none.
+    pub(crate) fn top1(&self) -> Option<f64> {
+        let (right, all) = self.right;
+        (all > 0).then(|| right as f64 / all as f64)
     }
 }
 

@@ -52,6 +52,16 @@ pub enum Error {
         first: Option<String>,
     },
 
+    /// A validation part of which nothing could be judged, so that no epoch is better than another.
+    #[error(
+        "not one picture of the validation part could be judged{}",
+        first.as_ref().map_or_else(|| ": no pixel of theirs counts; label more than what is ignored".into(), |why| format!(", check that the files are pictures; the first: {why}"))
+    )]
+    NothingToJudge {
+        /// What was wrong with the first of them, if it could not be read.
+        first: Option<String>,
+    },
+
     /// Features whose computing was ended by the caller.
     #[error("ended while the pictures' features were computed, before anything was learned")]
     Ended,

@@ -1,11 +1,13 @@
 //! How well a network tells pictures apart.
 
+use std::ops::ControlFlow;
+
 use candle_core::{D, DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use zoo_data::{Batch, Place, Skipped};
 use zoo_layers::{Graph, Net, Node, Shape};
 
-use crate::{Error, PixelScore, Result, Source};
+use crate::{Error, PixelScore, Result, Source, loss};
 
 /// Bins of confidence over which calibration is measured (Guo et al. 2017, section 2).
 const BINS: usize = 15;
@@ -68,12 +70,13 @@ impl Scorer {
         Self { score, loss: 0.0, bins: [(0, 0.0, 0); BINS] }
     }
 
-    /// Counts answers `(n, classes)`, logits, to pictures of these classes.
+    /// Counts answers `(n, classes)`, logits, or maps of them, of which the mean counts, to pictures of these classes.
     ///
     /// # Errors
     /// A label that is no class; candle's.
     pub fn add(&mut self, logits: &Tensor, labels: &[usize]) -> Result<()> {
-        let probabilities = candle_nn::ops::softmax(&logits.to_dtype(DType::F64)?, D::Minus1)?;
+        let logits = loss::rows(&logits.to_dtype(DType::F64)?)?;
+        let probabilities = candle_nn::ops::softmax(&logits, D::Minus1)?;
         let rows: Vec<Vec<f64>> = probabilities.to_vec2()?;
         for (row, &label) in rows.iter().zip(labels) {
             let classes = row.len();
@@ -152,14 +155,26 @@ pub(crate) struct Verdict {
     pub(crate) unread: Vec<Skipped>,
 }
 
+/// Who is told how many batches were judged, and of how many, and may end it.
+pub(crate) type Watch<'a> = &'a mut dyn FnMut((usize, usize)) -> ControlFlow<()>;
+
 /// How a network does on a source's first epoch, be it pictures or their pixels that have classes.
-pub(crate) fn judge(net: &Net, source: &dyn Source, from: Option<Node>, device: &Device) -> Result<Verdict> {
+pub(crate) fn judge(
+    net: &Net,
+    source: &dyn Source,
+    from: Option<Node>,
+    device: &Device,
+    watch: Watch<'_>,
+) -> Result<ControlFlow<(), Verdict>> {
     let main = net.graph().main_output().node;
     let classes = net.graph().get(main).output.channels();
     let (mut scorer, mut pixels) = (Scorer::new(classes), PixelScore::new(classes));
-    let mut batches = source.batches(Place::default(), 1)?;
-    for batch in batches.by_ref() {
+    let (mut batches, all) = (source.batches(Place::default(), 1)?, source.steps());
+    for (done, batch) in batches.by_ref().enumerate() {
         let batch = batch?;
+        if watch((done, all)).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
         if batch.labels.is_empty() {
             continue;
         }
@@ -177,13 +192,15 @@ pub(crate) fn judge(net: &Net, source: &dyn Source, from: Option<Node>, device: 
     }
     let unread = batches.skipped();
     let (score, pixels) = (scorer.score(), pixels.finish());
-    Ok(match pixels.pictures {
-        0 => Verdict { loss: score.loss, top1: score.accuracy(), iou: None, unread },
-        _ => {
-            let top1 = pixels.confusion.pixel_accuracy().unwrap_or(0.0);
-            Verdict { loss: pixels.loss, top1, iou: pixels.confusion.mean_iou(), unread }
+    let verdict = match (score.pictures, pixels.confusion.pixel_accuracy()) {
+        (0, None) => {
+            let first = unread.into_iter().next().map(|skipped| skipped.why);
+            return Err(Error::NothingToJudge { first });
         }
-    })
+        (0, Some(top1)) => Verdict { loss: pixels.loss, top1, iou: pixels.confusion.mean_iou(), unread },
+        _ => Verdict { loss: score.loss, top1: score.accuracy(), iou: None, unread },
+    };
+    Ok(ControlFlow::Continue(verdict))
 }
 
 #[cfg(test)]

@@ -60,12 +60,21 @@ pub(crate) fn of_outputs(
     total.ok_or_else(|| candle_core::Error::msg("the network has no output that counts").into())
 }
 
+/// Rows of logits: as they are, or the means of maps, which networks without linear layers answer.
+pub(crate) fn rows(logits: &Tensor) -> candle_core::Result<Tensor> {
+    match logits.rank() {
+        4 => logits.flatten_from(2)?.mean(2),
+        _ => Ok(logits.clone()),
+    }
+}
+
 fn of_batch(
     logits: &Tensor,
     batch: &Batch,
     smoothing: f64,
     classes: Option<&[f32]>,
 ) -> zoo_layers::Result<Tensor> {
+    let logits = &rows(logits)?;
     let plain = |labels: &[usize]| {
         let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
         CrossEntropy { ignored: None, smoothing }.of(logits, &labels)
@@ -96,7 +105,7 @@ fn of_batch(
 
 /// Of rows of logits, how many are largest at their label.
 pub(crate) fn right(logits: &Tensor, labels: &[usize]) -> Result<usize> {
-    let rows: Vec<Vec<f32>> = logits.detach().to_dtype(DType::F32)?.to_vec2()?;
+    let rows: Vec<Vec<f32>> = rows(&logits.detach().to_dtype(DType::F32)?)?.to_vec2()?;
     let is_right = |(row, label): &(&Vec<f32>, &usize)| {
         row.get(**label).is_some_and(|own| row.iter().all(|other| other <= own))
     };

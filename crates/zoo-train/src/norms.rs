@@ -41,7 +41,8 @@ fn follow(net: &mut Net, train: &dyn Source, device: &Device) -> Result<()> {
         if pictures >= PICTURES {
             break;
         }
-        if batch.labels.is_empty() {
+        // One picture has no statistics.
+        if batch.labels.len() < 2 {
             continue;
         }
         (pictures, passes) = (pictures + batch.labels.len(), passes + 1);

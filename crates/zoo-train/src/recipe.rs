@@ -67,7 +67,7 @@ pub struct Recipe {
     pub clip: f64,
     /// How much of the averaged weights each step keeps; it is they that are judged and saved. 0 for none.
     pub ema: f64,
-    /// Epochs without a better validation after which the run ends; 0 for never.
+    /// Epochs without a better validation after which the stage ends; 0 for never.
     pub patience: usize,
     /// Whether norms keep their running statistics, and normalise by them.
     pub frozen_norms: bool,
@@ -316,9 +316,13 @@ impl Recipe {
         }
         self.mix.check()?;
         match self {
-            _ if self.epochs == 0 => fault("number of epochs", &0, "at least 1"),
+            _ if !(1..=1_000_000).contains(&self.epochs) => {
+                fault("number of epochs", &self.epochs, "from 1 to 1,000,000")
+            }
             _ if self.batch_size == 0 => fault("batch size", &0, "at least 1"),
-            _ if self.accumulate == 0 => fault("accumulation", &0, "at least 1"),
+            _ if !(1..=1_000_000).contains(&self.accumulate) => {
+                fault("accumulation", &self.accumulate, "from 1 to 1,000,000")
+            }
             _ if !positive(self.learning_rate) => {
                 fault("learning rate", &self.learning_rate, "a number above 0")
             }
@@ -388,7 +392,7 @@ mod tests {
         for (recipe, expected) in [
             (
                 Recipe { epochs: 0, ..Recipe::PLAIN },
-                "the recipe's number of epochs is 0; it must be at least 1",
+                "the recipe's number of epochs is 0; it must be from 1 to 1,000,000",
             ),
             (Recipe { batch_size: 0, ..Recipe::PLAIN }, "batch size is 0"),
             (Recipe { learning_rate: f64::NAN, ..Recipe::PLAIN }, "learning rate is NaN"),

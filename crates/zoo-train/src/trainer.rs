@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use candle_core::{Device, Tensor, backprop::GradStore};
 use serde_json::{Value, json};
-use zoo_data::{Batch, Place, Skipped};
+use zoo_data::{Batch, Place};
 use zoo_layers::{Mode, Net, Node, Pass, Route};
 
 use crate::{
-    Epoch, Error, Recipe, Result, RunFolder, Schedule, Source, Standing,
+    Curve, Epoch, Error, Progress, Recipe, Result, RunFolder, Schedule, Source, Standing,
     average::Average,
     checkpoint::{self, Tensors},
     clock::Clock,
-    evaluate,
+    evaluate::{self, Verdict, Watch},
     folder::Log,
     gradients,
     groups::{self, Groups},
@@ -59,7 +59,7 @@ pub struct Trainer<'a> {
     /// What the run is; a checkpoint of another one is refused.
     pub identity: &'a Value,
     /// Time between two checkpoints within an epoch; there is one after every epoch.
-    pub every: Duration,
+    pub every: std::time::Duration,
 }
 
 /// What a stage's order, augmentation and mixing are drawn from: each stage sees its pictures otherwise than those before it.
@@ -68,33 +68,6 @@ pub fn stage_seed(seed: u64, stage: usize) -> u64 {
         0 => seed,
         _ => zoo_base::random::mix(seed ^ zoo_base::random::mix(stage as u64)),
     }
-}
-
-/// Where a run is, after each of its steps.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress<'a> {
-    /// The stage's name.
-    pub stage: &'a str,
-    /// The epoch, from 1, and of how many.
-    pub epoch: (usize, usize),
-    /// The batch in its epoch, from 1, and of how many.
-    pub step: (usize, usize),
-    /// The mean loss of this epoch so far.
-    pub loss: f64,
-    /// The share of this epoch's pictures so far that were told right; none where pictures are mixed or have masks.
-    pub top1: Option<f64>,
-    /// The learning rate of the last step.
-    pub rate: f64,
-    /// Pictures learned from in a second.
-    pub speed: f64,
-    /// The share of the time that was spent waiting for pictures.
-    pub waiting: f64,
-    /// The time that the rest of the stage will take at this speed, validation left out.
-    pub left: Duration,
-    /// After an epoch's last step: what it came to.
-    pub done: Option<&'a Epoch>,
-    /// Then too: the pictures of the stage that could not be read so far.
-    pub unread: &'a [Skipped],
 }
 
 /// How a run ended.
@@ -116,6 +89,8 @@ struct Work<'a> {
     /// from step to step.
     sum: Option<GradStore>,
     summed: usize,
+    /// Pictures without which a batch is left out: of one alone a norm has no statistics.
+    least: usize,
     stage: &'a Stage<'a>,
 }
 
@@ -162,72 +137,69 @@ impl Trainer<'_> {
         let steps = stage.train.steps();
         let mut batches = stage.train.batches(standing.place, recipe.epochs)?;
         let (mut clock, mut saved) = (Clock::start(), Instant::now());
-        while let Some(batch) = batches.next() {
-            let batch = batch?;
-            let rate = work.schedule.rate(standing.steps);
-            let is_last = standing.place.step + 1 == steps;
-            if batch.counts() {
-                clock.pictures += batch.labels.len();
-                let (loss, right) = self.pass(&mut work, &batch, standing, rate)?;
-                standing.losses = (standing.losses.0 + loss, standing.losses.1 + 1);
-                if let Some(right) = right {
-                    standing.right = (standing.right.0 + right, standing.right.1 + batch.labels.len());
+        loop {
+            // A run that was stopped while an epoch was judged has nothing of it left to learn.
+            if standing.place.step < steps {
+                let batch = batches.next().ok_or_else(|| Error::Short { stage: stage.name.clone() })??;
+                let rate = work.schedule.rate(standing.steps);
+                if batch.counts() && batch.labels.len() >= work.least {
+                    clock.pictures += batch.labels.len();
+                    let (loss, right) = self.pass(&mut work, &batch, standing, rate)?;
+                    standing.losses = (standing.losses.0 + loss, standing.losses.1 + 1);
+                    if let Some(right) = right {
+                        standing.right = (standing.right.0 + right, standing.right.1 + batch.labels.len());
+                    }
+                }
+                clock.steps += 1;
+                standing.place.step += 1;
+                standing.all_steps += 1;
+                let is_last = standing.place.step == steps;
+                let is_step = is_last || standing.place.step.is_multiple_of(recipe.accumulate);
+                if is_step {
+                    self.step(&mut work, standing, rate)?;
+                }
+                if !is_last {
+                    let go_on = watch(&Progress::of(stage, standing, rate, &clock, batches.waited()));
+                    if is_step && (go_on.is_break() || saved.elapsed() >= self.every) {
+                        self.check_sound(&work, standing, rate)?;
+                        self.write_checkpoint(Some(&work), standing)?;
+                        saved = Instant::now();
+                    }
+                    if is_step && go_on.is_break() {
+                        return Ok(go_on);
+                    }
+                    continue;
                 }
             }
-            let is_step = is_last || (standing.place.step + 1).is_multiple_of(recipe.accumulate);
-            if is_step {
-                self.step(&mut work, standing, rate)?;
+            let rate = work.schedule.rate(standing.steps.saturating_sub(1));
+            let mut unread = batches.skipped();
+            if standing.losses.1 == 0 {
+                let first = unread.first().map(|skipped| skipped.why.clone());
+                return Err(Error::EmptyEpoch { stage: stage.name.clone(), first });
             }
-            clock.steps += 1;
-            standing.place.step += 1;
-            standing.all_steps += 1;
-            let place = standing.place;
-            let (mut unread, mut logged) = (Vec::new(), None);
-            if is_last {
-                unread = batches.skipped();
-                if standing.losses.1 == 0 {
-                    let first = unread.first().map(|skipped| skipped.why.clone());
-                    return Err(Error::EmptyEpoch { stage: stage.name.clone(), first });
-                }
-                self.check_sound(&work, standing, rate)?;
-                let epoch = self.close_epoch(&work, standing, rate, &mut unread)?;
-                let line = clock.line(&epoch, batches.waited());
-                log.add(&line)?;
-                logged = line["pictures_per_s"].as_f64();
-                let bettered = standing.best == Some(standing.history.len());
-                standing.history.push(epoch);
-                if bettered {
-                    self.write_best(&work, standing)?;
-                }
-                standing.place = Place { epoch: place.epoch + 1, step: 0 };
-                (standing.losses, standing.right) = ((0.0, 0), (0, 0));
-                if standing.place.epoch == recipe.epochs || is_stale(standing, recipe, &stage.name) {
-                    (standing.stage, standing.place, standing.steps) =
-                        (standing.stage + 1, Place::default(), 0);
-                }
+            self.check_sound(&work, standing, rate)?;
+            clock.stop(batches.waited());
+            let told = Progress::of(stage, standing, rate, &clock, batches.waited());
+            let mut looking = |judged| watch(&Progress { judged: Some(judged), ..told });
+            let ControlFlow::Continue(verdict) = self.judge(&work, &mut looking)? else {
+                self.write_checkpoint(Some(&work), standing)?;
+                return Ok(ControlFlow::Break(()));
+            };
+            unread.extend(verdict.iter().flat_map(|verdict| &verdict.unread).cloned());
+            let epoch = Epoch::closed(&stage.name, standing, rate, verdict.as_ref());
+            log.add(&clock.line(&epoch))?;
+            let best = standing.best.and_then(|best| standing.history.get(best));
+            let is_best = best.is_none_or(|best| epoch.is_better_than(best));
+            standing.history.push(epoch);
+            if is_best {
+                standing.best = Some(standing.history.len() - 1);
+                self.write_best(&work, standing)?;
             }
-            let ended = standing.place == Place::default();
-            let mut go_on = watch(&Progress {
-                stage: &stage.name,
-                epoch: (place.epoch + 1, recipe.epochs),
-                step: (place.step, steps),
-                loss: if is_last {
-                    standing.history.last().map_or(f64::NAN, |epoch| epoch.loss)
-                } else {
-                    standing.losses.0 / standing.losses.1.max(1) as f64
-                },
-                top1: match is_last {
-                    true => standing.history.last().and_then(|epoch| epoch.top1),
-                    false => share(standing.right),
-                },
-                rate,
-                left: clock.left((recipe.epochs - place.epoch) * steps - place.step),
-                speed: logged.unwrap_or_else(|| clock.speed()),
-                waiting: clock.waiting(batches.waited()),
-                done: if is_last { standing.history.last() } else { None },
-                unread: &unread,
-            });
-            if ended {
+            let mut go_on = watch(&Progress { done: standing.history.last(), unread: &unread, ..told });
+            standing.place = Place { epoch: standing.place.epoch + 1, step: 0 };
+            (standing.losses, standing.right) = ((0.0, 0), (0, 0));
+            if standing.place.epoch == recipe.epochs || is_stale(standing, recipe, &stage.name) {
+                (standing.stage, standing.place, standing.steps) = (standing.stage + 1, Place::default(), 0);
                 // Whoever stops here has nothing left to stop in this stage.
                 if standing.stage == self.stages.len() {
                     go_on = ControlFlow::Continue(());
@@ -235,21 +207,12 @@ impl Trainer<'_> {
                 self.write_checkpoint(None, standing)?;
                 return Ok(go_on);
             }
-            if is_step && (is_last || go_on.is_break() || saved.elapsed() >= self.every) {
-                if !is_last {
-                    self.check_sound(&work, standing, rate)?;
-                }
-                self.write_checkpoint(Some(&work), standing)?;
-                saved = Instant::now();
-            }
-            if is_last {
-                clock = Clock::start_after(batches.waited());
-            }
-            if go_on.is_break() && is_step {
+            self.write_checkpoint(Some(&work), standing)?;
+            if go_on.is_break() {
                 return Ok(go_on);
             }
+            (clock, saved) = (Clock::start_after(batches.waited()), Instant::now());
         }
-        Err(Error::Short { stage: stage.name.clone() })
     }
 
     /// Makes ready what a stage needs, as the checkpoint left it.
@@ -277,7 +240,10 @@ impl Trainer<'_> {
         let epoch = stage.train.steps().div_ceil(recipe.accumulate);
         let schedule = Schedule {
             peak: recipe.learning_rate,
-            warmup: (epoch as f64 * recipe.warmup_epochs).round() as usize,
+            warmup: match recipe.schedule {
+                Curve::OneCycle { .. } => 0,
+                _ => (epoch as f64 * recipe.warmup_epochs).round() as usize,
+            },
             steps: epoch.saturating_mul(recipe.epochs),
             epoch,
             curve: recipe.schedule,
@@ -288,7 +254,10 @@ impl Trainer<'_> {
         };
         let route = route.recomputing(recipe.recompute.into());
         let route = if recipe.keep_bf16 { route.keeping_bf16() } else { route };
-        Ok(Work { optimizer, average, schedule, route, sum: None, summed: 0, stage })
+        let has_norm =
+            stage.from.is_none() && groups::live_norm(&graph, &stage.frozen, recipe.frozen_norms).is_some();
+        let least = if has_norm { 2 } else { 1 };
+        Ok(Work { optimizer, average, schedule, route, sum: None, summed: 0, least, stage })
     }
 
     /// One batch forward and back; gives its loss, and how many of its pictures were told right.
@@ -390,41 +359,15 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Judges the network after an epoch, and says whether it is the best so far.
-    fn close_epoch(
-        &self,
-        work: &Work<'_>,
-        standing: &mut Standing,
-        rate: f64,
-        unread: &mut Vec<Skipped>,
-    ) -> Result<Epoch> {
+    /// Judges the network after an epoch, if there is something to judge it by; `watch` may end it.
+    fn judge(&self, work: &Work<'_>, watch: Watch<'_>) -> Result<ControlFlow<(), Option<Verdict>>> {
+        let Some(source) = work.stage.validation else { return Ok(ControlFlow::Continue(None)) };
         let net = work.average.as_ref().map_or(&*self.net, Average::net);
-        let score = match work.stage.validation {
-            Some(source) => {
-                // What a step computes into is not needed beside what a test does.
-                self.net.forget_memory();
-                let score = evaluate::judge(net, source, work.stage.from, self.device)?;
-                net.forget_memory();
-                Some(score)
-            }
-            None => None,
-        };
-        unread.extend(score.iter().flat_map(|score| &score.unread).cloned());
-        let epoch = Epoch {
-            stage: work.stage.name.clone(),
-            epoch: standing.place.epoch + 1,
-            loss: standing.losses.0 / standing.losses.1.max(1) as f64,
-            top1: share(standing.right),
-            rate,
-            validation_loss: score.as_ref().map(|score| score.loss),
-            validation_top1: score.as_ref().map(|score| score.top1),
-            validation_iou: score.as_ref().and_then(|score| score.iou),
-        };
-        let best = standing.best.and_then(|best| standing.history.get(best));
-        if best.is_none_or(|best| epoch.is_better_than(best)) {
-            standing.best = Some(standing.history.len());
-        }
-        Ok(epoch)
+        // What a step computes into is not needed beside what a test does.
+        self.net.forget_memory();
+        let verdict = evaluate::judge(net, source, work.stage.from, self.device, watch)?;
+        net.forget_memory();
+        Ok(verdict.map_continue(Some))
     }
 
     fn write_best(&self, work: &Work<'_>, standing: &Standing) -> Result<()> {
@@ -454,14 +397,35 @@ fn no_longer_finite(name: &str) -> String {
     format!("`{name}` was the first tensor that is no longer finite")
 }
 
-/// A share of so many; none of none.
-fn share((part, all): (usize, usize)) -> Option<f64> {
-    (all > 0).then(|| part as f64 / all as f64)
-}
-
 /// Whether a stage has not become better for as many epochs as the recipe waits.
 fn is_stale(standing: &Standing, recipe: &Recipe, stage: &str) -> bool {
-    let here = standing.history.iter().rev().take_while(|epoch| epoch.stage == stage).count();
-    let since = standing.history.len() - 1 - standing.best.unwrap_or(0);
-    recipe.patience > 0 && since.min(here) >= recipe.patience
+    let here = standing.history.iter().filter(|epoch| epoch.stage == stage);
+    let (mut best, mut since) = (None, 0);
+    for epoch in here {
+        (best, since) = match best {
+            Some(best) if !epoch.is_better_than(best) => (Some(best), since + 1),
+            _ => (Some(epoch), 0),
+        };
+    }
+    recipe.patience > 0 && since >= recipe.patience
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_waits_for_its_own_best_and_not_for_another_ones() {
+        let recipe = Recipe { patience: 2, ..Recipe::PLAIN };
+        let mut standing = Standing::default();
+        let mut stale = |stage: &str, top1: f64| {
+            let epoch = Epoch::closed(stage, &Standing::default(), 0.1, None);
+            standing.history.push(Epoch { validation_top1: Some(top1), ..epoch });
+            is_stale(&standing, &recipe, stage)
+        };
+        assert!(!stale("head", 0.7) && !stale("head", 0.9));
+        // Below the head's, and on its way.
+        assert!(!stale("top", 0.5) && !stale("top", 0.6) && !stale("top", 0.7));
+        assert!(!stale("top", 0.6) && stale("top", 0.65));
+    }
 }

@@ -16,7 +16,8 @@ use zoo_data::{
 };
 use zoo_layers::{Activation, AvgPool2d, Conv2d, Graph, Linear, Net, Shape};
 use zoo_train::{
-    Cached, Ending, Error, Recipe, RunFolder, Source, Stage, Trainer, evaluate, frozen, head, precise_norms,
+    Batch, Batches, Cached, Curve, Ending, Error, Recipe, RunFolder, Source, Stage, Trainer, evaluate,
+    frozen, head, precise_norms,
 };
 use zoo_weights::TensorFile;
 
@@ -82,8 +83,18 @@ fn stage<'a>(name: &str, recipe: &Recipe, train: &'a dyn Source, validation: &'a
     }
 }
 
-/// Runs `stages` in a folder, stopped behind the steps that `stops` names, and taken up again each time.
+/// Runs `stages` in a folder, stopped behind the steps and judged batches that `stops` counts, and taken up again each time.
 fn run(path: &Path, stages: &[Stage<'_>], seed: u64, stops: &[usize]) -> zoo_train::Result<(Net, Vec<f64>)> {
+    run_of(&graph(), path, stages, seed, stops)
+}
+
+fn run_of(
+    graph: &Graph,
+    path: &Path,
+    stages: &[Stage<'_>],
+    seed: u64,
+    stops: &[usize],
+) -> zoo_train::Result<(Net, Vec<f64>)> {
     let identity = json!({"seed": seed});
     let mut losses = Vec::new();
     let mut begun = false;
@@ -93,7 +104,7 @@ fn run(path: &Path, stages: &[Stage<'_>], seed: u64, stops: &[usize]) -> zoo_tra
             false => RunFolder::begin(path, &Value::Null)?,
         };
         begun = true;
-        let mut net = graph().init(seed)?;
+        let mut net = graph.init(seed)?;
         let card = json!({"architecture": "small"});
         let mut trainer = Trainer {
             net: &mut net,
@@ -107,7 +118,9 @@ fn run(path: &Path, stages: &[Stage<'_>], seed: u64, stops: &[usize]) -> zoo_tra
         };
         let mut steps = 0;
         let ending = trainer.run(&mut |progress| {
-            losses.push(progress.loss);
+            if progress.judged.is_none() {
+                losses.push(progress.loss);
+            }
             steps += 1;
             if steps == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
@@ -130,8 +143,8 @@ fn a_run_that_was_stopped_ends_in_the_same_bytes() {
     let (train, validation) = (loader(Part::Train, 100, Some(&recipe)), loader(Part::Test, 50, None));
     let stages = [stage("one", &recipe, &train, &validation), stage("two", &recipe, &train, &validation)];
     run(&at("whole"), &stages, 1, &[]).unwrap();
-    // In an epoch's middle, behind its end, behind a stage's, twice in a row.
-    for (name, stops) in [("a", &[1, 3][..]), ("b", &[6, 6, 6]), ("c", &[12]), ("d", &[5, 1, 1, 7])] {
+    // In an epoch's middle, while it is judged, behind its end, behind a stage's, twice in a row.
+    for (name, stops) in [("a", &[1, 3][..]), ("b", &[6, 1, 6]), ("c", &[7, 14]), ("d", &[5, 1, 1, 7])] {
         run(&at(name), &stages, 1, stops).unwrap();
         assert!(files(&at(name)) == files(&at("whole")), "stopped after {stops:?}");
     }
@@ -222,6 +235,68 @@ fn a_head_learns_from_features_as_it_does_from_pictures_and_nothing_else_moves()
         let values = |tensor: &candle_core::Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(values(new) != values(old), param.name.starts_with("fc."), "{}", param.name);
     }
+}
+
+#[test]
+fn networks_that_answer_maps_learn_from_their_means() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = Recipe { epochs: 4, batch_size: 16, ..Recipe::PLAIN };
+    let (train, validation) = (loader(Part::Train, 330, Some(&recipe)), loader(Part::Test, 200, None));
+    let (maps, _) = graph().convolutionalize().unwrap();
+    let stages = [stage("one", &recipe, &train, &validation)];
+    let (net, losses) = run_of(&maps, &folder.path().join("maps"), &stages, 5, &[]).unwrap();
+    assert!(losses[79] < 0.9 * losses[19], "{losses:?}");
+    let score = evaluate(&net, &validation, &Device::Cpu).unwrap();
+    assert!(score.pictures == 200 && score.accuracy() > 0.3, "{score:?}");
+}
+
+#[test]
+fn one_cycle_rises_by_itself_whatever_the_warm_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let schedule = Curve::OneCycle { rise: 0.5 };
+    let recipe = Recipe { epochs: 2, batch_size: 16, schedule, warmup_epochs: 1.0, ..Recipe::PLAIN };
+    let (train, validation) = (loader(Part::Train, 96, Some(&recipe)), loader(Part::Test, 50, None));
+    let path = folder.path().join("run");
+    run(&path, &[stage("one", &recipe, &train, &validation)], 1, &[]).unwrap();
+    let log = std::fs::read_to_string(path.join("log.jsonl")).unwrap();
+    let line: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    // The sixth of twelve steps: five sixths of the way up.
+    let share = 1.0 - (1.0 - 1.0 / 25.0) * 0.5 * (1.0 + (std::f64::consts::PI * 5.0 / 6.0).cos());
+    assert!((line["rate"].as_f64().unwrap() / recipe.learning_rate - share).abs() < 1e-9, "{line}");
+}
+
+/// A part of which no picture can be read.
+struct Unreadable;
+
+impl Source for Unreadable {
+    fn steps(&self) -> usize {
+        1
+    }
+
+    fn batches(&self, _: Place, _: usize) -> zoo_train::Result<Box<dyn Batches + '_>> {
+        Ok(Box::new(Nothing))
+    }
+}
+
+struct Nothing;
+
+impl Iterator for Nothing {
+    type Item = zoo_train::Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        None
+    }
+}
+
+impl Batches for Nothing {}
+
+#[test]
+fn a_validation_part_that_can_not_be_read_judges_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = Recipe { epochs: 2, batch_size: 16, ..Recipe::PLAIN };
+    let train = loader(Part::Train, 32, Some(&recipe));
+    let refused = run(&folder.path().join("run"), &[stage("one", &recipe, &train, &Unreadable)], 1, &[]);
+    assert!(matches!(refused, Err(Error::NothingToJudge { first: None })), "{:?}", refused.err());
 }
 
 #[test]

@@ -111,6 +111,8 @@ impl Thawed {
     pub(crate) fn frozen(&self, graph: &Graph) -> Result<Vec<String>> {
         let units = zoo_train::units(graph);
         let head = zoo_train::head(graph).context("the network has nothing that could learn")?;
+        // Auxiliary heads are as new as the last layer.
+        let heads = || std::iter::once(head.clone()).chain(zoo_train::class_layers(graph));
         let is_in = |name: &str, scope: &str| {
             name == scope || name.strip_prefix(scope).is_some_and(|rest| rest.starts_with('.'))
         };
@@ -127,7 +129,7 @@ impl Thawed {
                         );
                     }
                 }
-                scopes.iter().cloned().chain([head]).collect()
+                scopes.iter().cloned().chain(heads()).collect()
             }
             Self::Top(share) => {
                 let size = |unit: &String| -> usize {
@@ -139,7 +141,7 @@ impl Thawed {
                 };
                 let all: usize = units.iter().map(size).sum();
                 let mut taken = 0;
-                let mut top = vec![head];
+                let mut top: Vec<String> = heads().collect();
                 for unit in units.iter().rev() {
                     if taken * 100 >= all * usize::from(*share) {
                         break;

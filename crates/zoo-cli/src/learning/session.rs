@@ -57,6 +57,7 @@ struct Ready {
 /// The folder of a run, and the file to write beside it, for what `-o` says.
 pub(crate) fn place(output: Option<&Path>, model: &str) -> Result<(PathBuf, Option<PathBuf>)> {
     let Some(path) = output else { return Ok((PathBuf::from(format!("{model}.run")), None)) };
+    running::check_named(path)?;
     let is_file = path.extension().is_some_and(|ending| ending == "safetensors");
     let is_stream = matches!(Destination::of(path), Ok(Destination::Stream(_)));
     if !is_file && !is_stream {
@@ -432,9 +433,17 @@ impl Bar {
             left,
             speed,
             waiting,
+            judged,
             done,
             unread,
         } = progress;
+        if let Some((batch, batches)) = judged {
+            self.bar.set_length(*batches as u64);
+            self.bar.set_position(*batch as u64);
+            self.bar
+                .set_message(format!("{stage}, epoch {epoch} of {epochs}, judged by the validation part"));
+            return;
+        }
         self.bar.set_length(*steps as u64);
         self.bar.set_position(*step as u64);
         self.bar.set_message(format!(

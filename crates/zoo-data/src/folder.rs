@@ -11,6 +11,9 @@ use crate::{Dataset, Error, Finding, Fingerprint, Part, Result, Stored, classes,
 const ENDINGS: [&str; 14] =
     ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff", "pbm", "pgm", "ppm", "pnm"];
 
+/// The endings of pictures that telephones and browsers write, and that aren't read.
+const UNREAD: [&str; 4] = ["heic", "heif", "avif", "jxl"];
+
 /// Pictures in folders, a folder for each class; perhaps below a folder for each part (`train/cats/1.jpg`).
 #[derive(Debug, Clone)]
 pub struct ImageFolder {
@@ -52,6 +55,10 @@ pub struct LeftOut {
 pub enum Why {
     /// It is called like a picture, and is a pipe, a socket or a device: one might wait for ever for what it gives.
     Irregular,
+    /// It is a picture of a kind that isn't read.
+    Format,
+    /// It has the mask that another picture, whose name differs in its ending alone, has already.
+    Twin(PathBuf),
     /// What the operating system said when it was looked at.
     Unreadable(String),
 }
@@ -61,6 +68,19 @@ impl fmt::Display for LeftOut {
         let path = shown(&self.path);
         match &self.why {
             Why::Irregular => write!(f, "{path}: is no regular file, and is left out"),
+            Why::Format => {
+                write!(
+                    f,
+                    "{path}: pictures of this kind aren't read, and it is left out; save it as JPEG or PNG"
+                )
+            }
+            Why::Twin(other) => {
+                write!(
+                    f,
+                    "{path}: its mask is that of {}, and it is left out; rename one of both",
+                    shown(other)
+                )
+            }
             Why::Unreadable(why) => write!(f, "{path}: {why}; check that it may be read"),
         }
     }
@@ -249,8 +269,12 @@ pub fn pictures(folder: &Path) -> Result<Vec<Found>> {
 
 /// Whether a file counts as a picture by its ending.
 pub fn is_picture(path: &Path) -> bool {
+    ends_as(path, &ENDINGS)
+}
+
+fn ends_as(path: &Path, endings: &[&str]) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+    ending.is_some_and(|ending| endings.contains(&ending.as_str()))
 }
 
 /// Hands every picture in a folder to `found`, and what can't be taken. A link back to one of the folders `within`
@@ -272,6 +296,7 @@ fn collect(folder: &Path, within: &mut Vec<PathBuf>, found: &mut impl FnMut(Foun
     for path in paths {
         match path.metadata() {
             Ok(kind) if kind.is_dir() => collect(&path, within, found),
+            _ if ends_as(&path, &UNREAD) => found(Found::LeftOut(LeftOut { path, why: Why::Format })),
             _ if !is_picture(&path) => {}
             Ok(kind) if kind.is_file() => found(Found::Picture(path)),
             Ok(_) => found(Found::LeftOut(LeftOut { path, why: Why::Irregular })),

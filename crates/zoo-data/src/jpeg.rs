@@ -24,17 +24,23 @@ pub(crate) fn decode(
     check_size: impl FnOnce((u32, u32)) -> Result<()>,
 ) -> Result<(DynamicImage, Orientation)> {
     let whole = |size| check_size(size).map(|()| None);
-    decode_part(bytes, name, whole).map(|(image, orientation, _)| (image, orientation))
+    match decode_part(bytes, name, whole)? {
+        Some((image, orientation, _)) => Ok((image, orientation)),
+        None => Err(PictureError::undecodable(name, "JPEG", "all of it was wanted".into()).into()),
+    }
 }
 
+/// A picture, how it has to be turned, and where in it the part lies that was wanted.
+type Decoded = (DynamicImage, Orientation, Option<Region>);
+
 /// Decodes what is needed of a picture: `choose` judges width and height, and says which part is wanted, or all of it.
-/// Gives a picture that holds the part, bit for bit as in the whole, and where the part lies in it. A picture that has
-/// to be turned, or can't be cut, is given whole, and then there is no part.
+/// Gives a picture that holds the part, bit for bit as in the whole, and where the part lies in it. Of a picture that has
+/// to be turned, or can't be cut, no part is to be had: nothing, before it is decoded.
 pub(crate) fn decode_part(
     bytes: &[u8],
     name: &str,
     choose: impl FnOnce((u32, u32)) -> Result<Option<Region>>,
-) -> Result<(DynamicImage, Orientation, Option<Region>)> {
+) -> Result<Option<Decoded>> {
     let guarded = catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, name, choose)));
     let broken = || PictureError::undecodable(name, "JPEG", "the decoder broke down".into());
     guarded.unwrap_or_else(|_| Err(broken().into()))
@@ -44,7 +50,7 @@ fn decode_unguarded(
     bytes: &[u8],
     name: &str,
     choose: impl FnOnce((u32, u32)) -> Result<Option<Region>>,
-) -> Result<(DynamicImage, Orientation, Option<Region>)> {
+) -> Result<Option<Decoded>> {
     let undecodable = |source: JpegError| PictureError::undecodable(name, "JPEG", source.into());
     let limits = DecodeLimits { max_scans: MAX_SCANS, ..DecodeLimits::default() };
     let short = || undecodable(JpegError::CorruptData("fewer pixels than promised".into()));
@@ -66,7 +72,9 @@ fn decode_unguarded(
     let can_cut = orientation.is_none_or(|turn| turn == Orientation::NoTransforms)
         && format != PixelFormat::Cmyk
         && can_be_cut(decoder.header());
-    let part = part.filter(|_| can_cut);
+    if part.is_some() && !can_cut {
+        return Ok(None);
+    }
     let part = part.map(|part| {
         let around = surrounding(part, (size.0.into(), size.1.into()));
         decoder.set_crop_region(around.x, around.y, around.width, around.height);
@@ -85,7 +93,7 @@ fn decode_unguarded(
         }
         _ => RgbImage::from_raw(width, height, decoded.data).map(Into::into),
     };
-    Ok((image.ok_or_else(short)?, orientation.unwrap_or(Orientation::NoTransforms), part))
+    Ok(Some((image.ok_or_else(short)?, orientation.unwrap_or(Orientation::NoTransforms), part)))
 }
 
 /// A part with so much around it that its pixels are those of the whole picture: colours are interpolated from their

@@ -57,7 +57,10 @@ pub fn open_any(path: &Path) -> Result<Arc<dyn Dataset>> {
         return Ok(Arc::new(found));
     }
     match ImageFolder::read(path) {
-        Err(Error::TooFewClasses { found: 0, .. }) => Err(Error::NoDataset { path: path.into() }),
+        // Where nothing was found that could be named.
+        Err(Error::TooFewClasses { found: 0, why, .. }) if why.is_empty() => {
+            Err(Error::NoDataset { path: path.into() })
+        }
         found => Ok(Arc::new(found?)),
     }
 }

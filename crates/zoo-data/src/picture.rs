@@ -155,8 +155,10 @@ impl Picture {
             check_shows(size.0 as usize, size.1 as usize, name)?;
             Ok(Some(choose(size.0 as usize, size.1 as usize)))
         };
-        let (image, _, part) = jpeg::decode_part(bytes, name, choose)?;
-        Ok(part.map(|part| (on_white(image), part)))
+        Ok(match jpeg::decode_part(bytes, name, choose)? {
+            Some((image, _, Some(part))) => Some((on_white(image), part)),
+            _ => None,
+        })
     }
 
     /// Writes it as a PNG, grey or RGB.

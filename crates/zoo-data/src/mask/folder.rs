@@ -1,12 +1,12 @@
 //! Pictures and their masks in folders: PASCAL VOC's layout, and a plain one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{IGNORED, MaskError};
 use crate::dataset::Fingerprinter;
-use crate::folder::{self, Found, name_within};
+use crate::folder::{self, Found, LeftOut, Why, name_within};
 use crate::memory::named_or_numbered;
 use crate::{Dataset, Error, Finding, Fingerprint, Part, Picture, Result, Stored, classes, picture, shown};
 
@@ -162,7 +162,15 @@ impl Layout {
             match found {
                 Found::Picture(path) => {
                     let stem = path.with_extension("");
-                    all.insert(name_within(&self.pictures, &stem), path);
+                    match all.entry(name_within(&self.pictures, &stem)) {
+                        Entry::Vacant(place) => {
+                            place.insert(path);
+                        }
+                        Entry::Occupied(first) => {
+                            let why = Why::Twin(first.get().clone());
+                            findings.push(Finding::LeftOut(LeftOut { path, why }));
+                        }
+                    }
                 }
                 Found::LeftOut(left_out) => findings.push(Finding::LeftOut(left_out)),
             }

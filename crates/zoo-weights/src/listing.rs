@@ -121,7 +121,7 @@ mod tests {
         assert!(resnet[6].contains("hub:smp-hub/resnet50.imagenet (the hub's hash)"), "{resnet:?}");
         assert!(cells("seresnet50.a1")[6].contains("(the hub's hash, not pinned)"));
         assert_eq!(cells("mobilenet_v2_keras.in1k")[4], "nothing");
-        assert_eq!(cells("lenet5.mnist")[1..5], ["yes", "-", "98.600", "built in"].map(String::from));
+        assert_eq!(cells("lenet5.mnist")[1..5], ["yes", "-", "99.000", "built in"].map(String::from));
         assert_eq!(fetcher.list(&manifest, &[] as &[&str]).len(), manifest.weights.len());
         Ok(())
     }

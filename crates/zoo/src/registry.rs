@@ -222,6 +222,8 @@ const TORCHVISION_COCO: &str = "COCO val2017 with VOC labels, torchvision COCO_W
 const PYTORCH_FCN: &str = "VOC 2011, the authors' Caffe models as pytorch-fcn quotes them";
 const TIMM: &str = "ImageNet, timm results-imagenet.csv";
 const KERAS: &str = "ImageNet, keras.applications";
+const BUNDLED: &str = "MNIST, the 1,000 test digits inside the program";
+const BUNDLED_SCENES: &str = "500 test scenes of MNIST's digits";
 const PAPER_CIFAR: &str = "CIFAR-10, He et al. 2015, table 6";
 
 const fn line(
@@ -268,10 +270,10 @@ const fn mean_iou(percent: f64, source: &'static str) -> Option<Accuracy> {
 /// All architectures, by year, then as their papers order them.
 #[rustfmt::skip]
 pub static ARCHITECTURES: &[Architecture] = &[
-    line("lenet5", &LENET, zoo_lenet::lenet5, None),
+    line("lenet5", &LENET, zoo_lenet::lenet5, top1(99.0, BUNDLED)),
     line("lenet5_paper", &LENET, zoo_lenet::lenet5_paper, top1(99.05, "MNIST, LeCun et al. 1998, section III.B")),
     line("mnist_convnet", &LENET, zoo_lenet::mnist_convnet, None),
-    line("digitnet", &LENET, zoo_lenet::digitnet, None),
+    line("digitnet", &LENET, zoo_lenet::digitnet, top1(99.2, BUNDLED)),
     line("alexnet", &ALEXNET, zoo_alexnet::alexnet, top1(56.522, TORCHVISION)),
     line("alexnet_paper", &ALEXNET, zoo_alexnet::alexnet_paper, top1(59.3, "ImageNet, Krizhevsky et al. 2012, table 2")),
     vgg(Vgg::VGG11, top1(69.020, TORCHVISION)),
@@ -293,7 +295,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
     line("fcn32s_small", &FCN, zoo_fcn::fcn32s_small, None),
     line("fcn16s_small", &FCN, zoo_fcn::fcn16s_small, None),
     line("fcn8s_small", &FCN, zoo_fcn::fcn8s_small, None),
-    line("fcn_digits", &FCN, zoo_fcn::fcn_digits, None),
+    line("fcn_digits", &FCN, zoo_fcn::fcn_digits, mean_iou(89.2, BUNDLED_SCENES)),
     line("inception_v3", &INCEPTION, zoo_inception::inception_v3, top1(77.294, TORCHVISION)),
     resnet(&RESNET, ResNet::RESNET18, top1(69.758, TORCHVISION)),
     resnet(&RESNET, ResNet::RESNET34, top1(73.314, TORCHVISION)),

@@ -36,17 +36,18 @@ fn a_plot_shows_what_can_be_compared_and_names_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plot.svg");
     let to = path.to_str().unwrap();
-    let output = zoo(&["compare", "lenet5", "vgg16", "fcn8s", "resnet50", "--plot", to]).output().unwrap();
+    let output =
+        zoo(&["compare", "mnist_convnet", "vgg16", "fcn8s", "resnet50", "--plot", to]).output().unwrap();
     let (said, printed) =
         (String::from_utf8(output.stderr).unwrap(), String::from_utf8(output.stdout).unwrap());
     assert!(output.status.success(), "{said}");
     assert!(
-        said.contains("lenet5 has no published accuracy")
+        said.contains("mnist_convnet has no published accuracy")
             && said.contains("fcn8s was measured by other means"),
         "{said}"
     );
     assert!(
-        printed.starts_with("             lenet5") && printed.ends_with("2 networks drawn\n"),
+        printed.starts_with("             mnist_convnet") && printed.ends_with("2 networks drawn\n"),
         "{printed}"
     );
     let svg = fs::read_to_string(&path).unwrap();
@@ -58,7 +59,7 @@ fn a_plot_shows_what_can_be_compared_and_names_the_rest() {
     };
     let count = zoo::ARCHITECTURES.iter().filter(measured).count();
     assert!(all.contains(&format!("{count} networks drawn")), "{all}");
-    refused(&["compare", "lenet5", "--plot", to], 2, &["no accuracy is published"]);
+    refused(&["compare", "mnist_convnet", "--plot", to], 2, &["no accuracy is published"]);
     refused(&["compare", "vgg16", "--plot", "no/such/folder/x.svg"], 1, &["no/such/folder"]);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use zoo_layers::{Graph, Mode, Net, Shape};
 
 use crate::generated;
@@ -179,4 +179,22 @@ fn convolutionalized_global_pools_say_the_same() {
     assert_equivalent("lenet5", [4, 8], [2, 3]);
     assert_equivalent("resnet18", [32, 64], [2, 3]);
     assert_equivalent("googlenet", [32, 32], [2, 2]);
+}
+
+#[test]
+fn a_map_of_variables_gets_the_values_that_are_given() {
+    let graph = zoo::find("lenet5_paper").unwrap().graph().unwrap();
+    let drawn = graph.init(1).unwrap();
+    let map = candle_nn::VarMap::new();
+    let weights = candle_nn::VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu);
+    let loaded = graph.load(weights).unwrap();
+    let mut given = 0;
+    for ((param, ours), (_, theirs)) in loaded.tensors().zip(drawn.tensors()) {
+        if matches!(param.init, zoo_layers::Init::Values(_)) {
+            let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(values(ours), values(theirs), "{}", param.name);
+            given += 1;
+        }
+    }
+    assert!(given > 0);
 }

@@ -16,7 +16,7 @@ Examples:
   cargo xtask fetch-data cifar10 -o /mnt/sets     into /mnt/sets/cifar10
   cargo xtask fetch-data --list                   what there is
 
-A transfer that was cut off is gone on with. HTTPS_PROXY, HTTP_PROXY and NO_PROXY are honoured.";
+A transfer that was cut off is gone on with. HTTPS_PROXY, http_proxy, ALL_PROXY and NO_PROXY are honoured.";
 
 /// What `fetch-data` is told.
 #[derive(clap::Args)]

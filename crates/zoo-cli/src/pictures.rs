@@ -55,7 +55,7 @@ impl Place {
     /// What it is called where programs read it: the very name, if it is text.
     pub(crate) fn path(&self) -> String {
         match self {
-            Self::File(path) | Self::Lost(path, _) => path.to_str().map_or_else(|| shown(path), Into::into),
+            Self::File(path) | Self::Lost(path, _) => exact(path),
             Self::StandardInput => "-".into(),
         }
     }
@@ -85,6 +85,11 @@ impl Place {
             }
         })
     }
+}
+
+/// A path where programs read it: the very name, if it is text.
+pub(crate) fn exact(path: &Path) -> String {
+    path.to_str().map_or_else(|| shown(path), Into::into)
 }
 
 impl PictureArguments {
@@ -131,7 +136,7 @@ fn folder(path: &Path) -> Vec<Place> {
     };
     let place = |found: Found| match found {
         Found::Picture(path) => Some(Place::File(path)),
-        Found::LeftOut(left_out) if left_out.why == Why::Irregular => {
+        Found::LeftOut(left_out) if matches!(left_out.why, Why::Irregular | Why::Format) => {
             output::note(&left_out.to_string());
             None
         }

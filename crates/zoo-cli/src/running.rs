@@ -189,7 +189,10 @@ impl RunArguments {
     fn source(&self, model: &Model) -> Result<Source<'_>> {
         let name = model.architecture().name;
         let model_of = |text: &str| text.split_once('.').map(|(model, _)| model.to_string());
-        let is_tag = |text: &&str| model_of(text).is_some_and(|model| zoo::find(&model).is_ok());
+        let is_tag = |text: &&str| {
+            let is_file = FILES.iter().any(|ending| text.ends_with(ending));
+            !is_file && model_of(text).is_some_and(|model| zoo::find(&model).is_ok())
+        };
         let source = match self.weights.as_deref() {
             Some(path) => match path.to_str().filter(is_tag).filter(|_| !path.exists()) {
                 Some(tag) if model_of(tag).as_deref() != Some(name) => {
@@ -224,6 +227,9 @@ impl RunArguments {
         Ok(source)
     }
 }
+
+/// What files of weights are called at their end; no tag ends so.
+const FILES: [&str; 7] = [".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".h5", ".keras"];
 
 /// Where weights come from.
 enum Source<'a> {
@@ -265,11 +271,17 @@ pub(crate) fn check_apart<'p>(to: &Path, read: impl IntoIterator<Item = &'p Path
     }
 }
 
+/// That what is to be written has a name: `-` has none.
+pub(crate) fn check_named(path: &Path) -> Result<()> {
+    match path == Path::new("-") {
+        true => Err(anyhow!("`-` is nothing to write to; standard output is /dev/stdout")).or_wrong_call(),
+        false => Ok(()),
+    }
+}
+
 /// Whether something can be written to `path`, before minutes are spent on what it is to be; and where it goes.
 pub(crate) fn writable(path: &Path) -> Result<Destination> {
-    if path == Path::new("-") {
-        return Err(anyhow!("`-` is no file to write; standard output is /dev/stdout")).or_wrong_call();
-    }
+    check_named(path)?;
     let destination = Destination::of(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::IsADirectory => anyhow!("{} is a folder; give the path of a file", shown(path)),
         _ => anyhow!("nothing can be written to {}: {error}", shown(path)),

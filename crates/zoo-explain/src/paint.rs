@@ -7,6 +7,8 @@ use crate::{Heat, Result};
 
 /// A shown picture's shorter side is at least so many pixels.
 const LEAST: usize = 336;
+/// Pixels that the longer side of a picture which is enlarged has at most.
+const MOST: usize = 4096;
 /// Between two pictures, and around them.
 pub(crate) const GAP: usize = 10;
 /// How much of the picture the hottest place hides.
@@ -61,7 +63,9 @@ fn shown(picture: &Picture) -> Result<Picture> {
     if short >= LEAST {
         return Ok(picture);
     }
-    let times = LEAST as f64 / short as f64;
+    // A strip is not enlarged without end.
+    let most = (MOST as f64 / picture.width().max(picture.height()) as f64).max(1.0);
+    let times = (LEAST as f64 / short as f64).min(most);
     let side = |length: usize| (length as f64 * times).round() as usize;
     let (width, height) = (side(picture.width()), side(picture.height()));
     // The pixels of a small picture are shown as such.

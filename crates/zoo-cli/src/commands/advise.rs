@@ -231,7 +231,7 @@ impl Asked {
         let number = |key: &str| options.get(key).and_then(Value::as_u64);
         let mut words = vec!["zoo".to_string(), self.verb.into()];
         words.push(text("model").map_or_else(|| self.name.clone(), str::to_string));
-        if self.graph.input().channels() != 1 || self.data != "photos/" {
+        if !self.learns_digits() || self.data != "photos/" {
             words.extend(["--data".into(), self.data.clone()]);
         }
         words.extend(self.network(options));
@@ -243,6 +243,14 @@ impl Asked {
         }
         words.extend(self.optimizer.map(|name| format!("--optimizer {name}")));
         words.join(" ")
+    }
+
+    /// Whether `zoo train` teaches it the digits inside the program if no data are given.
+    fn learns_digits(&self) -> bool {
+        let own = self.model.architecture().graph();
+        self.verb == "train"
+            && self.model.options().num_classes.is_none()
+            && own.is_ok_and(|graph| graph.input().channels() == 1)
     }
 
     /// The flags of the network, where it isn't as its name says.

@@ -124,13 +124,13 @@ impl Arguments {
         bar.tick();
         let peak = zoo_kernels::measured_peak();
         let mut entries = Vec::new();
-        for model in &models {
+        for (name, model) in self.models.iter().zip(&models) {
             let network = match self.run.file().or(model.file()) {
                 Some(_) => self.run.load(model)?,
                 None => model.fresh()?,
             };
             for batch in &self.batch {
-                entries.push(self.measure(&network, *batch as usize, peak)?);
+                entries.push(self.measure(name, &network, *batch as usize, peak)?);
                 bar.inc(1);
             }
         }
@@ -139,7 +139,7 @@ impl Arguments {
         output::table(self.format.into(), &table, || Ok(serde_json::to_string_pretty(&entries)?), String::new)
     }
 
-    fn measure(&self, network: &Network, batch: usize, peak: f64) -> Result<Entry> {
+    fn measure(&self, name: &str, network: &Network, batch: usize, peak: f64) -> Result<Entry> {
         let graph = network.graph();
         let Shape::Map { channels, height, width } = graph.input() else {
             anyhow::bail!("{} takes no pictures", graph.name());
@@ -186,7 +186,7 @@ impl Arguments {
             steps.collect()
         });
         Ok(Entry {
-            model: graph.name().to_string(),
+            model: name.into(),
             batch,
             threads: rayon::current_num_threads(),
             simd: zoo_kernels::Isa::current().name(),

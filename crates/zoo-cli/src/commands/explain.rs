@@ -109,6 +109,8 @@ impl Arguments {
             }
             None => None,
         };
+        // Of a folder it is known only now what is read.
+        check_apart(&to, place.iter().filter_map(Place::file)).or_wrong_call()?;
         // A picture that can't be read is told before weights are fetched.
         let picture =
             place.as_ref().map(|place| Ok::<_, anyhow::Error>((place, place.read()?))).transpose()?;

@@ -245,7 +245,8 @@ fn tensor(path: &Path) -> Result<Tensor> {
             file.len()
         );
     };
-    Ok(Tensor::from_vec(tensor.to_f32()?, tensor.shape.as_ref(), &Device::Cpu)?)
+    let values = tensor.to_f32().with_context(|| shown(path))?;
+    Ok(Tensor::from_vec(values, tensor.shape.as_ref(), &Device::Cpu)?)
 }
 
 /// Judges a NumPy array's header before anything is computed or taken from what it promises.
@@ -255,16 +256,19 @@ fn check_npy(path: &Path) -> Result<()> {
     let bytes = file.metadata().with_context(cannot)?.len();
     let mut head = Vec::new();
     file.take(1 << 16).read_to_end(&mut head).with_context(cannot)?;
-    let head = String::from_utf8_lossy(&head);
-    if head.contains("'fortran_order': True") {
+    // Blanks mean nothing in it, and whoever writes it sets them as they like.
+    let head: String = String::from_utf8_lossy(&head).split_whitespace().collect();
+    if head.contains("'fortran_order':True") {
         bail!("{}: lies column by column; save numpy.ascontiguousarray(x)", shown(path));
     }
-    if head.contains("'descr': '>") {
+    if head.contains("'descr':'>") {
         bail!("{}: its numbers begin with their highest byte; save x.astype('float32')", shown(path));
     }
-    let shape =
-        head.split_once("'shape': (").and_then(|(_, rest)| rest.split_once(')')).map(|(shape, _)| shape);
-    let lengths = shape.unwrap_or_default().split(',').map(str::trim).filter(|text| !text.is_empty());
+    let mut shapes = head.split("'shape':(").skip(1).filter_map(|rest| rest.split_once(')'));
+    let (Some((shape, _)), None) = (shapes.next(), shapes.next()) else {
+        bail!("{}: its header names no shape, or several; save it again", shown(path));
+    };
+    let lengths = shape.split(',').filter(|text| !text.is_empty());
     let count =
         lengths.map(|text| text.parse::<u64>().ok()).try_fold(1, |count: u64, next| count.checked_mul(next?));
     match count {
@@ -272,7 +276,7 @@ fn check_npy(path: &Path) -> Result<()> {
         _ => bail!(
             "{}: its shape is ({}), for which its {bytes} bytes are too few; save it again",
             shown(path),
-            shape.unwrap_or_default()
+            shape.trim_end_matches(',').replace(',', ", ")
         ),
     }
 }

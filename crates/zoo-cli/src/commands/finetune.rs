@@ -147,7 +147,8 @@ impl Arguments {
         let weights = weights
             .map(|path| if path.exists() { std::path::absolute(path) } else { Ok(path) })
             .transpose()?;
-        Ok(Plan { weights, key, ..self.learn.plan(Kind::Finetune, name, &model, stages)? })
+        let plan = self.learn.plan(Kind::Finetune, name, &model, weights.as_deref(), stages)?;
+        Ok(Plan { weights, key, ..plan })
     }
 }
 

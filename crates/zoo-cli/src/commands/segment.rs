@@ -17,7 +17,7 @@ use crate::{
     options::OptionArguments,
     output,
     pictures::{self, PictureArguments, Place},
-    running::{RunArguments, taught},
+    running::{RunArguments, check_named, taught},
     size::parse_size,
 };
 
@@ -92,6 +92,7 @@ impl Arguments {
         model.check_segments().or_wrong_call()?;
         let network = self.run.load(&model)?;
         taught(&network, self.options.layers.classes)?;
+        check_named(&self.output)?;
         let folder = self.output.clone();
         let new: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
         std::fs::create_dir_all(&folder)
@@ -105,7 +106,12 @@ impl Arguments {
     }
 
     fn each(self, network: &Network) -> Result<String> {
-        let (places, count) = self.pictures.places()?;
+        let (mut places, count) = self.pictures.places()?;
+        if count.is_some() {
+            let all: Vec<Place> = places.collect();
+            check_all_apart(&all, &self.output).or_wrong_call()?;
+            places = Box::new(all.into_iter());
+        }
         let mut work = Work {
             network,
             model: &self.model,
@@ -159,8 +165,7 @@ impl Work<'_> {
     fn answer(&mut self, place: &Place, name: &str) -> Result<Line> {
         let picture: Picture = place.read_any()?;
         let answer = self.network.segment(&picture, self.memory).with_context(|| name.to_string())?;
-        let stem = self.stem(place);
-        let [mask, overlay] = ["mask", "overlay"].map(|kind| self.folder.join(format!("{stem}.{kind}.png")));
+        let [mask, overlay] = files(place, self.folder, &mut self.taken);
         let names = self.network.prepare().classes();
         let shown_over = mask::overlay(&picture, &answer.mask, names)?;
         write(&mask, |out| mask::write(&answer.mask, out))?;
@@ -178,26 +183,42 @@ impl Work<'_> {
             model: self.model.into(),
             width: picture.width(),
             height: picture.height(),
-            mask: shown(&mask),
-            overlay: shown(&overlay),
+            mask: pictures::exact(&mask),
+            overlay: pictures::exact(&overlay),
             classes: areas.map(area).collect(),
             name: name.into(),
         })
     }
+}
 
-    /// What the files of a picture begin with: its name without the ending, and a number if it isn't the first of that name.
-    fn stem(&mut self, place: &Place) -> String {
-        let stem = match place {
-            Place::File(path) | Place::Lost(path, _) => {
-                path.file_stem().map_or_else(|| "picture".into(), |stem| shown(stem.as_ref()))
-            }
-            Place::StandardInput => "picture".into(),
-        };
-        let numbered = (2..).map(|number| format!("{stem}-{number}"));
-        let free = std::iter::once(stem.clone()).chain(numbered).find(|name| !self.taken.contains(name));
-        let free = free.unwrap_or(stem);
-        self.taken.insert(free.clone());
-        free
+/// A picture's mask and overlay. They are called as it is, without the ending, and by a number if others have that name.
+fn files(place: &Place, folder: &Path, taken: &mut HashSet<String>) -> [PathBuf; 2] {
+    let stem = match place {
+        Place::File(path) | Place::Lost(path, _) => {
+            path.file_stem().map_or_else(|| "picture".into(), |stem| shown(stem.as_ref()))
+        }
+        Place::StandardInput => "picture".into(),
+    };
+    let numbered = (2..).map(|number| format!("{stem}-{number}"));
+    let free = std::iter::once(stem.clone()).chain(numbered).find(|name| !taken.contains(name));
+    let free = free.unwrap_or(stem);
+    let named = ["mask", "overlay"].map(|kind| folder.join(format!("{free}.{kind}.png")));
+    taken.insert(free);
+    named
+}
+
+/// That no picture is where another one's mask or overlay is to be.
+fn check_all_apart(places: &[Place], folder: &Path) -> Result<()> {
+    let real = |path: &Path| path.canonicalize().ok();
+    let read: HashSet<PathBuf> = places.iter().filter_map(Place::file).filter_map(real).collect();
+    let mut taken = HashSet::new();
+    let mut written = places.iter().flat_map(|place| files(place, folder, &mut taken));
+    match written.find(|path| real(path).is_some_and(|path| read.contains(&path))) {
+        Some(path) => Err(anyhow!(
+            "{} is one of the pictures, and would be written over; name another folder with `-o`",
+            shown(&path)
+        )),
+        None => Ok(()),
     }
 }
 
@@ -235,7 +256,7 @@ fn all_at_once(format: Format, lines: &[Line]) -> Result<String> {
     let json = || Ok(serde_json::to_string_pretty(lines)?);
     let after = || {
         let mut written = lines.iter().filter_map(|line| match line {
-            Line::Answer { overlay, .. } => Some(overlay.as_str()),
+            Line::Answer { overlay, .. } => Some(shown(overlay.as_ref())),
             Line::Failed { .. } => None,
         });
         written.next_back().map_or(String::new(), |last| {

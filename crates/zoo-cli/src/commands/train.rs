@@ -109,6 +109,6 @@ impl Arguments {
         }
         let recipe = self.learn.recipe.of(|| usual(&model, Kind::Train))?;
         let stages = vec![StagePlan { name: "train".into(), thawed: Thawed::All, recipe }];
-        self.learn.plan(Kind::Train, name, &model, stages)
+        self.learn.plan(Kind::Train, name, &model, None, stages)
     }
 }

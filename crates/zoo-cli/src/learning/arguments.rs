@@ -10,7 +10,7 @@ use zoo_train::optim::{AdamW, Method, RmsProp, Sgd};
 use zoo_train::{Checkpointing, Recipe, RunFolder};
 
 use super::{DataArguments, Kind, Parts, Plan, StagePlan, place};
-use crate::{failure::OrWrongCall, options::OptionArguments, size::parse_size};
+use crate::{failure::OrWrongCall, options::OptionArguments, running::check_apart, size::parse_size};
 
 /// What is learned from which pictures, how, and where it is kept.
 #[derive(Debug, Args)]
@@ -51,9 +51,14 @@ impl LearnArguments {
         kind: Kind,
         name: String,
         model: &Model,
+        weights: Option<&Path>,
         stages: Vec<StagePlan>,
     ) -> Result<Plan> {
-        let (_, file) = place(self.place.output.as_deref(), model.architecture().name)?;
+        let (folder, file) = place(self.place.output.as_deref(), model.architecture().name)?;
+        if let Some(file) = &file {
+            let begins_with = [model.file(), weights, self.recipe.begins_with()];
+            check_spared(file, &folder, begins_with.into_iter().flatten()).or_wrong_call()?;
+        }
         let plan = Plan {
             kind,
             model: lasting(name)?,
@@ -71,6 +76,24 @@ impl LearnArguments {
         };
         plan.check()?;
         Ok(plan)
+    }
+}
+
+/// That a run begins with neither the file that it is to write nor one in the run beside it, whose place it takes.
+fn check_spared<'p>(
+    file: &Path,
+    folder: &Path,
+    begins_with: impl Iterator<Item = &'p Path> + Clone,
+) -> Result<()> {
+    check_apart(file, begins_with.clone())?;
+    let Ok(folder) = folder.canonicalize() else { return Ok(()) };
+    let lies_in = |path: &&Path| path.canonicalize().is_ok_and(|path| path.starts_with(&folder));
+    match begins_with.into_iter().find(lies_in) {
+        Some(path) => Err(anyhow!(
+            "{} is read, and lies in the run that would make room for the new one; name another file to write",
+            shown(path)
+        )),
+        None => Ok(()),
     }
 }
 

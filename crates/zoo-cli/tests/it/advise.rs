@@ -134,6 +134,27 @@ fn every_command_that_is_advised_works() {
 }
 
 #[test]
+fn data_are_left_out_only_where_the_digits_serve() {
+    let commands = |call: &[&str]| -> Vec<String> {
+        let advice = json(&[call, &["--memory", "40MB", "--format", "json"]].concat());
+        let lines = advice["remedies"].as_array().unwrap().iter();
+        lines.filter_map(|line| line["command"].as_str().map(String::from)).collect()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.safetensors");
+    printed(&["convert", "crates/zoo/assets/lenet5.safetensors", file.to_str().unwrap()]);
+    for (call, has_data) in [
+        (&["advise", "lenet5"][..], false),
+        (&["advise", "lenet5", "--classes", "7"], true),
+        (&["advise", file.to_str().unwrap()], true),
+        (&["advise", "resnet20_cifar", "--in-channels", "1"], true),
+    ] {
+        let all = commands(call);
+        assert!(!all.is_empty() && all.iter().all(|line| line.contains("--data") == has_data), "{all:?}");
+    }
+}
+
+#[test]
 fn memory_that_is_too_little_is_said_with_both_values() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");

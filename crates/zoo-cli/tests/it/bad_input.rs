@@ -269,6 +269,9 @@ fn numpy_arrays_that_promise_too_much_are_refused() {
         ("'descr': '<f4', 'fortran_order': False, 'shape': (100000, 3, 400, 400), ", "too few"),
         ("'descr': '<f4', 'fortran_order': False, 'shape': (4000000000, 3, 4000000, 4000000), ", "too few"),
         ("'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999999, 1), ", "too few"),
+        ("'descr': '<f4', 'fortran_order': False, 'shape':(4000000,3,4000,4000), ", "too few"),
+        ("'descr': '<f4', 'fortran_order': False, 'shape': (1, 1), 'shape': (9, 9), ", "or several"),
+        ("'descr': '<f4', 'fortran_order': False, ", "names no shape"),
         ("'descr': '<f4', 'fortran_order': True, 'shape': (1, 1, 1, 1), ", "ascontiguousarray"),
         ("'descr': '>f4', 'fortran_order': False, 'shape': (1, 1, 1, 1), ", "astype('float32')"),
     ] {

@@ -87,6 +87,25 @@ fn a_file_and_the_finished_run_beside_it_are_replaced_and_nothing_else() {
     assert!(fs::read(&file).unwrap() != first, "the file was not replaced");
     printed(&[&call[..], &["--seed", "1"]].concat());
     assert!(fs::read(&file).unwrap() == first, "something was left of the run before");
+    // What a run begins with is neither written over nor thrown away with the run that it lies in.
+    let best = run.join("best.safetensors");
+    for begins_with in [&file, &best] {
+        let call = ["finetune", text(begins_with), "--data", text(&data), "-o", text(&file)];
+        refused(&call, 2, &[text(begins_with), "is read", "name another file"]);
+        let call = [
+            "train",
+            "resnet20_cifar",
+            "--data",
+            text(&data),
+            "--init-from",
+            text(begins_with),
+            "-o",
+            text(&file),
+        ];
+        refused(&call, 2, &[text(begins_with), "is read"]);
+    }
+    assert!(fs::read(&file).unwrap() == first && best.exists());
+    refused(&[&call[..call.len() - 1], &["-"]].concat(), 2, &["/dev/stdout"]);
     // As long as a run isn't finished, it is not thrown away.
     fs::remove_file(run.join("report.json")).unwrap();
     refused(&call, 1, &["isn't finished", "zoo train --resume", text(&run), "delete"]);

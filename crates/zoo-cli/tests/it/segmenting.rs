@@ -53,6 +53,23 @@ fn a_fresh_clone_segments_digits() {
 }
 
 #[test]
+fn no_picture_that_is_read_is_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = root().join("assets/scenes/3.png");
+    let own = folder.path().join("3.mask.png");
+    fs::copy(&scene, folder.path().join("3.png")).unwrap();
+    fs::copy(&scene, &own).unwrap();
+    let at = text(folder.path());
+    refused(&["segment", "digits", at, "-o", at], 2, &["3.mask.png", "name another folder"]);
+    assert_eq!(fs::read(&own).unwrap(), fs::read(&scene).unwrap());
+    fs::remove_file(&own).unwrap();
+    let only = folder.path().join("3.png");
+    refused(&["explain", "lenet5", at, "-o", text(&only)], 2, &["3.png", "is read"]);
+    assert_eq!(fs::read(&only).unwrap(), fs::read(&scene).unwrap());
+    refused(&["segment", "digits", at, "-o", "-"], 2, &["/dev/stdout"]);
+}
+
+#[test]
 fn pictures_of_any_size_and_broken_ones_come_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let (pictures, out) = (folder.path().join("in"), folder.path().join("out"));

@@ -23,7 +23,7 @@ use crate::{output, running};
 /// Time between two checkpoints within an epoch.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Set by Ctrl-C: the step that is under way is ended, and the run written down.
+/// Set by Ctrl-C: the step or the judging that is under way is ended, and the run written down.
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Whether nobody has asked to stop.

@@ -285,25 +285,31 @@ mod tests {
     #[test]
     fn an_answer_does_not_wait_for_a_member_that_does_something_else() {
         let pool = pool(2);
-        let (long, short) = (AtomicBool::new(false), AtomicBool::new(false));
+        let [begun, long, answered] = [(); 3].map(|()| AtomicBool::new(false));
+        let until = |flag: &AtomicBool| {
+            while !flag.load(Ordering::Acquire) {
+                thread::yield_now();
+            }
+        };
         thread::scope(|scope| {
             scope.spawn(|| {
                 pool.install(|| {
                     gathered(|| {
-                        long.store(true, Ordering::Release);
-                        // It is over only when the other one is.
-                        while !short.load(Ordering::Acquire) {
-                            thread::yield_now();
-                        }
+                        begun.store(true, Ordering::Release);
+                        until(&long);
                     });
                 });
+                answered.store(true, Ordering::Release);
             });
+            // The pool's other thread, the first run's member, takes this one up: it ends when that has been answered.
             scope.spawn(|| {
-                while !long.load(Ordering::Acquire) {
-                    thread::yield_now();
-                }
-                pool.install(|| gathered(|| assert_eq!(counts(9), [1; 9])));
-                short.store(true, Ordering::Release);
+                until(&begun);
+                pool.install(|| {
+                    gathered(|| {
+                        long.store(true, Ordering::Release);
+                        until(&answered);
+                    });
+                });
             });
         });
     }

@@ -62,7 +62,7 @@ impl Command {
 
 /// How tables are printed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum FormatName {
+pub(crate) enum FormatName {
     Table,
     Json,
     /// Plain numbers: bytes, and shares of 1
@@ -79,7 +79,13 @@ pub(crate) struct FormatArgument {
 
 impl From<FormatArgument> for Format {
     fn from(argument: FormatArgument) -> Self {
-        match argument.format {
+        argument.format.into()
+    }
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
             FormatName::Table => Self::Table,
             FormatName::Json => Self::Json,
             FormatName::Csv => Self::Csv,

@@ -143,7 +143,7 @@ pub enum Error {
     },
 
     /// A folder for a run that can't be used.
-    #[error("the run's folder {}: {source}", folder.display())]
+    #[error("the run's folder {}: {source}; {}", folder.display(), zoo_weights::way_out(source))]
     Folder {
         /// The folder.
         folder: PathBuf,

@@ -161,8 +161,8 @@ impl<T> IoContext<T> for io::Result<T> {
     }
 }
 
-/// What to do where the operating system refused.
-fn way_out(source: &io::Error) -> &'static str {
+/// What to do where the operating system refused: room, or the path.
+pub fn way_out(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there",
         _ => "check the path and what you may do there",

@@ -47,7 +47,7 @@ mod tensor;
 mod zip;
 
 pub use data::{DataFile, DataSet, DataSets};
-pub use error::{Error, Result};
+pub use error::{Error, Result, way_out};
 pub use fetch::{Checked, Event, FetchError, Fetcher, Here, Progress, Proxy, Settings, Verified};
 pub use file::{Format, TensorFile};
 pub use keys::KeyMap;

@@ -23,7 +23,7 @@ use crate::{
 /// # std::fs::copy("assets/lenet5.safetensors", &from)?;
 /// use zoo::Conversion;
 ///
-/// let half = Conversion { dtype: Some(zoo_weights::Dtype::F16), ..Conversion::default() };
+/// let half = Conversion { dtype: Some(zoo::Dtype::F16), ..Conversion::default() };
 /// assert_eq!(half.run(&from, &to)?.model, "lenet5");
 /// let net = zoo::model(to.to_str().unwrap())?.pretrained()?;
 /// # Ok::<_, Box<dyn std::error::Error>>(())

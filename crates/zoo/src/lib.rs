@@ -116,7 +116,7 @@ pub use three_convs::three_convs;
 pub use zoo_data::{self as data, Picture};
 pub use zoo_engine as engine;
 pub use zoo_layers as layers;
-pub use zoo_weights::{Dtype, Event, FetchError, LoadReport, ManifestError};
+pub use zoo_weights::{self as weights, Dtype, Event, FetchError, LoadReport, ManifestError};
 pub use {
     zoo_alexnet as alexnet, zoo_fcn as fcn, zoo_googlenet as googlenet, zoo_inception as inception,
     zoo_lenet as lenet, zoo_mobilenet as mobilenet, zoo_resnet as resnet, zoo_senet as senet, zoo_vgg as vgg,

@@ -7,7 +7,7 @@ use zoo_report::{Align, Table};
 use zoo_weights::{FetchError, Fetcher, Listed, Manifest, Settings, Weights};
 
 use crate::{
-    arguments::FormatArgument,
+    arguments::FormatName,
     failure::{OrWrongCall, WrongCall, sentence},
     fetching::{Screen, parse_mirror},
     output,
@@ -43,8 +43,9 @@ pub(crate) struct Arguments {
     /// Take every file from this server
     #[arg(long, value_name = "URL", value_parser = parse_mirror)]
     mirror: Option<String>,
-    #[command(flatten)]
-    format: FormatArgument,
+    /// How to print the list
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "list")]
+    format: Option<FormatName>,
 }
 
 impl Arguments {
@@ -99,7 +100,7 @@ impl Arguments {
             table.push(line.cells());
         }
         let json = || Ok(serde_json::to_string_pretty(lines)?);
-        output::table(self.format.into(), &table, json, String::new)
+        output::table(self.format.unwrap_or(FormatName::Table).into(), &table, json, String::new)
     }
 
     /// What a second look at the weights finds: a line for each file.

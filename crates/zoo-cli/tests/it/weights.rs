@@ -170,6 +170,7 @@ fn bench_measures_the_weights_that_it_is_given() {
     refused(with(&[], "resnet34.tv_in1k"), 2, &["resnet34.tv_in1k", "resnet18"]);
     refused(with(&[], "nowhere.safetensors"), 1, &["nowhere.safetensors"]);
     refused(with(&[], "resnet18.pth"), 1, &["resnet18.pth", "No such file"]);
+    bench.refused(&["fetch", "resnet18", "--format", "json"], 2, &["--list"]);
     bench.refused(&["bench", "resnet18", "resnet34", "--weights", file], 2, &["--weights", "2 are named"]);
 }
 

@@ -7,7 +7,7 @@ use zoo_kernels::{Element, KernelError, conv};
 
 use super::{
     Call, Mode, Operation, ParamSpec, Result, check_groups, composed, first, folded::FoldedConv, param,
-    single_map,
+    single_map, told,
 };
 use crate::{
     Fan, Init, Padding, Shape,
@@ -140,13 +140,9 @@ impl Operation for Conv2d {
     }
 
     fn detail(&self) -> String {
-        let pair = |[rows, columns]: [usize; 2]| match rows == columns {
-            true => rows.to_string(),
-            false => format!("{rows}x{columns}"),
-        };
         let mut detail = format!("{}x{}", self.kernel_size[0], self.kernel_size[1]);
         for (word, value, usual) in
-            [("stride", pair(self.stride), "1"), ("dilation", pair(self.dilation), "1")]
+            [("stride", told(self.stride), "1"), ("dilation", told(self.dilation), "1")]
         {
             if value != usual {
                 detail += &format!(", {word} {value}");

@@ -11,7 +11,7 @@ use zoo_kernels::{
 use super::{
     Call, Mode, Operation, ParamSpec, Result, check_groups,
     composed::{conv_transpose2d, dilated},
-    first, param, single_map,
+    first, param, single_map, told,
 };
 use crate::{
     Init, Shape,
@@ -111,7 +111,7 @@ impl Operation for ConvTranspose2d {
 
     fn detail(&self) -> String {
         let groups = if self.groups > 1 { format!(", groups {}", self.groups) } else { String::new() };
-        format!("{}x{}, stride {}{groups}", self.kernel_size[0], self.kernel_size[1], self.stride[0])
+        format!("{}x{}, stride {}{groups}", self.kernel_size[0], self.kernel_size[1], told(self.stride))
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -276,6 +276,11 @@ impl Operation for Input {
     }
 }
 
+/// Two sides for people: `2`, or `2x3` where they differ.
+pub(crate) fn told([rows, columns]: [usize; 2]) -> String {
+    if rows == columns { rows.to_string() } else { format!("{rows}x{columns}") }
+}
+
 /// Whether `groups` split the channels of a convolution evenly, or a sentence with the numbers that would.
 pub(crate) fn check_groups(groups: usize, in_channels: usize, out_channels: usize) -> Result<(), String> {
     match groups {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use zoo_kernels::{Element, KernelError};
 
-use super::{Call, Mode, Operation, Result, composed, first, single, single_map};
+use super::{Call, Mode, Operation, Result, composed, first, single, single_map, told};
 use crate::{
     Shape,
     kernel::{Backward, CpuKernel, Forward, Kernel, Needs, shared},
@@ -46,7 +46,7 @@ impl Operation for Subsample {
     }
 
     fn detail(&self) -> String {
-        format!("stride {}", self.stride[0])
+        format!("stride {}", told(self.stride))
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, String> {

@@ -4,7 +4,6 @@
 //! stands is JSON in the metadata. Everything random is a function of seed and place, so that no generator has a state.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
@@ -87,7 +86,7 @@ impl Epoch {
     /// # Errors
     /// Pictures that don't fit the network.
     pub fn judged(&self, net: &Net, validation: &dyn Source, device: &Device) -> Result<Self> {
-        let verdict = evaluate::judge(net, validation, None, device, &mut |_| ControlFlow::Continue(()))?;
+        let verdict = evaluate::judge(net, validation, None, device, &mut evaluate::to_the_end)?;
         let verdict = verdict.continue_value();
         Ok(Self {
             validation_loss: verdict.as_ref().map(|verdict| verdict.loss),

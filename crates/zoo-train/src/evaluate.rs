@@ -119,14 +119,9 @@ impl Scorer {
 pub fn evaluate(net: &Net, source: &dyn Source, device: &Device) -> Result<Score> {
     let classes = net.graph().get(net.graph().main_output().node).output.channels();
     let mut scorer = Scorer::new(classes);
-    let mut batches = source.batches(Place::default(), 1)?;
-    for batch in batches.by_ref() {
-        let batch = batch?;
-        if !batch.labels.is_empty() {
-            scorer.add(&net.answer(&input(net, None, &batch, device)?)?, &batch.labels)?;
-        }
-    }
-    Ok(Score { unread: batches.skipped(), ..scorer.score() })
+    let mut count = |answer: &Tensor, batch: &Batch| scorer.add(answer, &batch.labels);
+    let unread = answers(net, source, None, device, &mut to_the_end, &mut count)?;
+    Ok(Score { unread: unread.continue_value().unwrap_or_default(), ..scorer.score() })
 }
 
 /// A batch as a tensor.
@@ -158,17 +153,22 @@ pub(crate) struct Verdict {
 /// Who is told how many batches were judged, and of how many, and may end it.
 pub(crate) type Watch<'a> = &'a mut dyn FnMut((usize, usize)) -> ControlFlow<()>;
 
-/// How a network does on a source's first epoch, be it pictures or their pixels that have classes.
-pub(crate) fn judge(
+/// A [`Watch`] for what nobody interrupts.
+pub(crate) fn to_the_end(_: (usize, usize)) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// Hands to `each` what a network answers to every batch of a source's first epoch. Gives the pictures that could not be read,
+/// if `watch` didn't end it.
+pub(crate) fn answers(
     net: &Net,
     source: &dyn Source,
     from: Option<Node>,
     device: &Device,
     watch: Watch<'_>,
-) -> Result<ControlFlow<(), Verdict>> {
+    each: &mut dyn FnMut(&Tensor, &Batch) -> Result<()>,
+) -> Result<ControlFlow<(), Vec<Skipped>>> {
     let main = net.graph().main_output().node;
-    let classes = net.graph().get(main).output.channels();
-    let (mut scorer, mut pixels) = (Scorer::new(classes), PixelScore::new(classes));
     let (mut batches, all) = (source.batches(Place::default(), 1)?, source.steps());
     for (done, batch) in batches.by_ref().enumerate() {
         let batch = batch?;
@@ -185,12 +185,28 @@ pub(crate) fn judge(
                 net.answer_at(&[(node, &input)], &[main])?.into_iter().next().ok_or(Error::NoPictures)?
             }
         };
-        match &batch.masks {
-            Some(masks) => pixels.add(&answer, masks)?,
-            None => scorer.add(&answer, &batch.labels)?,
-        }
+        each(&answer, &batch)?;
     }
-    let unread = batches.skipped();
+    Ok(ControlFlow::Continue(batches.skipped()))
+}
+
+/// How a network does on a source's first epoch, be it pictures or their pixels that have classes.
+pub(crate) fn judge(
+    net: &Net,
+    source: &dyn Source,
+    from: Option<Node>,
+    device: &Device,
+    watch: Watch<'_>,
+) -> Result<ControlFlow<(), Verdict>> {
+    let classes = net.graph().get(net.graph().main_output().node).output.channels();
+    let (mut scorer, mut pixels) = (Scorer::new(classes), PixelScore::new(classes));
+    let mut count = |answer: &Tensor, batch: &Batch| match &batch.masks {
+        Some(masks) => pixels.add(answer, masks),
+        None => scorer.add(answer, &batch.labels),
+    };
+    let ControlFlow::Continue(unread) = answers(net, source, from, device, watch, &mut count)? else {
+        return Ok(ControlFlow::Break(()));
+    };
     let (score, pixels) = (scorer.score(), pixels.finish());
     let verdict = match (score.pictures, pixels.confusion.pixel_accuracy()) {
         (0, None) => {

@@ -1,10 +1,10 @@
 //! How well a network tells the pixels of pictures apart: an exact confusion matrix, and what is read from it.
 
 use candle_core::{DType, Device, Tensor};
-use zoo_data::{Place, Skipped, mask::IGNORED};
+use zoo_data::{Batch, Skipped, mask::IGNORED};
 use zoo_layers::{CrossEntropy, Net};
 
-use crate::{Error, Result, Source, evaluate::pictures, sum::sum};
+use crate::{Error, Result, Source, evaluate, sum::sum};
 
 /// How often pixels of each class were given each class. Pixels labelled [`IGNORED`] don't count.
 ///
@@ -199,16 +199,10 @@ pub fn likeliest(logits: &Tensor) -> Result<Vec<u8>> {
 pub fn evaluate_pixels(net: &Net, source: &dyn Source, device: &Device) -> Result<PixelScore> {
     let classes = net.graph().get(net.graph().main_output().node).output.channels();
     let mut score = PixelScore::new(classes);
-    let mut batches = source.batches(Place::default(), 1)?;
-    for batch in batches.by_ref() {
-        let batch = batch?;
-        if batch.labels.is_empty() {
-            continue;
-        }
-        let masks = batch.masks.as_deref().ok_or(Error::NoMasks)?;
-        score.add(&net.answer(&pictures(&batch, device)?)?, masks)?;
-    }
-    score.unread = batches.skipped();
+    let mut count =
+        |answer: &Tensor, batch: &Batch| score.add(answer, batch.masks.as_deref().ok_or(Error::NoMasks)?);
+    let unread = evaluate::answers(net, source, None, device, &mut evaluate::to_the_end, &mut count)?;
+    score.unread = unread.continue_value().unwrap_or_default();
     Ok(score.finish())
 }
 

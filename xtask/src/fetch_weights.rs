@@ -103,8 +103,7 @@ fn fetch(weights: &Weights, fetcher: &Fetcher, screen: &mut Screen) -> Result<bo
 fn verify(weights: &Weights, fetcher: &Fetcher, silent_if_absent: bool, screen: &mut Screen) -> Result<bool> {
     let checked = fetcher.verify(weights)?;
     if checked.is_empty() && !silent_if_absent {
-        let what = if weights.built_in() { "is inside the program" } else { "is not here" };
-        screen.line(&format!("{}  {what}", weights.tag))?;
+        screen.line(&format!("{}  {}", weights.tag, weights.absence()))?;
     }
     let mut all_well = true;
     for file in checked {

@@ -228,6 +228,11 @@ impl Weights {
     pub fn built_in(&self) -> bool {
         self.sources.is_empty()
     }
+
+    /// Where they are, if no file of theirs is here.
+    pub fn absence(&self) -> &'static str {
+        if self.built_in() { "is inside the program" } else { "is not here" }
+    }
 }
 
 impl Source {

@@ -108,10 +108,7 @@ impl Arguments {
         let tag = &weights.tag;
         let checked = fetcher.verify(weights)?;
         if checked.is_empty() && !self.names.is_empty() {
-            return Ok(match weights.built_in() {
-                true => format!("{tag}  is inside the program\n"),
-                false => format!("{tag}  is not here\n"),
-            });
+            return Ok(format!("{tag}  {}\n", weights.absence()));
         }
         let mut lines = String::new();
         for file in checked {

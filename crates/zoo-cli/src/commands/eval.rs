@@ -18,6 +18,7 @@ use crate::{
     options::OptionArguments,
     output,
     running::{RunArguments, taught},
+    size::parse_size,
 };
 
 /// Say how well a network tells pictures apart
@@ -59,9 +60,12 @@ pub(crate) struct Arguments {
     /// their mirror images
     #[arg(long, default_value = "1", value_name = "1|5|10", value_parser = parse_crops)]
     crops: u8,
-    /// Pictures at once
-    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    batch: u32,
+    /// Pictures at once [default: 32]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    batch: Option<u32>,
+    /// Of segmentation: the memory that an answer may take beside the weights [default: 2GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_negative_numbers = true)]
+    memory: Option<u64>,
     /// End at the first picture that can't be read, instead of counting them
     #[arg(long)]
     strict: bool,
@@ -92,7 +96,11 @@ impl Arguments {
             return self.pixels(&model, &*data, &left_out);
         }
         model.check_classifies().or_wrong_call()?;
-        check_pictures(&model.graph().or_wrong_call()?, self.batch as usize)?;
+        if self.memory.is_some() {
+            return Err(anyhow!("`--memory` is for networks that give every pixel a class; leave it out"))
+                .or_wrong_call();
+        }
+        check_pictures(&model.graph().or_wrong_call()?, self.batch())?;
         let network = self.run.load(&model)?;
         taught(&network, self.options.layers.classes)?;
         let classes = network.prepare().classes().to_vec();
@@ -161,7 +169,7 @@ impl Arguments {
     /// The same of pictures whose pixels have classes.
     fn pixels(&self, model: &Model, data: &dyn Dataset, left_out: &[Value]) -> Result<String> {
         let (flip, crops) = (self.flip.then_some("--flip"), (self.crops > 1).then_some("--crops"));
-        if let Some(flag) = flip.or(crops) {
+        if let Some(flag) = flip.or(crops).or(self.batch.map(|_| "--batch")) {
             return Err(anyhow!("`{flag}` is for networks that give a picture one class; leave it out"))
                 .or_wrong_call();
         }
@@ -174,7 +182,8 @@ impl Arguments {
             (None, Ok(seen)) => output::say(&format!("{}\n", pixels_of(path, &self.model, seen, &classes))),
             (None, Err(error)) => output::say(&format!("{}\n", json!({"path": path, "error": error}))),
         };
-        let (confusion, skipped) = judge_pixels(&network, data, &meant, self.strict, &mut say)?;
+        let how = (self.strict, self.memory.unwrap_or(zoo::SEGMENT_MEMORY));
+        let (confusion, skipped) = judge_pixels(&network, data, &meant, how, &mut say)?;
         let (pictures, unread) = (data.len() - skipped.len(), skipped.len() + left_out.len());
         let Some(format) = self.format.at_the_end() else {
             left_out.iter().try_for_each(|line| output::say(&format!("{line}\n")))?;
@@ -228,13 +237,17 @@ impl Arguments {
         output::table(format, &table, json, after)
     }
 
+    fn batch(&self) -> usize {
+        self.batch.unwrap_or(32) as usize
+    }
+
     fn looks(&self) -> Looks {
         let (views, mirrored) = match self.crops {
             10 => (Views::Five, true),
             5 => (Views::Five, false),
             _ => (Views::Centre, false),
         };
-        Looks { views, flip: self.flip || mirrored, batch: self.batch as usize, strict: self.strict }
+        Looks { views, flip: self.flip || mirrored, batch: self.batch(), strict: self.strict }
     }
 }
 

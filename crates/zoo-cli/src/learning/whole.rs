@@ -1,23 +1,24 @@
 //! How well a network tells the pixels of whole pictures apart.
 
-use anyhow::{Result, anyhow};
-use zoo::{Network, SEGMENT_MEMORY};
+use anyhow::{Context, Result, anyhow};
+use zoo::Network;
 use zoo_data::{Dataset, Picture, Skipped, mask, mask::IGNORED};
 use zoo_train::Confusion;
 
-use crate::output;
+use crate::{failure::sentence, output};
 
 /// Told of each picture's name, and of its pixels or why it can't be read.
 pub(crate) type Told<'a> = &'a mut dyn FnMut(String, Result<&Confusion, &str>) -> Result<()>;
 
 /// Answers whole pictures in their own size, and compares the answers with their masks; `meant` is the network's class for
-/// each of the data's. Pictures that can't be read are left out by name, unless that is an error. `sink` is told of each
+/// each of the data's. Pictures that can't be read are left out by name, unless that is an error; so are
+/// those of which not even a tile's answer fits into `memory`. `sink` is told of each
 /// picture in the data's order.
 pub(crate) fn judge_pixels(
     network: &Network,
     data: &dyn Dataset,
     meant: &[usize],
-    strict: bool,
+    (strict, memory): (bool, u64),
     sink: Told<'_>,
 ) -> Result<(Confusion, Vec<Skipped>)> {
     let classes = network.prepare().classes().len();
@@ -36,15 +37,16 @@ pub(crate) fn judge_pixels(
                 continue;
             }
         };
-        let answer = match network.segment(&picture, SEGMENT_MEMORY) {
+        let answer = match network.segment(&picture, memory) {
             Ok(answer) => answer,
             Err(error @ zoo::Error::Narrow { .. }) if !strict => {
-                let (name, why) = (data.name(index), format!("{}: {error}", data.name(index)));
+                let name = data.name(index);
+                let why = sentence(&anyhow::Error::from(error).context(name.clone()));
                 sink(name.clone(), Err(&why))?;
                 skipped.push(Skipped { index, name, why });
                 continue;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error).with_context(|| data.name(index)),
         };
         let class = |&label: &u8| match label {
             IGNORED => Ok(IGNORED),

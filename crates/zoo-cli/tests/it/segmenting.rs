@@ -70,6 +70,27 @@ fn no_picture_that_is_read_is_written_over() {
 }
 
 #[test]
+fn what_is_evaluated_stays_within_its_memory_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scenes(folder.path());
+    let call = ["eval", "digits", "--data", text(&data), "--format", "json"];
+    let (plain, held) = (json(&call), json(&[&call[..], &["--memory", "1MB"]].concat()));
+    assert_eq!((&plain["confusion"], plain["pictures"].as_u64()), (&held["confusion"], Some(4)));
+    refused(
+        &[&call[..], &["--memory", "1kB"]].concat(),
+        1,
+        &["test/images/16.png", "1.0 kB are allowed", "with `--memory`"],
+    );
+    refused(
+        &[&call[..], &["--memory", "1kB", "--strict"]].concat(),
+        1,
+        &["test/images/16.png", "with `--memory`"],
+    );
+    refused(&[&call[..], &["--batch", "4"]].concat(), 2, &["`--batch`", "one class"]);
+    refused(&["eval", "lenet5", "--memory", "1GB"], 2, &["`--memory`", "every pixel"]);
+}
+
+#[test]
 fn pictures_of_any_size_and_broken_ones_come_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let (pictures, out) = (folder.path().join("in"), folder.path().join("out"));

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, backprop::GradStore};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 use zoo_bench::memory::Memory;
-use zoo_layers::{CrossEntropy, Recompute, Route, Shape};
+use zoo_layers::{Loss, Recompute, Route, Shape};
 use zoo_report::{Lesson, Training};
 use zoo_train::optim::{Method, Optimizer, Sgd};
 
@@ -91,17 +91,13 @@ fn measured(cli: &Cli) -> Result<serde_json::Value> {
         let start = Instant::now();
         let pass = net.pass(&route, &[&pictures])?;
         // Auxiliary heads learn too.
-        let mut loss: Option<Tensor> = None;
+        let mut slopes = GradStore::default();
         for output in net.graph().outputs() {
             let labels = vec![1; labels(net.graph().get(output.node).output) * usize::from(cli.batch)];
-            let term = CrossEntropy::default().of(&pass.outputs()[&output.name], &labels)?;
-            loss = Some(match loss {
-                Some(loss) => (loss + term)?,
-                None => term,
-            });
+            let logits = &pass.outputs()[&output.name];
+            slopes.insert(logits, Loss::CROSS_ENTROPY.gradient(logits, &labels, &[])?.1);
         }
-        let loss = loss.context("the network has no output")?;
-        let gradients = pass.backward(&loss.backward()?)?;
+        let gradients = pass.backward(&slopes)?;
         optimizer.step(&gradients, 1e-3)?;
         net.recycle(gradients)?;
         step_ms.push(start.elapsed().as_secs_f64() * 1e3);

@@ -31,8 +31,7 @@
 //! | [`pool`] | max and average pools (padding, dilation, `ceil_mode`), adaptive averages |
 //! | [`activation`] | activations, alone and after an addition |
 //! | [`softmax`], [`rbf`] | probabilities from logits, the radial basis units of LeNet-5 |
-//! | [`dice`] | one minus the Dice coefficient of softmax |
-//! | [`loss`] | softmax and cross-entropy in one, with an ignored label and label smoothing |
+//! | [`loss`] | softmax and its losses in one: cross entropy, Dice, focal |
 //! | [`lrn`], [`upsample`], [`scale`] | local response normalisation, bilinear resampling, squeeze-and-excitation's product |
 //!
 //! # How it is fast
@@ -105,7 +104,6 @@
 pub mod activation;
 mod caches;
 pub mod conv;
-pub mod dice;
 mod element;
 mod epilogue;
 mod error;

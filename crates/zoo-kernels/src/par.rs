@@ -8,9 +8,17 @@ use rayon::prelude::*;
 
 use crate::{isa, team};
 
-/// A pointer to numbers of which every task writes its own.
-#[derive(Clone, Copy)]
+/// A pointer to numbers, or what else tasks make, of which every task writes its own.
 pub(crate) struct Shared<T>(*mut T);
+
+impl<T> Clone for Shared<T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Shared<T> {}
 
 // SAFETY: tasks get parts of the slice that don't overlap, by the contract of `Shared::get`'s users; the
 // numbers themselves are `Send`.

@@ -60,7 +60,7 @@ pub use init::{Fan, Init};
 pub use kernel::{
     Arg, Backward, CpuKernel, Element, Following, Forward, Kernel, KernelError, Needs, Shares, Working,
 };
-pub use loss::{CrossEntropy, Dice};
+pub use loss::{CrossEntropy, Loss};
 pub use net::{Net, Outputs};
 pub use nodes::NodeSet;
 pub use ops::{

@@ -264,7 +264,7 @@ impl Net {
             let mut run = Run::<T>::forward(self, plan, given, random)?;
             let targets = run.targets();
             run.end(self);
-            targets
+            Ok(targets?.iter().map(Tensor::detach).collect())
         })
     }
 

@@ -2,8 +2,8 @@
 //!
 //! candle's tape keeps every result until the loss is dropped, and adds each gradient to a tensor of zeros. A
 //! [`Pass`] keeps only what some gradient needs, lets it go as soon as it is used, writes each gradient once, and
-//! uses its memory again in the next step: all as its [`crate::Plan`] says. The loss is the caller's, in candle's own
-//! operations, on the outputs as leaves.
+//! uses its memory again in the next step: all as its [`crate::Plan`] says. The loss is the caller's: a
+//! [`crate::Loss`] with its gradient, or any of candle's operations on the outputs as leaves.
 
 use std::collections::HashMap;
 
@@ -139,6 +139,7 @@ impl Net {
             let same = route.targets()[..place].iter().position(|target| *target == route.targets()[place]);
             leaves.push(match same {
                 Some(same) => leaves[same].clone(),
+                None if value.is_variable() => value.clone(),
                 None => Var::from_tensor(&value.detach())?.into_inner(),
             });
         }

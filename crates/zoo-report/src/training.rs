@@ -22,8 +22,6 @@ pub struct Lesson {
     pub averaged: bool,
     /// Batches of pictures that wait at once, the one that is learned from among them.
     pub batches: u64,
-    /// What the loss keeps of each output, in times its size: two are the copy that it reads and its gradient.
-    pub loss_copies: u64,
     /// What does not learn.
     pub frozen: Frozen,
     /// Bytes that the program takes, its threads and data, where they are to be counted.
@@ -41,7 +39,6 @@ impl Lesson {
             keep_bf16: false,
             averaged: false,
             batches: 1,
-            loss_copies: 2,
             frozen: Frozen::nothing(),
             program: 0,
         }
@@ -75,7 +72,7 @@ pub struct Training {
     pub activations_bytes: u64,
     /// What kernels work in, which is kept from step to step.
     pub scratch_bytes: u64,
-    /// Answers as the loss reads them, their gradients, labels, and masks that wait: much where every pixel has an answer.
+    /// The answers' gradients, labels, and masks that wait: much where every pixel has an answer.
     pub loss_bytes: u64,
     /// All but the kept ones, which are among the activations: the most that the run takes at once.
     pub peak_bytes: u64,
@@ -86,16 +83,13 @@ fn places(output: Shape) -> u64 {
     (output.elements() / output.channels().max(1)) as u64
 }
 
-/// What the loss of one picture takes: of each output so many copies, of each place a label of eight bytes. While the largest
-/// output's gradient is made, what it is added to and the sum are there too.
-fn loss(graph: &Graph, copies: u64) -> u64 {
-    let outputs = || graph.outputs_in(Mode::Train).map(|output| graph.get(output.node).output);
-    let values = |output: Shape| (output.elements() as u64).saturating_mul(F32);
+/// What the loss of one picture takes: each output's gradient, and for each place a label of eight bytes.
+fn loss(graph: &Graph) -> u64 {
+    let outputs = graph.outputs_in(Mode::Train).map(|output| graph.get(output.node).output);
     let each = |output: Shape| {
-        values(output).saturating_mul(copies).saturating_add(places(output).saturating_mul(8))
+        (output.elements() as u64).saturating_mul(F32).saturating_add(places(output).saturating_mul(8))
     };
-    let largest = outputs().map(values).max().unwrap_or(0);
-    total(outputs().map(each)).saturating_add(largest.saturating_mul(2))
+    total(outputs.map(each))
 }
 
 /// The bytes of a picture's mask, if its pixels have classes.
@@ -134,7 +128,7 @@ impl Training {
             kept_bytes: plan.kept(lesson.batch).saturating_mul(F32),
             activations_bytes: plan.taken(lesson.batch).saturating_mul(F32),
             scratch_bytes: plan.working(batch).saturating_mul(F32),
-            loss_bytes: total([loss(graph, lesson.loss_copies), masks]).saturating_mul(lesson.batch),
+            loss_bytes: total([loss(graph), masks]).saturating_mul(lesson.batch),
             peak_bytes: 0,
         };
         training.peak_bytes = total([

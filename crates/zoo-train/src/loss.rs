@@ -1,6 +1,6 @@
 //! What is made small.
 
-use candle_core::{D, DType, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor, backprop::GradStore};
 use zoo_data::Batch;
 use zoo_layers::{CrossEntropy, Outputs};
 
@@ -28,36 +28,41 @@ pub fn soft_cross_entropy(logits: &Tensor, targets: &Tensor, weights: &Tensor) -
     (rows * weights)?.sum_all()?.neg()? / weights.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?
 }
 
-/// What a network's outputs in training cost: the main one's cross entropy, and the auxiliary ones' by their weight.
+/// What a network's outputs in training cost, the main one's loss and the auxiliary ones' by their weight, and the gradient of
+/// that by each output.
 pub(crate) fn of_outputs(
     outputs: &Outputs,
     main: &str,
     batch: &Batch,
     recipe: &Recipe,
     classes: Option<&[f32]>,
-) -> zoo_layers::Result<Tensor> {
-    let mut total = None;
+) -> zoo_layers::Result<(f64, GradStore)> {
+    let labels: Vec<i64> = batch.masks.iter().flatten().map(|&label| label.into()).collect();
+    let of_classes: Vec<f64> = classes.unwrap_or_default().iter().map(|&weight| weight.into()).collect();
+    let (mut total, mut gradients) = (None, GradStore::default());
     for (name, logits) in outputs {
         let weight = if name == main { 1.0 } else { recipe.auxiliary };
         if weight == 0.0 {
             continue;
         }
         let smoothing = recipe.label_smoothing;
-        let loss = match &batch.masks {
-            Some(masks) => {
-                let classes: Vec<f64> =
-                    classes.unwrap_or_default().iter().map(|&weight| weight.into()).collect();
-                recipe.pixels.of(logits, masks, smoothing, &classes)?
+        let (value, mut gradient) = match &batch.masks {
+            Some(_) => recipe.pixels.loss(smoothing).times(weight).gradient(logits, &labels, &of_classes)?,
+            None => {
+                let loss = (of_batch(logits, batch, smoothing, classes)? * weight)?;
+                let gradient = loss.backward()?.remove(logits);
+                (value(&loss)?, gradient.map_or_else(|| logits.zeros_like(), Ok)?)
             }
-            None => of_batch(logits, batch, smoothing, classes)?,
         };
-        let loss = (loss * weight)?;
-        total = Some(match total {
-            Some(total) => (loss + total)?,
-            None => loss,
-        });
+        total = Some(total.unwrap_or(0.0) + value);
+        // Two outputs may be one node's.
+        if let Some(other) = gradients.remove(logits) {
+            gradient = (gradient + other)?;
+        }
+        gradients.insert(logits, gradient);
     }
-    total.ok_or_else(|| candle_core::Error::msg("the network has no output that counts").into())
+    let total = total.ok_or_else(|| candle_core::Error::msg("the network has no output that counts"))?;
+    Ok((total, gradients))
 }
 
 /// Rows of logits: as they are, or the means of maps, which networks without linear layers answer.

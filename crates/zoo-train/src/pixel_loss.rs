@@ -1,9 +1,8 @@
 //! What is made small where each pixel has a class.
 
-use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use zoo_data::mask::IGNORED;
-use zoo_layers::{CrossEntropy, Dice, Result};
+use zoo_layers::Loss;
 
 /// What is made small where each pixel has a class: a sum of three losses, each with what it counts. Pixels labelled
 /// [`IGNORED`] count in none.
@@ -60,159 +59,16 @@ impl PixelLoss {
         odd.map(at_least).or(nothing).or(gamma)
     }
 
-    /// The loss of logits `(n, classes, h, w)` for `n·h·w` labels. `weights` are what a pixel of each class counts, one for all
-    /// if there is none.
-    ///
-    /// # Errors
-    /// Another number of labels or weights, a label that is no class; candle's.
-    pub fn of(&self, logits: &Tensor, masks: &[u8], smoothing: f64, weights: &[f64]) -> Result<Tensor> {
-        let mut total: Option<Tensor> = None;
-        let mut add = |weight: f64, loss: Tensor| -> Result<()> {
-            let loss = if weight == 1.0 { loss } else { (loss * weight)? };
-            total = Some(match total.take() {
-                Some(total) => (total + loss)?,
-                None => loss,
-            });
-            Ok(())
-        };
-        let labels: Vec<i64> = masks.iter().map(|&label| label.into()).collect();
-        let plain = CrossEntropy { ignored: Some(IGNORED.into()), smoothing };
-        // It also judges shapes and labels for the others.
-        let cross_entropy = plain.weighted(logits, &labels, weights)?;
-        if self.cross_entropy > 0.0 {
-            add(self.cross_entropy, cross_entropy)?;
-        }
-        if self.dice > 0.0 {
-            add(self.dice, Dice { ignored: Some(IGNORED.into()) }.weighted(logits, &labels, weights)?)?;
-        }
-        if self.focal > 0.0 {
-            add(self.focal, Pixels::new(logits, masks, weights)?.focal(self.gamma)?)?;
-        }
-        total.ok_or_else(|| candle_core::Error::msg("no loss of pixels counts").into())
-    }
-}
-
-/// Pixels, their classes and their probabilities, in candle's operations.
-struct Pixels<'a> {
-    /// `(n, classes, h, w)`.
-    log_probabilities: Tensor,
-    masks: &'a [u8],
-    weights: &'a [f64],
-}
-
-impl<'a> Pixels<'a> {
-    fn new(logits: &Tensor, masks: &'a [u8], weights: &'a [f64]) -> Result<Self> {
-        // The maximum is taken off without its gradient, which is nothing but rounding.
-        let shifted = logits.broadcast_sub(&logits.max_keepdim(1)?.detach())?;
-        let log_probabilities = shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(1)?.log()?)?;
-        Ok(Self { log_probabilities, masks, weights })
-    }
-
-    fn weight(&self, label: u8) -> f64 {
-        if label == IGNORED { 0.0 } else { self.weights.get(usize::from(label)).copied().unwrap_or(1.0) }
-    }
-
-    /// `(n, classes, h, w)`: for each pixel, at its class, what `value` says, and zero elsewhere.
-    fn at_labels(&self, value: impl Fn(u8) -> f64) -> candle_core::Result<Tensor> {
-        let (n, classes, h, w) = self.log_probabilities.dims4()?;
-        let pixels = h * w;
-        let mut all = vec![0.0; n * classes * pixels];
-        for (place, &label) in self.masks.iter().enumerate().filter(|(_, label)| **label != IGNORED) {
-            all[(place / pixels * classes + usize::from(label)) * pixels + place % pixels] = value(label);
-        }
-        let like = &self.log_probabilities;
-        Tensor::from_vec(all, (n, classes, h, w), like.device())?.to_dtype(like.dtype())
-    }
-
-    /// −Σ w (1 − p)^γ log p / Σ w over the pixels that count, p being what their class is given.
-    fn focal(&self, gamma: f64) -> candle_core::Result<Tensor> {
-        let all: f64 = self.masks.iter().map(|&label| self.weight(label)).sum();
-        let wanted = self.at_labels(|label| self.weight(label) / all)?;
-        let doubt = self.log_probabilities.exp()?.affine(-1.0, 1.0)?;
-        let losses = match gamma == 0.0 {
-            true => self.log_probabilities.clone(),
-            false => (doubt.powf(gamma)? * &self.log_probabilities)?,
-        };
-        (losses * wanted)?.sum_all()?.neg()
+    /// As the layers know it.
+    pub(crate) fn loss(&self, smoothing: f64) -> Loss {
+        let Self { cross_entropy, dice, focal, gamma } = *self;
+        Loss { ignored: Some(IGNORED.into()), cross_entropy, smoothing, dice, focal, gamma }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device, Var};
-
     use super::*;
-
-    const LABELS: [u8; 12] = [0, 2, 255, 1, 1, 2, 0, 0, 255, 2, 1, 0];
-
-    fn logits() -> Vec<f64> {
-        (0..36).map(|i| f64::from(i * 29 % 17) / 4.0 - 2.0).collect()
-    }
-
-    fn loss(loss: PixelLoss, values: &[f64], weights: &[f64]) -> (f64, Vec<f64>) {
-        let map = Var::from_slice(values, (2, 3, 2, 3), &Device::Cpu).unwrap();
-        let found = loss.of(&map, &LABELS, 0.0, weights).unwrap();
-        let gradient = found.backward().unwrap().get(&map).unwrap().flatten_all().unwrap().to_vec1().unwrap();
-        (found.to_dtype(DType::F64).unwrap().to_scalar().unwrap(), gradient)
-    }
-
-    fn kinds() -> [PixelLoss; 5] {
-        let none = PixelLoss { cross_entropy: 0.0, ..PixelLoss::CROSS_ENTROPY };
-        [
-            PixelLoss::CROSS_ENTROPY,
-            PixelLoss { dice: 1.0, ..none },
-            PixelLoss { focal: 1.0, ..none },
-            PixelLoss { focal: 1.0, gamma: 0.0, ..none },
-            PixelLoss { cross_entropy: 0.5, dice: 2.0, focal: 0.25, gamma: 1.5 },
-        ]
-    }
-
-    #[test]
-    fn gradients_are_those_of_finite_differences() {
-        for kind in kinds() {
-            for weights in [&[][..], &[0.5, 2.0, 1.5]] {
-                let values = logits();
-                let (_, gradient) = loss(kind, &values, weights);
-                for (place, slope) in gradient.iter().enumerate() {
-                    let at = |step: f64| {
-                        let mut values = values.clone();
-                        values[place] += step;
-                        loss(kind, &values, weights).0
-                    };
-                    let expected = (at(1e-5) - at(-1e-5)) / 2e-5;
-                    assert!((slope - expected).abs() < 1e-8, "{kind:?} {place}: {slope} {expected}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn values_are_those_of_the_definitions() {
-        let values = logits();
-        let weights = [0.5, 2.0, 1.5];
-        let p = |place: usize, class: usize| {
-            let at = |class: usize| values[(place / 6 * 3 + class) * 6 + place % 6];
-            at(class).exp() / (0..3).map(|class| at(class).exp()).sum::<f64>()
-        };
-        let counted = || {
-            LABELS.iter().enumerate().filter(|(_, label)| **label != 255).map(|(at, l)| (at, usize::from(*l)))
-        };
-        let all: f64 = counted().map(|(_, label)| weights[label]).sum();
-        let focal: f64 =
-            counted().map(|(at, l)| -weights[l] * (1.0 - p(at, l)).powi(2) * p(at, l).ln()).sum();
-        let [_, dice_kind, focal_kind, plain, _] = kinds();
-        assert!((loss(focal_kind, &values, &weights).0 - focal / all).abs() < 1e-12);
-        let cross_entropy = loss(PixelLoss::CROSS_ENTROPY, &values, &weights).0;
-        assert!((loss(plain, &values, &weights).0 - cross_entropy).abs() < 1e-9);
-        let dice = |class: usize| {
-            let both: f64 = counted().filter(|(_, label)| *label == class).map(|(at, _)| p(at, class)).sum();
-            let given: f64 = counted().map(|(at, _)| p(at, class)).sum();
-            let of = counted().filter(|(_, label)| *label == class).count() as f64;
-            (2.0 * both + 1.0) / (given + of + 1.0)
-        };
-        let expected = 1.0 - (dice(0) + dice(1) + dice(2)) / 3.0;
-        assert!((loss(dice_kind, &values, &[]).0 - expected).abs() < 1e-12);
-    }
 
     #[test]
     fn what_cannot_be_followed_is_said() {

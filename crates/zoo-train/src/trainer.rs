@@ -273,9 +273,8 @@ impl Trainer<'_> {
         let pass: Pass<'_> = self.net.pass(&work.route, &[&input])?;
         let main = &self.net.graph().main_output().name;
         let recipe = &work.stage.recipe;
-        let loss =
+        let (number, loss) =
             loss::of_outputs(pass.outputs(), main, batch, recipe, work.stage.class_weights.as_deref())?;
-        let number = loss::value(&loss)?;
         if !number.is_finite() {
             let cause = self.cause(&input)?;
             return Err(self.diverged(
@@ -290,7 +289,7 @@ impl Trainer<'_> {
             false => None,
         };
         let right = right.map(|logits| loss::right(logits, &batch.labels)).transpose()?;
-        let gradients = pass.backward(&loss.backward()?)?;
+        let gradients = pass.backward(&loss)?;
         work.summed += 1;
         match &mut work.sum {
             None => work.sum = Some(gradients),

@@ -19,10 +19,6 @@ pub(crate) const PROGRAM: u64 = 96 << 20;
 /// What comes to the program while a run goes on: stacks, pictures that are being decoded, files on their way.
 const BESIDE: u64 = 64 << 20;
 
-/// Copies of an output that the focal loss keeps: nine values of its operations, one of twice the bytes for what counts where,
-/// and what another loss keeps beside it.
-const FOCAL: u64 = 13;
-
 /// How a recipe's network learns, for its memory.
 pub(crate) fn lesson(recipe: &Recipe, frozen: Frozen) -> Lesson {
     let optimizer = match recipe.optimizer {
@@ -36,8 +32,6 @@ pub(crate) fn lesson(recipe: &Recipe, frozen: Frozen) -> Lesson {
         keep_bf16: recipe.keep_bf16,
         averaged: recipe.ema > 0.0,
         batches: BATCHES,
-        // The focal loss is made of operations that each keep what they took.
-        loss_copies: if recipe.pixels.focal > 0.0 { FOCAL } else { 2 },
         frozen,
         ..Lesson::plain(recipe.batch_size as u64, optimizer)
     }

@@ -1,9 +1,8 @@
-//! Matrix products, dense layers and the loss against plain loops.
+//! Matrix products and dense layers against plain loops.
 
-use crate::common::{assert_close, assert_gradient, dot, numbers, on_every_isa, tolerance, unwritten, wide};
+use crate::common::{assert_close, assert_gradient, dot, numbers, on_every_isa, tolerance, unwritten};
 use proptest::prelude::*;
 use zoo_kernels::gemm::{self, Matrix, matmul};
-use zoo_kernels::loss::CrossEntropy;
 use zoo_kernels::{Activation, Element, Epilogue, KernelError};
 
 /// `a (m x k) * b (k x n)`, in all four layouts.
@@ -124,64 +123,4 @@ fn sizes_that_do_not_fit_are_refused() {
     assert!(matches!(error, KernelError::Mismatch { left_value: 3, right_value: 2, .. }));
     assert!(matches!(Matrix::new(&x, usize::MAX, 2).unwrap_err(), KernelError::Overflow { .. }));
     assert!(matmul(a, b.transposed(), None, &mut [0.0; 5]).is_err());
-}
-
-#[test]
-fn cross_entropy_agrees_with_its_definition() {
-    let uneven = [2.0, 0.5, 1.0, 0.0, 3.0];
-    let cases: [([usize; 4], f64, &[f64]); 5] = [
-        ([7, 10, 1, 1], 0.0, &[]),
-        ([2, 5, 9, 31], 0.0, &[]),
-        ([2, 5, 9, 31], 0.1, &[]),
-        ([2, 5, 9, 31], 0.0, &uneven),
-        ([2, 5, 9, 31], 0.1, &uneven),
-    ];
-    for (shape, smoothing, weights) in cases {
-        let [n, classes, h, w] = shape;
-        let pixels = h * w;
-        let logits: Vec<f64> = numbers::<f64>(1, n * classes * pixels).iter().map(|x| x * 30.0).collect();
-        let labels: Vec<i64> =
-            (0..n * pixels).map(|i| if i % 5 == 3 { 255 } else { (i * 7 % classes) as i64 }).collect();
-        let loss = CrossEntropy { ignored: Some(255), smoothing, weights };
-        let weight = |label: i64| weights.get(label as usize).copied().unwrap_or(1.0);
-        let mut want = 0.0;
-        for (i, &label) in labels.iter().enumerate().filter(|(_, label)| **label != 255) {
-            let at = |class: usize| logits[(i / pixels * classes + class) * pixels + i % pixels];
-            let sum = (0..classes).map(|c| at(c).exp()).sum::<f64>().ln();
-            let even = (0..classes).map(|c| sum - at(c)).sum::<f64>() / classes as f64;
-            want += weight(label) * ((1.0 - smoothing) * (sum - at(label as usize)) + smoothing * even);
-        }
-        want /= labels.iter().filter(|label| **label != 255).map(|&label| weight(label)).sum::<f64>();
-        let got = loss.forward(shape, &logits, &labels).unwrap();
-        assert!((got - want).abs() < 1e-12 * want, "{got} {want}");
-        let narrow: Vec<f32> = logits.iter().map(|&x| x as f32).collect();
-        let got = loss.forward(shape, &narrow, &labels).unwrap();
-        assert!((f64::from(got) - want).abs() < 1e-5 * want, "{got} {want}");
-        let mut grad = unwritten(logits.len());
-        loss.backward(shape, &logits, &labels, 2.0, &mut grad).unwrap();
-        assert_gradient("cross entropy", &logits, &grad, |x| 2.0 * loss.forward(shape, x, &labels).unwrap());
-    }
-}
-
-#[test]
-fn labels_that_are_no_class_are_refused() {
-    let loss = CrossEntropy::default();
-    let refuse = |labels: &[i64]| loss.forward([2, 3, 1, 1], &[0f32; 6], labels).unwrap_err().to_string();
-    assert_eq!(
-        refuse(&[0, 3]),
-        "cross_entropy: label 3 at position 1 is neither below 3 nor the ignored label"
-    );
-    assert!(refuse(&[0, -1]).contains("label -1"));
-    assert!(refuse(&[0]).contains("`labels` has 1 elements"));
-    // A mean over nothing is no number; its gradient is none either.
-    let refuse = |weights: &[f64]| {
-        let loss = CrossEntropy { weights, ..loss };
-        loss.forward([2, 3, 1, 1], &[0f32; 6], &[0, 1]).unwrap_err().to_string()
-    };
-    assert!(refuse(&[1.0]).contains("`weights` has 1 elements"));
-    assert!(refuse(&[1.0, -1.0, 1.0]).contains("a class's weight"), "{}", refuse(&[1.0, -1.0, 1.0]));
-    let ignore = CrossEntropy { ignored: Some(-100), ..loss };
-    assert!(ignore.forward([1, 3, 1, 1], &[0f32; 3], &[-100]).unwrap().is_nan());
-    let huge = loss.forward([1, 2, 1, 1], &[1000f32, -1000.0], &[1]).unwrap();
-    assert_eq!(wide(&[huge]), [2000.0]);
 }

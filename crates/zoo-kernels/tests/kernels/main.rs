@@ -6,6 +6,7 @@ mod choice;
 mod common;
 mod conv;
 mod gemm;
+mod loss;
 mod nhwc;
 mod norm;
 mod outputs;

@@ -58,7 +58,7 @@ impl<T: Shelved> Run<T> {
         Ok(run)
     }
 
-    /// The targets' values, in their order.
+    /// The targets' values, in their order; results are variables.
     pub(crate) fn targets(&self) -> Result<Vec<Tensor>> {
         self.plan.targets.iter().map(|target| self.target(*target)).collect()
     }
@@ -67,7 +67,8 @@ impl<T: Shelved> Run<T> {
         let tensor = self.tensor_at(self.plan.place(value));
         let tensor =
             tensor.ok_or_else(|| candle_core::Error::msg("a result was asked for before it was there"))?;
-        Ok(tensor.reshape(self.dims(value))?)
+        let dims = self.dims(value);
+        if tensor.dims() == dims { Ok(tensor.clone()) } else { Ok(tensor.detach().reshape(dims)?) }
     }
 
     pub(super) fn dims(&self, value: ValueId) -> Vec<usize> {
@@ -267,14 +268,15 @@ impl<T: Shelved> Run<T> {
         Ok(())
     }
 
-    /// The results become tensors.
+    /// The results become tensors: variables, so that a loss can begin at them without a copy.
     fn hand_out(&mut self) -> Result<()> {
         for target in self.plan.targets.clone() {
             if let Place::Handed(index) = self.plan.place(target)
                 && let Some(values) = self.making.remove(&index)
             {
                 self.taken += values.len();
-                self.handed.insert(index, Tensor::from_vec(values, self.dims(target), &Device::Cpu)?);
+                let result = Var::from_vec(values, self.dims(target), &Device::Cpu)?;
+                self.handed.insert(index, result.into_inner());
             }
         }
         Ok(())

@@ -62,12 +62,12 @@ impl Place {
 
     /// Reads the picture.
     pub(crate) fn read(&self) -> Result<Picture> {
-        self.decoded(Picture::open, Picture::decode)
+        self.decoded(|path| Picture::open(path), Picture::decode)
     }
 
     /// Reads the picture, be it a single pixel.
     pub(crate) fn read_any(&self) -> Result<Picture> {
-        self.decoded(Picture::open_any, Picture::decode_any)
+        self.decoded(|path| Picture::open_any(path), Picture::decode_any)
     }
 
     fn decoded(

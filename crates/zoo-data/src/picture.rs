@@ -81,7 +81,8 @@ impl Picture {
     ///
     /// # Errors
     /// A file that can't be read, or as [`decode`](Self::decode).
-    pub fn open(path: &Path) -> Result<Picture> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Picture> {
+        let path = path.as_ref();
         Picture::decode(&read(path)?, &shown(path))
     }
 
@@ -89,7 +90,8 @@ impl Picture {
     ///
     /// # Errors
     /// A file that can't be read, or as [`decode_any`](Self::decode_any).
-    pub fn open_any(path: &Path) -> Result<Picture> {
+    pub fn open_any(path: impl AsRef<Path>) -> Result<Picture> {
+        let path = path.as_ref();
         Picture::decode_any(&read(path)?, &shown(path))
     }
 

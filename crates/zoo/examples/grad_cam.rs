@@ -18,7 +18,7 @@ fn main() -> anyhow::Result<()> {
 
 fn explained(from: &str, to: &str, model: &str) -> anyhow::Result<()> {
     let network = zoo::model(model)?.pretrained()?;
-    let picture = Picture::open(from.as_ref())?;
+    let picture = Picture::open(from)?;
     let class = network.classify(&picture)?.top[0].index;
 
     let prepared = network.prepare().picture(&picture, from)?;

@@ -22,7 +22,7 @@ fn main() -> anyhow::Result<()> {
 /// The likeliest digit at each place, and how likely it is.
 fn slide(digits: &Path) -> anyhow::Result<Vec<(u32, f32)>> {
     let prepare = zoo::model("lenet5")?.pretrained()?.prepare().clone();
-    let digit = |name: &str| prepare.picture(&Picture::open(&digits.join(name))?, name);
+    let digit = |name: &str| prepare.picture(&Picture::open(digits.join(name))?, name);
     let (seven, three) = (digit("7.png")?, digit("3.png")?);
     let gap = seven.narrow(3, 0, 4)?; // four columns without ink
     let wide = Tensor::cat(&[&seven, &gap, &three], 3)?; // (1, 1, 28, 60)

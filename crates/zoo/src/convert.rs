@@ -71,7 +71,8 @@ impl Conversion {
     /// # Errors
     /// A file that can't be read, does not say whose weights it holds, or does not fit; a place that can't be
     /// written to.
-    pub fn run(&self, from: &Path, to: &Path) -> Result<Converted> {
+    pub fn run(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Converted> {
+        let (from, to) = (from.as_ref(), to.as_ref());
         check_names(from, to)?;
         let file = TensorFile::open_key(from, self.key.as_deref())?;
         let card = Card::read(&file)?;

@@ -39,7 +39,8 @@ impl Model {
     ///
     /// # Errors
     /// A file that can't be read; [`Error::NothingFits`] if none of its tensors is the network's.
-    pub fn initialised_from(&self, path: &Path) -> Result<Network> {
+    pub fn initialised_from(&self, path: impl AsRef<Path>) -> Result<Network> {
+        let path = path.as_ref();
         let mut network = self.fresh()?;
         let file = TensorFile::open(path)?;
         let graph = network.graph().clone();

@@ -1,7 +1,7 @@
 //! The architecture zoo: convolutional networks by name.
 //!
 //! ```
-//! # let image = zoo::Picture::open(std::path::Path::new("../../assets/digits/7.png"))?;
+//! # let image = zoo::Picture::open("../../assets/digits/7.png")?;
 //! let net = zoo::model("lenet5")?.pretrained()?;
 //! let answer = net.classify(&image)?;
 //! # assert_eq!(answer.top[0].label, "7");

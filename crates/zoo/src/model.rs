@@ -320,7 +320,8 @@ impl Model {
     ///
     /// # Errors
     /// A file that can't be read or does not fit, by the names of its tensors.
-    pub fn weights(&self, path: &Path) -> Result<Network> {
+    pub fn weights(&self, path: impl AsRef<Path>) -> Result<Network> {
+        let path = path.as_ref();
         self.load_file(TensorFile::open_key(path, self.key.as_deref())?)
     }
 

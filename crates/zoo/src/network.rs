@@ -99,7 +99,7 @@ impl Network {
     /// ```
     /// let net = zoo::model("lenet5")?.pretrained()?;
     /// let engine = net.engine([1, 1, 28, 28])?;
-    /// let picture = zoo::Picture::open(std::path::Path::new("../../assets/digits/7.png"))?;
+    /// let picture = zoo::Picture::open("../../assets/digits/7.png")?;
     /// let values = net.prepare().picture(&picture, "a seven")?.flatten_all().unwrap().to_vec1().unwrap();
     /// let logits = engine.run(&values)?.remove(0);
     /// assert!(logits.iter().all(|logit| *logit <= logits[7]));
@@ -199,7 +199,8 @@ impl Network {
     ///
     /// # Errors
     /// A place that can't be written to; another ending.
-    pub fn save(&self, path: &Path) -> Result<()> {
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
         if path.extension().is_none_or(|ending| ending != "safetensors") {
             return Err(Error::Ending { file: path.to_path_buf() });
         }
@@ -228,7 +229,7 @@ impl Network {
     ///
     /// ```
     /// let net = zoo::model("lenet5")?.pretrained()?;
-    /// let image = zoo::Picture::open(std::path::Path::new("../../assets/digits/7.png"))?;
+    /// let image = zoo::Picture::open("../../assets/digits/7.png")?;
     /// let answer = net.classify(&image)?;
     /// assert_eq!(answer.top[0].label, "7");
     /// # Ok::<(), zoo::Error>(())
@@ -297,7 +298,7 @@ impl Network {
     ///
     /// let net = zoo::model("lenet5")?.pretrained()?;
     /// let digits = (0..10).map(|digit| format!("../../assets/digits/{digit}.png"));
-    /// let read = |path: &String, prepare: &Prepare| prepare.picture(&Picture::open(path.as_ref())?, path);
+    /// let read = |path: &String, prepare: &Prepare| prepare.picture(&Picture::open(path)?, path);
     /// for next in net.stream(digits, read).top(1) {
     ///     let (path, answer) = next?;
     ///     assert!(path.contains(&format!("/{}.png", answer?.top[0].label)));

@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use zoo_data::shown;
-use zoo_report::{Align, Table};
+use zoo_report::{Align, Format, Table};
 use zoo_weights::{FetchError, Fetcher, Listed, Manifest, Settings, Weights};
 
 use crate::{
@@ -94,13 +94,13 @@ impl Arguments {
             let parts = self.names.join(" or ");
             return Err(WrongCall(anyhow!("no tag contains {parts}; without a name --list shows all")).into());
         }
-        let align = |name: &str| if matches!(name, "MB" | "accuracy") { Align::Right } else { Align::Left };
-        let mut table = Table::new(&Listed::HEAD.map(|name| (name, align(name))), 6);
-        for line in lines {
-            table.push(line.cells());
-        }
+        let format: Format = self.format.unwrap_or(FormatName::Table).into();
+        let table = match format {
+            Format::Csv => records(lines),
+            Format::Table | Format::Markdown | Format::Json => table(lines),
+        };
         let json = || Ok(serde_json::to_string_pretty(lines)?);
-        output::table(self.format.unwrap_or(FormatName::Table).into(), &table, json, String::new)
+        output::table(format, &table, json, String::new)
     }
 
     /// What a second look at the weights finds: a line for each file.
@@ -120,6 +120,37 @@ impl Arguments {
         }
         Ok(lines)
     }
+}
+
+/// The list for people.
+fn table(lines: &[Listed]) -> Table {
+    let align = |name: &str| if matches!(name, "MB" | "accuracy") { Align::Right } else { Align::Left };
+    let mut table = Table::new(&Listed::HEAD.map(|name| (name, align(name))), 6);
+    for line in lines {
+        table.push(line.cells());
+    }
+    table
+}
+
+/// The list for programs: JSON's fields, empty where there is nothing; sources with what checks them, apart by semicolons.
+fn records(lines: &[Listed]) -> Table {
+    let names = ["tag", "here", "megabytes", "top1", "miou", "accuracy_source", "licence", "sources"];
+    let mut table = Table::new(&names.map(|name| (name, Align::Left)), 0);
+    let number = |value: &Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+    for Listed { tag, here, megabytes, top1, miou, accuracy_source, licence, sources } in lines {
+        let sources = sources.iter().map(|source| format!("{} ({})", source.at, source.checked_by));
+        table.push([
+            tag.clone(),
+            here.to_string(),
+            number(megabytes),
+            number(top1),
+            number(miou),
+            accuracy_source.clone().unwrap_or_default(),
+            licence.clone(),
+            sources.collect::<Vec<_>>().join("; "),
+        ]);
+    }
+    table
 }
 
 fn fetch(weights: &Weights, fetcher: &Fetcher, screen: &Screen) -> Result<String> {

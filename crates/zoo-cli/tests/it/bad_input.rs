@@ -93,7 +93,7 @@ fn what_is_in_an_auxiliary_head_is_not_to_be_had_of_weights_without_one() {
     let options = zoo::Options { no_auxiliary: true, num_classes: Some(3), ..zoo::Options::default() };
     let model = zoo::model("googlenet").unwrap().with_options(options);
     let network = model.fresh().unwrap();
-    network.save(Path::new(&own)).unwrap();
+    network.save(&own).unwrap();
     let file = zoo_weights::TensorFile::open(&own).unwrap();
     let tensors: Vec<_> = file.tensors().collect();
     zoo_weights::save(&plain, &tensors, None).unwrap();

@@ -46,7 +46,7 @@ fn one_output_is_a_score_and_no_certainty() {
         assert!((sum - 1.0).abs() < 1e-6 && top[0]["probability"].as_f64() >= top[1]["probability"].as_f64());
     }
     // The library says the same.
-    let picture = zoo::Picture::open(&crate::root().join(digits[2])).unwrap();
+    let picture = zoo::Picture::open(crate::root().join(digits[2])).unwrap();
     let answer = zoo::model(&out).unwrap().pretrained().unwrap().classify(&picture).unwrap();
     assert_eq!((answer.top.len(), answer.score), (2, Some(scores[2] as f32)));
     fs::write(&names, "cat\ndog\nbird\n").unwrap();

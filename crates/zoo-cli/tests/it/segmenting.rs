@@ -46,7 +46,7 @@ fn a_fresh_clone_segments_digits() {
     let pixels: u64 = classes.iter().map(|class| class["pixels"].as_u64().unwrap()).sum();
     assert_eq!((said[0]["path"].as_str(), pixels), (Some(picture), 96 * 96));
     assert_eq!(classes[0]["label"], "background");
-    let overlay = Picture::open(&out.join("3.overlay.png")).unwrap();
+    let overlay = Picture::open(out.join("3.overlay.png")).unwrap();
     assert!(overlay.height() > 96 && overlay.channels() == Channels::Rgb);
     let table = printed(&["segment", "digits", picture, "-o", text(&out)]);
     assert!(table.contains("background") && table.contains("share"), "{table}");

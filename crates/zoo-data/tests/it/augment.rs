@@ -127,7 +127,7 @@ fn the_same_draws_give_torchvisions_pixels() {
         } else {
             let picture = pictures.entry(words[0]).or_insert_with(|| {
                 // Pillow reads greyscale files as they are, and everything else in colour.
-                Picture::open(&folder.join(words[0])).unwrap()
+                Picture::open(folder.join(words[0])).unwrap()
             });
             let [width, height] = [3, 2].map(|back| number(words[words.len() - back]));
             let result = done(picture.clone(), &words[1..words.len() - 3], (width, height));

@@ -121,7 +121,7 @@ fn a_crop_is_computed_alone_and_equals_the_crop_of_the_whole() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
     // Scaled to 94x71 and 92x71: (71 - 20) / 2 = 25.5 goes to the even 26, (94 - 31) / 2 = 31.5 to 32, 30.5 to 30.
     for (file, width, left) in [("444.jpg", 94, 32), ("alpha.png", 92, 30)] {
-        let picture = Picture::open(&folder.join(file)).unwrap();
+        let picture = Picture::open(folder.join(file)).unwrap();
         for name in ["nearest", "box", "bilinear", "bicubic", "lanczos"] {
             let interpolation = filter(name).unwrap();
             let part = Preprocess { input: [3, 20, 31], interpolation, ..Preprocess::imagenet(71, 31) };

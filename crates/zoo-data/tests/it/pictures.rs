@@ -48,9 +48,9 @@ fn what_is_no_picture_is_refused_in_a_sentence() {
         assert!(message.starts_with("some.png: "), "{message}");
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     }
-    let missing = Picture::open("no/such/file.png".as_ref()).unwrap_err().to_string();
+    let missing = Picture::open("no/such/file.png").unwrap_err().to_string();
     assert!(missing.starts_with("no/such/file.png: ") && missing.contains("path"), "{missing}");
-    assert!(matches!(Picture::open(&manifest("tests")), Err(Error::Io { .. })));
+    assert!(matches!(Picture::open(manifest("tests")), Err(Error::Io { .. })));
 }
 
 /// A PNG of 1x1 whose header says something else, with the checksum put right.
@@ -194,7 +194,7 @@ fn transparency_is_blended_as_exactly_as_can_be() {
 fn a_prepared_digit_is_used_as_it_is() {
     let (_, test) = digits::bundled().unwrap();
     for class in 0..10 {
-        let picture = Picture::open(&manifest(&format!("../../assets/digits/{class}.png"))).unwrap();
+        let picture = Picture::open(manifest(&format!("../../assets/digits/{class}.png"))).unwrap();
         let first = test.labels.iter().position(|&label| label == class).unwrap();
         assert_eq!(prepare(&picture, "x").unwrap(), test.image(first), "{class}");
     }
@@ -211,7 +211,7 @@ fn likeness(a: &[u8], b: &[u8]) -> f64 {
 fn a_digit_is_found_again_in_scenes_of_every_kind() {
     let (_, test) = digits::bundled().unwrap();
     for (file, class) in [("paper-7.jpg", 7), ("blackboard-3.jpg", 3), ("pencil-5.png", 5)] {
-        let picture = Picture::open(&manifest(&format!("../../assets/digits/{file}"))).unwrap();
+        let picture = Picture::open(manifest(&format!("../../assets/digits/{file}"))).unwrap();
         let second = (0..1000).filter(|&i| test.labels[i] == class).nth(1).unwrap();
         let found = likeness(&prepare(&picture, "x").unwrap(), test.image(second));
         assert!(found > 0.9, "{file}: {found}");

@@ -95,7 +95,7 @@ fn weights_that_are_no_numbers_are_refused_by_name_and_count() {
     for (_, _, values) in &mut tensors {
         values.iter_mut().for_each(|value| *value *= 1e30);
     }
-    let network = model(SMALL).weights(&bench.write("large.safetensors", &tensors)).unwrap();
+    let network = model(SMALL).weights(bench.write("large.safetensors", &tensors)).unwrap();
     let picture = Tensor::ones((1, 3, 32, 32), DType::F32, &Device::Cpu).unwrap();
     let error = network.answers(&picture, 5).unwrap_err();
     assert!(matches!(error, Error::NoNumbers { .. }), "{error}");
@@ -107,7 +107,7 @@ fn what_stands_before_the_names_is_taken_off_and_said() {
     let bench = Bench::new();
     let plain = fresh(SMALL, &Options::default(), 7);
     let expected = answer(
-        model(SMALL).weights(&bench.write("plain.safetensors", &plain)).unwrap().net().unwrap(),
+        model(SMALL).weights(bench.write("plain.safetensors", &plain)).unwrap().net().unwrap(),
         [3, 32, 32],
     );
     for prefix in [
@@ -145,7 +145,7 @@ fn what_stands_before_the_names_is_taken_off_and_said() {
     // Numbers beside names without a wrapper too.
     let mut tensors = plain.clone();
     tensors.push(lone("epoch", &[]));
-    let network = model(SMALL).weights(&bench.write("beside.safetensors", &tensors)).unwrap();
+    let network = model(SMALL).weights(bench.write("beside.safetensors", &tensors)).unwrap();
     assert_eq!(network.report().notes, ["leaves out epoch"]);
 }
 
@@ -155,7 +155,7 @@ fn of_two_copies_the_averaged_one_is_taken_and_of_two_equal_ones_none() {
     let (raw, averaged) = (fresh(SMALL, &Options::default(), 7), fresh(SMALL, &Options::default(), 8));
     let one = |tensors: &[Named]| {
         answer(
-            model(SMALL).weights(&bench.write("one.safetensors", tensors)).unwrap().net().unwrap(),
+            model(SMALL).weights(bench.write("one.safetensors", tensors)).unwrap().net().unwrap(),
             [3, 32, 32],
         )
     };
@@ -219,7 +219,7 @@ fn files_without_auxiliary_heads_load_and_nothing_is_drawn_without_a_word() {
     let path = bench.write("bare.safetensors", &tensors);
     // Half of them is neither with nor without.
     let half = tensors.iter().cloned().chain([lone("aux1.fc2.bias", &[1000])]).collect::<Vec<_>>();
-    let error = model("googlenet").weights(&bench.write("half.safetensors", &half)).unwrap_err().to_string();
+    let error = model("googlenet").weights(bench.write("half.safetensors", &half)).unwrap_err().to_string();
     assert!(error.contains("missing (aux1."), "{error}");
     // Those that are asked for are drawn, and the file says so.
     let anew = Conversion { anew: vec!["aux1".into(), "aux2".into()], ..of("googlenet") };
@@ -256,7 +256,7 @@ fn options_are_told_from_the_shapes_and_recorded() {
     let options = Options { least_squeezed: Some(8), ..Options::default() };
     let mut tensors = fresh("seresnet18", &options, 7);
     let expected = answer(
-        model("seresnet18").weights(&bench.write("se.safetensors", &tensors)).unwrap().net().unwrap(),
+        model("seresnet18").weights(bench.write("se.safetensors", &tensors)).unwrap().net().unwrap(),
         [3, 64, 64],
     );
     for (name, shape, _) in &mut tensors {
@@ -319,7 +319,7 @@ fn what_is_no_layers_is_left_out_and_half_a_prefix_is_an_error_by_name() {
     let bench = Bench::new();
     let plain = fresh("lenet5", &Options::default(), 7);
     let beside = [plain.clone(), vec![lone("rng", &[64]), lone("best", &[])]].concat();
-    let network = model("lenet5").weights(&bench.write("beside.safetensors", &beside)).unwrap();
+    let network = model("lenet5").weights(bench.write("beside.safetensors", &beside)).unwrap();
     assert!(
         network.report().notes.join("; ").contains("leaves out rng, best"),
         "{:?}",
@@ -330,7 +330,7 @@ fn what_is_no_layers_is_left_out_and_half_a_prefix_is_an_error_by_name() {
         count += 1;
         if count % 2 == 0 { format!("module.{name}") } else { name.into() }
     });
-    let error = model("lenet5").weights(&bench.write("half.safetensors", &half)).unwrap_err().to_string();
+    let error = model("lenet5").weights(bench.write("half.safetensors", &half)).unwrap_err().to_string();
     assert!(error.contains("half.safetensors does not fit") && error.contains("5 missing"), "{error}");
 }
 

@@ -35,7 +35,7 @@ fn assert_close(a: &[f32], b: &[f32]) {
 }
 
 fn photo() -> Picture {
-    Picture::open(Path::new("../../assets/photos/rocket.jpg")).unwrap()
+    Picture::open("../../assets/photos/rocket.jpg").unwrap()
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_stream_answers_in_order_whatever_can_not_be_read() {
     let net = zoo::model("lenet5").unwrap().pretrained().unwrap();
     let inputs = (0..50).map(|i| if i % 7 == 3 { "nowhere".into() } else { format!("{}", i % 10) });
     let read = |name: &String, prepare: &zoo::Prepare| {
-        prepare.picture(&Picture::open(format!("../../assets/digits/{name}.png").as_ref())?, name)
+        prepare.picture(&Picture::open(format!("../../assets/digits/{name}.png"))?, name)
     };
     let mut count = 0;
     for (i, next) in net.stream(inputs, read).top(2).enumerate() {
@@ -162,7 +162,7 @@ fn a_stream_answers_in_order_whatever_can_not_be_read() {
 #[test]
 fn what_is_learned_from_is_prepared_as_for_an_answer() {
     use zoo_data::{Channels, Stored};
-    let whole = Picture::open(Path::new("../../assets/digits/7.png")).unwrap();
+    let whole = Picture::open("../../assets/digits/7.png").unwrap();
     // Dark ink on light paper, larger, not in the middle.
     let mut paper = vec![230_u8; 90 * 70];
     for (at, value) in whole.clone().into_channels(Channels::Grey).pixels().iter().enumerate() {

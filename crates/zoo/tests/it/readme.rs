@@ -9,7 +9,7 @@ use zoo::layers::Mode;
 #[expect(dead_code, reason = "it is compiled, and run by whoever has the weights")]
 fn options() -> anyhow::Result<()> {
     let net = zoo::model("resnet50")?.classes(3).in_channels(1).output_stride(16).pretrained()?;
-    net.save("mine.safetensors".as_ref())?;
+    net.save("mine.safetensors")?;
     Ok(())
 }
 
@@ -17,14 +17,14 @@ fn options() -> anyhow::Result<()> {
 #[expect(dead_code, reason = "it is compiled, and run by whoever has the picture")]
 fn seven() -> anyhow::Result<()> {
     let net = zoo::model("lenet5")?.pretrained()?;
-    let answer = net.classify(&zoo::Picture::open("seven.png".as_ref())?)?;
+    let answer = net.classify(&zoo::Picture::open("seven.png")?)?;
     println!("{}", answer.top[0].label);
     Ok(())
 }
 
 #[test]
 fn a_digit_is_told() -> anyhow::Result<()> {
-    let image = zoo::Picture::open("../../assets/digits/7.png".as_ref())?;
+    let image = zoo::Picture::open("../../assets/digits/7.png")?;
     let net = zoo::model("lenet5")?.pretrained()?;
     let answer = net.classify(&image)?;
     println!("{} ({:.1} %)", answer.top[0].label, 100.0 * answer.top[0].probability);

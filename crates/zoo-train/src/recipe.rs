@@ -376,6 +376,13 @@ mod tests {
             Recipe::for_model("vgg16").unwrap(),
         ];
         recipes.extend(KNOWN.iter().map(|(model, _)| Recipe::for_model(model).unwrap()));
+        // Some are given by path alone.
+        let files = concat!(env!("CARGO_MANIFEST_DIR"), "/recipes");
+        for file in std::fs::read_dir(files).unwrap() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            recipes.push(Recipe::parse(&text, &path.to_string_lossy()).unwrap());
+        }
         for recipe in recipes {
             recipe.check().unwrap();
             let json = serde_json::to_string(&recipe).unwrap();

@@ -14,7 +14,7 @@ const TASK: usize = 1 << 15;
 impl<T: Shelved> Run<T> {
     /// Keeps a value as bf16.
     pub(super) fn narrow(&mut self, from: ValueId, to: ValueId) -> candle_core::Result<()> {
-        let Place::Half(slot) = self.plan.place(to) else { return Ok(()) };
+        let Place::Half(slot) = self.plan.place(to) else { return Err(astray()) };
         let whole = self.plan.halves[slot] * self.batch;
         let mut half = self.memory_mut().take_half(slot, whole);
         let len = self.len(to);
@@ -32,7 +32,7 @@ impl<T: Shelved> Run<T> {
 
     /// Makes it whole again.
     pub(super) fn widen(&mut self, from: ValueId, to: ValueId) -> candle_core::Result<()> {
-        let Place::Half(slot) = self.plan.place(from) else { return Ok(()) };
+        let Place::Half(slot) = self.plan.place(from) else { return Err(astray()) };
         let (mut room, len) = (self.take(to), self.len(to));
         let halves = self.memory.as_ref().and_then(|memory| memory.halves[slot].get(..len));
         let Some(half) = halves else { candle_core::bail!("a value was made whole before it was kept") };
@@ -44,6 +44,11 @@ impl<T: Shelved> Run<T> {
         self.put(to, room);
         Ok(())
     }
+}
+
+/// A plan that has a value in half the size where it has no place.
+fn astray() -> candle_core::Error {
+    candle_core::Error::msg("a value is kept as bf16 where the plan has no place for it")
 }
 
 /// The nearest bf16, the even one of two.

@@ -1,5 +1,6 @@
 //! The zoo's chores, one file for each command.
 
+mod average;
 mod ci;
 mod docs;
 #[cfg(test)]
@@ -25,6 +26,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Average(average::Args),
     Ci(ci::Args),
     Docs(docs::Args),
     /// Fetch or list data sets that have a public address
@@ -39,6 +41,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Average(args) => average::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Docs(args) => docs::run(&args),
         Command::FetchData(args) => fetch_data::run(&args),

@@ -75,11 +75,13 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// A bar for work that may take longer than a second; it shows on a terminal only.
-pub(crate) fn bar(length: u64, what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::new(length);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {eta} left");
-    if let Ok(style) = style {
+/// A bar for work that may take longer than a second, a count where nobody knows how much there is; it shows on a terminal only.
+pub(crate) fn bar(length: Option<u64>, what: &'static str) -> ProgressBar {
+    let (bar, template) = match length {
+        Some(length) => (ProgressBar::new(length), "{bar:30} {pos}/{len} {msg}, {eta} left"),
+        None => (ProgressBar::new_spinner(), "{spinner} {pos} {msg}, {elapsed} so far"),
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar.with_message(what)

@@ -120,7 +120,7 @@ impl Arguments {
             model.graph().with_context(|| name.clone()).or_wrong_call()?;
             models.push(model);
         }
-        let bar = output::bar((models.len() * self.batch.len()) as u64, "networks measured");
+        let bar = output::bar(Some((models.len() * self.batch.len()) as u64), "networks measured");
         bar.tick();
         let peak = zoo_kernels::measured_peak();
         let mut entries = Vec::new();

@@ -116,7 +116,7 @@ impl Arguments {
             graphs.push(graph);
         }
         if self.time {
-            let bar = output::bar(graphs.len() as u64, "networks timed");
+            let bar = output::bar(Some(graphs.len() as u64), "networks timed");
             bar.tick();
             for (entry, graph) in entries.iter_mut().zip(&graphs) {
                 has_room(graph.name(), &entry.memory).or_wrong_call()?;

@@ -174,7 +174,7 @@ impl Arguments {
                 .max_by(|a, b| likelihoods[*a].total_cmp(&likelihoods[*b]).then(b.cmp(a)))
                 .unwrap_or(0),
         };
-        let bar = output::bar(1, "passes");
+        let bar = output::bar(Some(1), "passes");
         let mut progress = |done: usize, all: usize| {
             bar.set_length(all as u64);
             bar.set_position(done as u64);

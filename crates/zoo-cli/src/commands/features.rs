@@ -80,7 +80,7 @@ impl Arguments {
         check_apart(&self.output, places.iter().filter_map(Place::file)).or_wrong_call()?;
         let mut gathered = Gathered::new(&names);
         let mut faults = Vec::new();
-        let bar = output::bar(places.len() as u64, "inputs");
+        let bar = output::bar(Some(places.len() as u64), "inputs");
         let count = places.len();
         let (prepare, input) = (network.prepare().clone(), network.graph().input());
         let work = move |place: &Place| prepared(&prepare, input, place);

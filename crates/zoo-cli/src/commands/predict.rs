@@ -90,7 +90,7 @@ impl Arguments {
         match self.format.at_the_end() {
             Some(format) => {
                 let mut lines = Vec::new();
-                let bar = output::bar(count.unwrap_or_default() as u64, "pictures");
+                let bar = output::bar(count.map(|count| count as u64), "pictures");
                 answers(&network, &self.model, self.top, places, |line| {
                     lines.push(line);
                     bar.inc(1);

@@ -132,7 +132,7 @@ impl Arguments {
                 _ => Err(anyhow!("{failed} of {all} pictures have no mask; their lines say why")),
             };
         };
-        let bar = output::bar(count.unwrap_or_default() as u64, "pictures");
+        let bar = output::bar(count.map(|count| count as u64), "pictures");
         let mut lines = Vec::new();
         for place in places {
             lines.push(work.line(&place));

@@ -63,7 +63,7 @@ pub(crate) fn judge(
 ) -> Result<(Scorer, Vec<Skipped>)> {
     let classes = network.prepare().classes();
     let mut scorer = Scorer::new(classes.len());
-    let bar = output::bar(data.len() as u64, "pictures");
+    let bar = output::bar(Some(data.len() as u64), "pictures");
     let pipeline = Pipeline { views: looks.views, ..network.prepare().pipeline()? };
     let loader = testing(data, pipeline, looks.batch, looks.strict)?;
     let mut batches = loader.batches(Place::default(), 1)?;

@@ -263,7 +263,7 @@ impl Session {
     /// What the network makes of all pictures at a node.
     fn features(&self, loader: Loader, node: Node, batch: usize, told: &mut Bar) -> Result<Cached> {
         let count = loader.steps() * batch;
-        let bar = output::bar(count as u64, "pictures seen once");
+        let bar = output::bar(Some(count as u64), "pictures seen once");
         let done = Cached::compute(self.network.net()?, node, &loader, &self.device, batch, &mut |done| {
             bar.set_position(done as u64);
             going_on()
@@ -410,7 +410,7 @@ struct Bar {
 
 impl Bar {
     fn new() -> Self {
-        Self { bar: output::bar(0, ""), unread: BTreeSet::new() }
+        Self { bar: output::bar(Some(0), ""), unread: BTreeSet::new() }
     }
 
     /// Names pictures that can't be read, each once.

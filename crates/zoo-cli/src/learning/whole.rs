@@ -24,7 +24,7 @@ pub(crate) fn judge_pixels(
     let classes = network.prepare().classes().len();
     let mut confusion = Confusion::new(classes);
     let mut skipped = Vec::new();
-    let bar = output::bar(data.len() as u64, "pictures");
+    let bar = output::bar(Some(data.len() as u64), "pictures");
     for index in 0..data.len() {
         bar.inc(1);
         let (picture, truth) = match read(data, index) {

@@ -16,8 +16,9 @@ pub const DIGIT_CLASSES: usize = 11;
 /// and a sum of two verdicts can't say that: of features it can (Lin et al. 2017, "Feature Pyramid Networks for Object
 /// Detection", section 3; Ronneberger et al. 2015, "U-Net", join them side by side). The units are those of Xception's
 /// middle flow (Chollet 2017, figure 5) with two separable convolutions instead of three: at an eighth of the size what
-/// counts is depth, which tells a digit that another half covers, and an eighth of a convolution's numbers buy it. At a quarter
-/// of the size five of them tell digits apart that touch, which is what is hardest in such scenes.
+/// counts is depth, which tells a digit that another half covers, and an eighth of a convolution's numbers buy it. On the way
+/// back they tell digits apart that touch, which is what is hardest in such scenes, and the last of each size look at pixels two
+/// and four apart to see more of both (Yu and Koltun 2016, "Multi-Scale Context Aggregation by Dilated Convolutions").
 #[derive(Clone, Debug, PartialEq)]
 pub struct FcnDigits {
     /// Name of the graph.
@@ -30,8 +31,8 @@ pub struct FcnDigits {
     pub convs: [usize; 4],
     /// Channels on the way back, of each size but the last.
     pub back: [usize; 3],
-    /// Residual units of each size.
-    pub units: [usize; 4],
+    /// Residual units of each size: how far apart the taps of each lie.
+    pub units: [&'static [usize]; 4],
     /// Kinds of things to tell apart.
     pub classes: usize,
 }
@@ -44,7 +45,7 @@ impl FcnDigits {
         widths: [16, 32, 64, 128],
         convs: [2, 2, 3, 1],
         back: [32, 48, 64],
-        units: [1, 2, 5, 6],
+        units: [&[1, 2], &[1, 1, 2], &[1, 1, 2, 4], &[1; 6]],
         classes: DIGIT_CLASSES,
     };
 
@@ -85,9 +86,9 @@ impl FcnDigits {
     /// The residual units of one size, and a ReLU behind them.
     fn units(&self, net: &mut Scope<'_>, mut x: Node, index: usize) -> Result<Node> {
         let widths = [net.shape(x).channels(); 2];
-        for number in 1..=self.units[index] {
+        for (number, &dilation) in (1..).zip(self.units[index]) {
             let mut net = net.enter(format!("unit{}_{number}", index + 1));
-            x = unit(&mut net, x, Unit { widths: &widths, start: Start::Relu, pool: None, dilation: 1 })?;
+            x = unit(&mut net, x, Unit { widths: &widths, start: Start::Relu, pool: None, dilation })?;
         }
         net.relu(x)
     }

@@ -8,7 +8,7 @@
 //! use zoo_explain::{Method, Target, explain, paint};
 //!
 //! let net = zoo::model("lenet5")?.pretrained()?;
-//! let picture = zoo::Picture::open("../../assets/digits/7.png".as_ref())?;
+//! let picture = zoo::Picture::open("../../assets/digits/7.png")?;
 //! let prepared = net.prepare().picture(&picture, "7.png")?;            // (1, 1, 28, 28)
 //!
 //! let target = Target::new(net.net()?, 7)?;                             // the class, at the last map

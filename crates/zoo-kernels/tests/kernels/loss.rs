@@ -37,6 +37,44 @@ fn defined(loss: &Loss<'_>, shape: [usize; 4], logits: &[f64], labels: &[i64]) -
 }
 
 #[test]
+fn cross_entropy_agrees_with_its_definition() {
+    let uneven = [2.0, 0.5, 1.0, 0.0, 3.0];
+    let cases: [([usize; 4], f64, &[f64]); 5] = [
+        ([7, 10, 1, 1], 0.0, &[]),
+        ([2, 5, 9, 31], 0.0, &[]),
+        ([2, 5, 9, 31], 0.1, &[]),
+        ([2, 5, 9, 31], 0.0, &uneven),
+        ([2, 5, 9, 31], 0.1, &uneven),
+    ];
+    for (shape, smoothing, weights) in cases {
+        let [n, classes, h, w] = shape;
+        let pixels = h * w;
+        let logits: Vec<f64> = numbers::<f64>(1, n * classes * pixels).iter().map(|x| x * 30.0).collect();
+        let labels: Vec<i64> =
+            (0..n * pixels).map(|i| if i % 5 == 3 { 255 } else { (i * 7 % classes) as i64 }).collect();
+        let loss = Loss { ignored: IGNORED, smoothing, weights, ..Loss::CROSS_ENTROPY };
+        let weight = |label: i64| weights.get(label as usize).copied().unwrap_or(1.0);
+        let mut want = 0.0;
+        for (i, &label) in labels.iter().enumerate().filter(|(_, label)| **label != 255) {
+            let at = |class: usize| logits[(i / pixels * classes + class) * pixels + i % pixels];
+            let sum = (0..classes).map(|c| at(c).exp()).sum::<f64>().ln();
+            let even = (0..classes).map(|c| sum - at(c)).sum::<f64>() / classes as f64;
+            want += weight(label) * ((1.0 - smoothing) * (sum - at(label as usize)) + smoothing * even);
+        }
+        want /= labels.iter().filter(|label| **label != 255).map(|&label| weight(label)).sum::<f64>();
+        let got = loss.value(shape, &logits, &labels).unwrap();
+        assert!((got - want).abs() < 1e-12 * want, "{got} {want}");
+        let narrow: Vec<f32> = logits.iter().map(|&x| x as f32).collect();
+        let got = loss.value(shape, &narrow, &labels).unwrap();
+        assert!((got - want).abs() < 1e-5 * want, "{got} {want}");
+        let mut grad = unwritten(logits.len());
+        let twice = Loss { cross_entropy: 2.0, ..loss };
+        twice.gradient(shape, &logits, &labels, &mut grad).unwrap();
+        assert_gradient("cross entropy", &logits, &grad, |x| 2.0 * loss.value(shape, x, &labels).unwrap());
+    }
+}
+
+#[test]
 fn losses_and_their_gradients_agree_with_their_definitions() {
     let uneven = [2.0, 0.5, 1.0, 0.0, 3.0, 1.0, 1.0];
     let plain = Loss { ignored: IGNORED, ..Loss::CROSS_ENTROPY };

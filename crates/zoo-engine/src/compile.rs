@@ -122,7 +122,7 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
             self.homes[step.out()] = self.homes[first];
             return Ok(());
         }
-        let tail = Self::tail(graph, step);
+        let tail = Self::tail(graph, step)?;
         match &layer.op {
             Op::Conv2d(conv) => {
                 let spec = conv.spec(self.home(first, layer)?.shape);
@@ -183,17 +183,18 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
         }
     }
 
-    fn tail<'s>(graph: &Graph, step: &'s Planned) -> Tail<'s> {
+    fn tail<'s>(graph: &Graph, step: &'s Planned) -> Result<Tail<'s>> {
         let mut tail = Tail { norm: None, addend: None, activation: None };
         for node in &step.nodes()[1..] {
-            match &graph.get(*node).op {
+            let layer = graph.get(*node);
+            match &layer.op {
                 Op::BatchNorm2d(norm) => tail.norm = Some((*node, norm.eps)),
                 Op::Add(_) => tail.addend = step.args().last(),
                 Op::Activation(activation) => tail.activation = Some(*activation),
-                _ => {}
+                _ => return Err(broken(layer, "nothing takes it as what follows a product")),
             }
         }
-        tail
+        Ok(tail)
     }
 
     /// The value of a step's first input.

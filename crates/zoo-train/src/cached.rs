@@ -1,13 +1,11 @@
 //! Features computed once, for a head to learn from in seconds.
 
-use std::ops::ControlFlow;
-
 use candle_core::{DType, Device};
 use zoo_base::random::Stream;
 use zoo_data::{Batch, Place, Sampling, Skipped};
 use zoo_layers::{Net, Node};
 
-use crate::{Batches, Error, Result, Source};
+use crate::{Batches, Result, Source};
 
 /// What a network makes of pictures at a node, with the pictures' classes.
 #[derive(Clone, Debug)]
@@ -24,18 +22,16 @@ pub struct Cached {
 }
 
 impl Cached {
-    /// Computes the features of a source's first epoch at `node`, for batches of `batch_size`. `progress` is told how many
-    /// pictures are done, and may end it.
+    /// Computes the features of a source's first epoch at `node`, for batches of `batch_size`.
     ///
     /// # Errors
-    /// Pictures that don't fit the network or can't be read; [`Error::Ended`].
+    /// Pictures that don't fit the network; what the source says.
     pub fn compute(
         net: &Net,
         node: Node,
         source: &dyn Source,
         device: &Device,
         batch_size: usize,
-        progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Self> {
         let mut shape = net.graph().get(node).output.with_batch(1);
         shape.resize(4, 1);
@@ -61,9 +57,6 @@ impl Cached {
                 cached.values.extend(value.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?);
             }
             cached.labels.extend(batch.labels);
-            if progress(cached.labels.len()).is_break() {
-                return Err(Error::Ended);
-            }
         }
         cached.unread = batches.skipped();
         drop(batches);

@@ -62,8 +62,8 @@ pub enum Error {
         first: Option<String>,
     },
 
-    /// Features whose computing was ended by the caller.
-    #[error("ended while the pictures' features were computed, before anything was learned")]
+    /// What a [`Source`](crate::Source) gives instead of a batch when whoever waits for the pictures no longer wants them.
+    #[error("ended before all pictures were seen")]
     Ended,
 
     /// Batches of one picture, of which a norm would make nothing but zeros and noise.

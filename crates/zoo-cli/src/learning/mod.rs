@@ -7,6 +7,7 @@ mod memory;
 mod plan;
 mod report;
 mod session;
+mod watched;
 mod whole;
 
 pub(crate) use arguments::{LearnArguments, OptimizerName, begun};

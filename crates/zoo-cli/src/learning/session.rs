@@ -17,13 +17,14 @@ use zoo_layers::Node;
 use zoo_train::{Cached, Ending, Epoch, Progress, RunFolder, Source, Stage, Standing, Trainer};
 use zoo_weights::Destination;
 
+use super::watched::Watched;
 use super::{Kind, Parts, Plan, StagePlan, Tested, Thawed, data::testing, report::report};
 use crate::{output, running};
 
 /// Time between two checkpoints within an epoch.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Set by Ctrl-C: the step or the judging that is under way is ended, and the run written down.
+/// Set by Ctrl-C: the step or the looking that is under way is ended, and the run written down.
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Whether nobody has asked to stop.
@@ -174,7 +175,17 @@ impl Session {
             going_on()
         });
         match ending {
-            Ok(Ending::Finished(standing)) => self.finish(&standing, &identity, card, &pipeline, bar),
+            Ok(Ending::Finished(standing)) => {
+                let done = self.finish(&standing, &identity, card, &pipeline, &mut bar);
+                bar.clear();
+                match done {
+                    Ok(printed) => self.over(printed),
+                    Err(error) => Err(match error.downcast_ref() {
+                        Some(zoo_train::Error::Ended) => self.stopped(),
+                        _ => error,
+                    }),
+                }
+            }
             Ok(Ending::Stopped(_)) => {
                 bar.clear();
                 Err(self.stopped())
@@ -262,14 +273,8 @@ impl Session {
 
     /// What the network makes of all pictures at a node.
     fn features(&self, loader: Loader, node: Node, batch: usize, told: &mut Bar) -> Result<Cached> {
-        let count = loader.steps() * batch;
-        let bar = output::bar(Some(count as u64), "pictures seen once");
-        let done = Cached::compute(self.network.net()?, node, &loader, &self.device, batch, &mut |done| {
-            bar.set_position(done as u64);
-            going_on()
-        });
-        bar.finish_and_clear();
-        let done = done?;
+        let loader = Watched::new(loader, batch, "pictures seen once", &STOP);
+        let done = Cached::compute(self.network.net()?, node, &loader, &self.device, batch)?;
         told.name(done.unread());
         Ok(done)
     }
@@ -290,8 +295,9 @@ impl Session {
             ..LoaderOptions::training(recipe.batch_size, self.plan.seed)
         };
         let train = self.parts.part(Part::Train)?.context("there are no pictures to learn from")?;
-        let train = Loader::new(train, pipeline.clone(), options)?;
         let batch = recipe.batch_size;
+        let train = Loader::new(train, pipeline.clone(), options)?;
+        let train = Watched::new(train, batch, "pictures, for precise norms", &STOP);
         let net = self.network.net_mut()?;
         net.freeze(frozen);
         if !zoo_train::precise_norms(net, &train, &self.device)? {
@@ -302,6 +308,7 @@ impl Session {
             return Ok(best.clone());
         };
         let validation = testing(validation, pipeline.clone(), batch, self.plan.strict)?;
+        let validation = Watched::new(validation, batch, "pictures to judge precise norms by", &STOP);
         let judged = best.judged(net, &validation, &self.device)?;
         let [after, before] = [&judged, best].map(|epoch| 100.0 * epoch.merit().unwrap_or_default());
         if best.is_better_than(&judged) {
@@ -315,26 +322,28 @@ impl Session {
         Ok(judged)
     }
 
-    /// Tests the best network, once, and writes the report.
+    /// Tests the best network, once, and writes the report. Who stops here has learned all; the rest is done when the run is
+    /// taken up.
     fn finish(
-        mut self,
+        &mut self,
         standing: &Standing,
         identity: &Value,
         mut card: Value,
         pipeline: &Pipeline,
-        mut bar: Bar,
+        bar: &mut Bar,
     ) -> Result<String> {
         // What steps computed into is not needed beside what a test does.
         self.network.net()?.forget_memory();
         self.folder.load_best(self.network.net()?)?;
         let best = standing.best.and_then(|best| standing.history.get(best));
-        let best = best.map(|best| self.settled(best, pipeline, &bar)).transpose()?;
+        let best = best.map(|best| self.settled(best, pipeline, bar)).transpose()?;
         let net = self.network.net()?;
         let batch = self.plan.stages.last().map_or(64, |stage| stage.recipe.batch_size);
         let test = match self.parts.part(Part::Test)? {
             Some(data) => {
                 let has_masks = data.has_masks();
                 let loader = testing(data, pipeline.clone(), batch, self.plan.strict)?;
+                let loader = Watched::new(loader, batch, "pictures of the test part", &STOP);
                 Some(match has_masks {
                     true => Tested::Pixels(zoo_train::evaluate_pixels(net, &loader, &self.device)?),
                     false => Tested::Pictures(zoo_train::evaluate(net, &loader, &self.device)?),
@@ -343,7 +352,6 @@ impl Session {
             None => None,
         };
         bar.name(test.as_ref().map_or(&[], Tested::unread));
-        bar.clear();
         let model = self.network.architecture().name;
         self.folder.write("curves.svg", &zoo_train::chart::curves(&standing.history))?;
         if let Some(test) = &test {
@@ -368,7 +376,11 @@ impl Session {
             (None, Some(top1)) => format!("{:.2} % of the validation part right; no test part", top1 * 100.0),
             (None, None) => "no test part".into(),
         };
-        let printed = format!("{model}: {judged}\n{}\n", shown(&written));
+        Ok(format!("{model}: {judged}\n{}\n", shown(&written)))
+    }
+
+    /// What is printed of a run that is over.
+    fn over(self, printed: String) -> Result<String> {
         match &self.plan.file {
             Some(file) => {
                 let destination = Destination::of(file)?;

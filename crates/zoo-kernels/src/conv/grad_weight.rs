@@ -84,10 +84,10 @@ pub(super) fn correlate_weights<T: Element>(
             return depthwise::grad_weight(spec, shape, output, input, grad_out, grad_weight);
         }
         Method::Pairs => return pairs::grad_weight(spec, shape, output, input, grad_out, grad_weight),
-        method if method.is_winograd() => {
+        Method::WinogradPanels | Method::WinogradBlocks => {
             return winograd::grad_weight(spec, shape, [output[2], output[3]], input, grad_out, grad_weight);
         }
-        _ => {}
+        Method::GradientInPlace | Method::InPlace | Method::Padded | Method::Packed => {}
     }
     let spec = &spec.bounded(shape, output);
     let isa = Isa::current();

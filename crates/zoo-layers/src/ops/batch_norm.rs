@@ -155,10 +155,26 @@ pub(crate) struct NormKernel {
 enum Statistics {
     /// The batch's mean and deviation, which it saves.
     Batch,
+    /// What is known before.
+    Fixed(Fixed),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fixed {
     /// The running ones, the last two parameters.
     Running,
     /// Nothing: a scale and shift alone.
-    None,
+    Nothing,
+}
+
+impl Fixed {
+    /// The mean and variance.
+    fn of<'a, T: Element>(self, args: &[Arg<'a, T>], [zeros, ones]: &'a [Vec<T>; 2]) -> (&'a [T], &'a [T]) {
+        match self {
+            Self::Running => (args[3].data, args[4].data),
+            Self::Nothing => (zeros, ones),
+        }
+    }
 }
 
 impl NormKernel {
@@ -166,30 +182,22 @@ impl NormKernel {
     fn of(norm: &BatchNorm2d, mode: Mode, following: &Following<'_>) -> Option<Self> {
         let by = match mode {
             Mode::Train => Statistics::Batch,
-            Mode::Eval => Statistics::Running,
+            Mode::Eval => Statistics::Fixed(Fixed::Running),
         };
         let activation = known(following.activation)?;
         following.norm.is_none().then_some(Self { eps: norm.eps, by, sum: following.sum, activation })
     }
 
     /// A scale and shift for each channel, its two parameters.
-    pub(super) const AFFINE: Self =
-        Self { eps: 0.0, by: Statistics::None, sum: false, activation: zoo_kernels::Activation::Identity };
+    pub(super) const AFFINE: Self = Self {
+        eps: 0.0,
+        by: Statistics::Fixed(Fixed::Nothing),
+        sum: false,
+        activation: zoo_kernels::Activation::Identity,
+    };
 
     fn norm<'a, T>(&self, args: &[Arg<'a, T>]) -> norm::Norm<'a, T> {
         norm::Norm { gamma: args[1].data, beta: args[2].data, epsilon: self.eps, activation: self.activation }
-    }
-
-    /// The mean and variance of a norm that does not look at the batch.
-    fn fixed<'a, T: Element>(
-        &self,
-        args: &[Arg<'a, T>],
-        [zeros, ones]: &'a [Vec<T>; 2],
-    ) -> (&'a [T], &'a [T]) {
-        match self.by {
-            Statistics::Running => (args[3].data, args[4].data),
-            Statistics::Batch | Statistics::None => (zeros, ones),
-        }
     }
 }
 
@@ -206,7 +214,7 @@ impl CpuKernel for NormKernel {
     fn saved(&self, inputs: &[Shape]) -> usize {
         match self.by {
             Statistics::Batch => 2 * inputs.first().map_or(0, Shape::channels),
-            Statistics::Running | Statistics::None => 0,
+            Statistics::Fixed(_) => 0,
         }
     }
 
@@ -222,13 +230,16 @@ impl CpuKernel for NormKernel {
         let Forward { args, out, saved, in_place, .. } = run;
         let (norm, shape) = (self.norm(args), args[0].dims);
         let residual = args.last().filter(|_| self.sum).map(|residual| residual.data);
-        if self.by == Statistics::Batch {
-            let (mean, variance) = saved.split_at_mut(shape[1]);
-            let mut stats = norm::Stats { mean, variance };
-            return norm::train_forward(&norm, shape, args[0].data, residual, out, &mut stats);
-        }
+        let fixed = match self.by {
+            Statistics::Batch => {
+                let (mean, variance) = saved.split_at_mut(shape[1]);
+                let mut stats = norm::Stats { mean, variance };
+                return norm::train_forward(&norm, shape, args[0].data, residual, out, &mut stats);
+            }
+            Statistics::Fixed(fixed) => fixed,
+        };
         let neutral = neutral(shape[1]);
-        let (mean, variance) = self.fixed(args, &neutral);
+        let (mean, variance) = fixed.of(args, &neutral);
         if !in_place {
             return norm::eval_forward(&norm, shape, args[0].data, residual, (mean, variance), out);
         }
@@ -257,8 +268,8 @@ impl CpuKernel for NormKernel {
                 let (mean, variance) = saved.split_at(shape[1]);
                 norm::Saved::Batch { mean, variance }
             }
-            Statistics::Running | Statistics::None => {
-                let (mean, variance) = self.fixed(args, &neutral);
+            Statistics::Fixed(fixed) => {
+                let (mean, variance) = fixed.of(args, &neutral);
                 norm::Saved::Fixed { mean, variance }
             }
         };

@@ -303,8 +303,14 @@ impl<'g> Planner<'g> {
         }
     }
 
+    /// A planned node's value.
+    fn planned(&self, node: Node) -> ValueId {
+        self.value_of[node.0]
+            .unwrap_or_else(|| unreachable!("`{}` is read before it is planned", self.graph.get(node).name))
+    }
+
     fn args(&self, node: Node, layer: &Layer, chain: &Chain<'_>) -> Vec<Source> {
-        let inputs = layer.inputs.iter().filter_map(|input| self.value_of[input.0]).map(Source::Value);
+        let inputs = layer.inputs.iter().map(|input| Source::Value(self.planned(*input)));
         let params = |node: Node| (0..self.graph.get(node).params.len()).map(move |i| Source::Param(node, i));
         let norm = chain.norm.map(|(norm, _)| norm).into_iter().flat_map(params);
         inputs.chain(params(node)).chain(norm).chain(chain.addend.map(Source::Value)).collect()
@@ -379,9 +385,8 @@ impl<'g> Planner<'g> {
     }
 
     fn finish(mut self) -> Plan {
-        let value_of = &self.value_of;
-        self.plan.targets = self.route.targets.iter().filter_map(|node| value_of[node.0]).collect();
-        self.plan.gradients_of = self.route.gradients_of.iter().map(|node| value_of[node.0]).collect();
+        self.plan.targets = self.route.targets.iter().map(|node| self.planned(*node)).collect();
+        self.plan.gradients_of = self.route.gradients_of.iter().map(|node| self.value_of[node.0]).collect();
         self.plan
     }
 }

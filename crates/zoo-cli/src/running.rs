@@ -295,8 +295,14 @@ pub(crate) fn writable(path: &Path) -> Result<Destination> {
     Ok(destination)
 }
 
-/// The same of a file that is of one kind, whose names end so: one that ends as another kind's would mislead whoever reads it.
+/// The same of a file that is of one kind, whose names end so.
 pub(crate) fn writable_as(path: &Path, kind: &str, endings: &[&str]) -> Result<Destination> {
+    check_ending(path, kind, endings)?;
+    writable(path)
+}
+
+/// That a path doesn't end as files of another kind do, which would mislead whoever reads it.
+pub(crate) fn check_ending(path: &Path, kind: &str, endings: &[&str]) -> Result<()> {
     const KNOWN: [&str; 24] = [
         "bmp",
         "csv",
@@ -333,7 +339,7 @@ pub(crate) fn writable_as(path: &Path, kind: &str, endings: &[&str]) -> Result<D
         ))
         .or_wrong_call();
     }
-    writable(path)
+    Ok(())
 }
 
 /// What is printed when a file has been written: beside it, if it went where the output goes or others read it.

@@ -62,6 +62,9 @@ pub(crate) fn place(output: Option<&Path>, model: &str) -> Result<(PathBuf, Opti
     let is_file = path.extension().is_some_and(|ending| ending == "safetensors");
     let is_stream = matches!(Destination::of(path), Ok(Destination::Stream(_)));
     if !is_file && !is_stream {
+        if !path.is_dir() {
+            running::check_ending(path, "a run's folder", &["safetensors"])?;
+        }
         return Ok((path.to_path_buf(), None));
     }
     running::writable(path)?;

@@ -150,6 +150,7 @@ fn what_can_not_be_learned_is_said() {
     let single = ["train", "resnet20_cifar", "--data", data, "--batch", "1", "-o", run];
     refused(&single, 2, &["a batch of one picture", "`bn1`", "frozen_norms"]);
     refused(&["finetune", "resnet20_cifar", "-o", run], 2, &["--data"]);
+    refused(&["train", "lenet5", "-o", "net.pth"], 2, &["net.pth", "a run's folder", "net.safetensors"]);
     let thaw =
         ["finetune", "resnet20_cifar", "--data", data, "--unfreeze", "layer9", "--weights", data, "-o", run];
     refused(&thaw, 2, &["`layer9`", "layer1"]);

@@ -8,25 +8,16 @@ use std::ops::Range;
 
 use super::flat::Layout;
 use super::method::Method;
+use super::panels::{Panels, Sizes, TASKS};
 use super::runs::{Places, Runs, View};
 use crate::element::Element;
 use crate::epilogue::Epilogue;
 use crate::gemm::left::Left;
 use crate::gemm::micro::{self, Block, Channels, Finish, Right, Tiles};
 use crate::isa::{Isa, Kernel, dispatch};
-use crate::par::{Shared, part, part_of_vectors, tasks};
+use crate::par::{Shared, part, tasks};
 use crate::scratch;
 use crate::simd::{Lanes, copy};
-
-/// Rows of the unfolded picture that are packed at once: the longer the sums in registers, the less is stored and added
-/// to again. A tile of them, at most 144 KiB of f32, has to stay in the second-level cache.
-const DEPTH: usize = 768;
-/// Rows of weights that a task takes at least, so that packing is small beside the product.
-const MIN_ROWS: usize = 128;
-/// Columns of a panel, at most: the weights pass by once for each.
-const WIDE: usize = 384;
-/// Tasks worth having: enough for threads to even out, few enough to pack little twice.
-const TASKS: usize = 16;
 
 /// Where the results go: channel `m` of pixel `(oy, ox)` of picture `n` to
 /// `base + n * picture + m * channel + oy * row + ox * column`.
@@ -64,15 +55,6 @@ pub(crate) struct Gather<'a, T> {
     pub(crate) target: Target,
 }
 
-/// Columns of the product as panels of a few tiles, as even as can be.
-struct Panels {
-    /// Columns that are split as one, and how often: pictures each by itself, or all as one.
-    columns: usize,
-    repeats: usize,
-    count: usize,
-    lanes: usize,
-}
-
 impl<T: Element> Gather<'_, T> {
     /// Computes it. Every number of the target's grid is written, none elsewhere.
     pub(crate) fn run(&self, out: &mut [T]) {
@@ -102,22 +84,18 @@ impl<T: Element> Gather<'_, T> {
         }
     }
 
-    fn panels(&self) -> Panels {
-        let lanes = self.isa.lanes::<T>();
+    fn sizes(&self) -> Sizes {
         let [height, width] = self.view.grid;
-        let pixels = height * width;
-        // Pictures that would leave much of their last vector unused are joined.
-        let joined = self.offsets.is_none()
-            && self.is_gapless()
-            && !pixels.is_multiple_of(lanes)
-            && pixels < 12 * lanes;
-        let (columns, repeats) = if joined { (self.pictures * pixels, 1) } else { (pixels, self.pictures) };
-        let tile = self.isa.vectors::<T>() * lanes;
-        let tiles = columns.div_ceil(tile);
-        // Wide panels read longer runs of the picture's rows, but there must be work for all threads.
-        let others = repeats * self.groups * self.rows.div_ceil(MIN_ROWS);
-        let wide = (tiles / TASKS.div_ceil(others)).clamp(1, WIDE / tile);
-        Panels { columns, repeats, count: tiles.div_ceil(wide), lanes }
+        Sizes {
+            pictures: self.pictures,
+            groups: self.groups,
+            rows: self.rows,
+            channels: self.channels,
+            taps: self.view.taps.len(),
+            pixels: height * width,
+            is_gapless: self.is_gapless(),
+            in_place: self.offsets.is_some(),
+        }
     }
 
     /// Whether the grid's rows follow each other as the target's do.
@@ -126,47 +104,126 @@ impl<T: Element> Gather<'_, T> {
     }
 
     fn multiply(&self, out: &mut [T]) {
-        let panels = self.panels();
+        let panels = Panels::new::<T>(self.isa, self.sizes());
+        match panels.packed_first::<T>() {
+            Some(each) => self.multiply_packed(&panels, each, out),
+            None => self.multiply_packing(&panels, out),
+        }
+    }
+
+    /// By tasks that each pack the panel that they go by.
+    fn multiply_packing(&self, panels: &Panels, out: &mut [T]) {
         // Pictures and groups share a panel's runs: they are split only for want of panels.
         let by_picture = TASKS.div_ceil(panels.count).min(panels.repeats);
         let by_group = TASKS.div_ceil(panels.count * by_picture).min(self.groups);
         // Every part of the rows packs the panel again: half as many tasks have to do.
-        let by_row = (TASKS / 2).div_ceil(panels.count * by_picture * by_group);
-        let by_row = by_row.min(self.rows.div_ceil(MIN_ROWS));
-        let rows = self.rows.div_ceil(by_row).next_multiple_of(self.isa.rows::<T>());
-        let by_row = self.rows.div_ceil(rows);
-        let [height, width] = self.view.grid;
-        let depth = self.channels * self.view.taps.len();
-        let work = self.pictures * height * width * self.groups * self.rows * depth / 8;
+        let wanted = (TASKS / 2).div_ceil(panels.count * by_picture * by_group);
+        let (by_row, rows) = panels.parts::<T>(Some(wanted));
         let out = Shared::new(out);
-        tasks(panels.count * by_picture * by_group * by_row, work, |task| {
+        tasks(panels.count * by_picture * by_group * by_row, self.work(), |task| {
             let (row, rest) = (task % by_row, task / by_row);
             let (group, rest) = (rest % by_group, rest / by_group);
             let (picture, panel) = (rest % by_picture, rest / by_picture);
-            let columns = part_of_vectors(panels.columns, panels.lanes, panels.count, panel);
+            let columns = panels.get(panel);
             let panel = Panel {
                 all: self,
+                panels,
                 out,
                 start: columns.start,
                 columns: columns.len(),
                 pictures: part(panels.repeats, by_picture, picture),
                 groups: part(self.groups, by_group, group),
                 rows: row * rows..self.rows.min((row + 1) * rows),
+                packed: None,
             };
             dispatch(self.isa, panel);
         });
+    }
+
+    /// By tasks that pack all panels, of `each` numbers at most, and then as many as are wanted.
+    fn multiply_packed(&self, panels: &Panels, each: usize, out: &mut [T]) {
+        let mut packed = scratch::take_shared::<T>(panels.all() * each);
+        let (packed, out) = (Shared::new(&mut packed), Shared::new(out));
+        let panel = |index: usize, rows: Range<usize>| {
+            let (panel, rest) = (index % panels.count, index / panels.count);
+            let (group, picture) = (rest % self.groups, rest / self.groups);
+            let columns = panels.get(panel);
+            Panel {
+                all: self,
+                panels,
+                out,
+                start: columns.start,
+                columns: columns.len(),
+                pictures: picture..picture + 1,
+                groups: group..group + 1,
+                rows,
+                packed: Some(packed.get().wrapping_add(index * each).cast_const()),
+            }
+        };
+        let pieces = (TASKS / panels.all()).clamp(1, self.channels);
+        tasks(panels.all() * pieces, panels.all() * each, |task| {
+            let (index, channels) = (task / pieces, part(self.channels, pieces, task % pieces));
+            let to = packed.get().wrapping_add(index * each);
+            dispatch(self.isa, Packing { panel: panel(index, 0..0), channels, to });
+        });
+        let (parts, rows) = panels.parts::<T>(None);
+        tasks(panels.all() * parts, self.work(), |task| {
+            let first = task % parts * rows;
+            dispatch(self.isa, panel(task / parts, first..self.rows.min(first + rows)));
+        });
+    }
+
+    /// Elementary steps of the product.
+    fn work(&self) -> usize {
+        let [height, width] = self.view.grid;
+        let depth = self.channels * self.view.taps.len();
+        self.pictures * height * width * self.groups * self.rows * depth / 8
+    }
+}
+
+/// One task: some channels of one panel, packed.
+struct Packing<'a, T> {
+    panel: Panel<'a, T>,
+    channels: Range<usize>,
+    to: *mut T,
+}
+
+impl<T: Element> Kernel<T> for Packing<'_, T> {
+    #[inline(always)]
+    fn run<S: Lanes<Elem = T>>(self) {
+        let Self { panel, channels, to } = self;
+        let (all, block) = (panel.all, panel.panels.block);
+        let mut runs = Runs::default();
+        runs.find(all.view, panel.start, panel.columns);
+        let taps = runs.taps();
+        let mut row = scratch::take::<T>(taps * panel.columns.next_multiple_of(S::N));
+        let whole = panel.panels.block_len::<T>(panel.columns);
+        let mut first = channels.start;
+        while first < channels.end {
+            let begin = first / block * block;
+            let of_block = block.min(all.channels - begin);
+            let end = channels.end.min(begin + of_block);
+            let to = to.wrapping_add(begin / block * whole);
+            let at = [panel.groups.start, panel.pictures.start];
+            // SAFETY: there is room for the whole panel, and these rows of it are this task's.
+            unsafe { panel.pack::<S>(&runs, at, (begin, of_block), first..end, to, &mut row) };
+            first = end;
+        }
     }
 }
 
 /// One task: some rows of one panel, in some groups and pictures.
 struct Panel<'a, T> {
     all: &'a Gather<'a, T>,
+    panels: &'a Panels,
     out: Shared<T>,
     start: usize,
     columns: usize,
     pictures: Range<usize>,
     groups: Range<usize>,
     rows: Range<usize>,
+    /// Where it is packed for all tasks, block after block.
+    packed: Option<*const T>,
 }
 
 impl<T: Element> Kernel<T> for Panel<'_, T> {
@@ -183,15 +240,16 @@ impl<T: Element> Kernel<T> for Panel<'_, T> {
             }
             return;
         }
+        if let Some(packed) = self.packed {
+            return self.by_packed::<S>(packed, &mut aside);
+        }
         let mut runs = Runs::default();
         runs.find(all.view, self.start, self.columns);
-        let block = (DEPTH / runs.taps()).clamp(1, all.channels);
-        let tiles = Tiles::new::<T>(all.isa, self.columns, block * runs.taps());
-        let mut packed = scratch::take::<T>(tiles.len());
+        let mut packed = scratch::take::<T>(self.panels.block_len::<T>(self.columns));
         let mut row = scratch::take::<T>(runs.taps() * stride);
         for group in self.groups.clone() {
             for picture in self.pictures.clone() {
-                self.packed::<S>(&runs, [group, picture], block, [&mut packed, &mut row, &mut aside]);
+                self.packing::<S>(&runs, [group, picture], [&mut packed, &mut row, &mut aside]);
             }
         }
     }
@@ -225,37 +283,74 @@ impl<T: Element> Panel<'_, T> {
 
     /// The panel in one group and picture, packed block by block.
     #[inline(always)]
-    fn packed<S: Lanes<Elem = T>>(
+    fn packing<S: Lanes<Elem = T>>(
         &self,
         runs: &Runs,
         [group, picture]: [usize; 2],
-        block: usize,
         [packed, row, aside]: [&mut [T]; 3],
     ) {
-        let (all, taps) = (self.all, runs.taps());
+        let (all, block, taps) = (self.all, self.panels.block, runs.taps());
         for channel in (0..all.channels).step_by(block) {
             let channels = block.min(all.channels - channel);
-            let places = Places::new(&Tiles::new::<T>(all.isa, self.columns, channels * taps));
-            for i in 0..channels {
-                let from = (group * all.channels + channel + i) * all.source_channel;
-                let from = picture * all.view.source_picture + from;
-                // SAFETY: the view's runs lie in every channel of the source, `row` has room for a row of whole
-                // vectors for each tap, and `packed` for the block's tiles.
-                unsafe {
-                    let from = all.source.as_ptr().add(from);
-                    let more = all.channels - channel - i - 1;
-                    runs.pack::<S, T>(
-                        (from, all.source_channel, more),
-                        row,
-                        (packed.as_mut_ptr(), i * taps),
-                        &places,
-                    );
-                }
-            }
+            let to = packed.as_mut_ptr();
+            // SAFETY: `packed` has room for the block's tiles, and `row` for a row of whole vectors for each tap.
+            unsafe {
+                self.pack::<S>(
+                    runs,
+                    [group, picture],
+                    (channel, channels),
+                    channel..channel + channels,
+                    to,
+                    row,
+                );
+            };
             let depth = channel * taps..(channel + channels) * taps;
             let b = Right::Packed(packed.as_ptr());
             // SAFETY: `packed` has these rows, padded to whole vectors.
             unsafe { self.product::<S>([group, picture], depth, b, aside) };
+        }
+    }
+
+    /// Packs some channels of a block that begins at channel `first` and has `count`.
+    ///
+    /// # Safety
+    /// `to` has room for the block's tiles, and nobody else writes these channels' rows.
+    #[inline(always)]
+    unsafe fn pack<S: Lanes<Elem = T>>(
+        &self,
+        runs: &Runs,
+        [group, picture]: [usize; 2],
+        (first, count): (usize, usize),
+        channels: Range<usize>,
+        to: *mut T,
+        row: &mut [T],
+    ) {
+        let (all, taps) = (self.all, runs.taps());
+        let places = Places::new(&Tiles::new::<T>(all.isa, self.columns, count * taps));
+        for channel in channels.clone() {
+            let from = (group * all.channels + channel) * all.source_channel;
+            let from = picture * all.view.source_picture + from;
+            // SAFETY: the view's runs lie in every channel of the source; the rest is the caller's promise.
+            unsafe {
+                let from = all.source.as_ptr().add(from);
+                let more = channels.end - channel - 1;
+                let to = (to, (channel - first) * taps);
+                runs.pack::<S, T>((from, all.source_channel, more), row, to, &places);
+            }
+        }
+    }
+
+    /// The panel in its group and picture, packed by others.
+    #[inline(always)]
+    fn by_packed<S: Lanes<Elem = T>>(&self, packed: *const T, aside: &mut [T]) {
+        let (all, block, taps) = (self.all, self.panels.block, self.all.view.taps.len());
+        let whole = self.panels.block_len::<T>(self.columns);
+        for channel in (0..all.channels).step_by(block) {
+            let channels = block.min(all.channels - channel);
+            let b = Right::Packed(packed.wrapping_add(channel / block * whole));
+            let depth = channel * taps..(channel + channels) * taps;
+            // SAFETY: the panel was packed, padded to whole vectors, before any task of this kind.
+            unsafe { self.product::<S>([self.groups.start, self.pictures.start], depth, b, aside) };
         }
     }
 

@@ -8,6 +8,7 @@ mod grad_input;
 mod grad_weight;
 mod method;
 mod pairs;
+mod panels;
 mod prepared;
 mod runs;
 mod spec;

@@ -4,13 +4,15 @@ use super::flat;
 use super::forward::{PACK, view};
 use super::grad_weight::pictures_at_once;
 use super::method::{Method, Pass, choose};
+use super::panels::{Panels, Sizes};
 use super::spec::Conv2d;
 use super::unfolded;
 use super::winograd;
 use crate::error::{Result, Shape};
+use crate::isa::Isa;
 use crate::working::Working;
 
-/// About what a pass holds for a while: transformed pictures and weights, packed weights, padded copies. What a task works in
+/// About what a pass holds for a while: transformed pictures and weights, packed weights and panels, padded copies. What a task works in
 /// is smaller than its thread's caches and not counted, nor are sums that are split among tasks, less than 2 MiB.
 ///
 /// # Errors
@@ -51,7 +53,25 @@ pub fn working(pass: Pass, spec: &Conv2d, shape: Shape) -> Result<Working> {
             };
             let padded = source[0] * (source[1] + taps[0] - 1) * (source[2] + taps[1] - 1);
             let copied = matches!(method, Method::InPlace | Method::Padded);
-            Working::of([packed, if copied { flat::pictures(padded).min(n) * padded } else { 0 }])
+            let pictures = if copied { flat::pictures(padded).min(n) } else { n };
+            let (rows, channels, grid) = match pass {
+                Pass::GradInput => (c, o, [h.div_ceil(spec.stride[0]), w.div_ceil(spec.stride[1])]),
+                Pass::Forward | Pass::GradWeight => (o, c, [oh, ow]),
+            };
+            let gap = if copied { taps[1] - 1 } else { 0 };
+            let sizes = Sizes {
+                pictures,
+                groups: spec.groups,
+                rows: rows / spec.groups,
+                channels: channels / spec.groups,
+                taps: taps[0] * taps[1],
+                pixels: grid[0] * (grid[1] + gap) - gap,
+                is_gapless: gap == 0,
+                in_place: method == Method::InPlace,
+            };
+            let panels = Panels::new::<f32>(Isa::current(), sizes);
+            let first = panels.packed_first::<f32>().map_or(0, |each| panels.all() * each);
+            Working::of([packed, first, if copied { pictures * padded } else { 0 }])
         }
     })
 }

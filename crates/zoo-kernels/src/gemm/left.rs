@@ -11,6 +11,9 @@ use crate::isa::{Isa, Kernel, dispatch};
 use crate::par::{CHUNK, Shared, ranges};
 use crate::simd::Lanes;
 
+/// Tiles that are packed at once: their rows fill a few lines of memory.
+const TOGETHER: usize = 8;
+
 /// Where a matrix to be packed lies: number `(i, outer, inner)` of a group at
 /// `group * group_step + i * row_step + outer * outer_step + picks[inner]`.
 #[derive(Clone, Copy)]
@@ -71,19 +74,28 @@ impl<T: Element> Kernel<T> for Pack<'_, T> {
         let source = self.source;
         let depth = source.outer * source.picks.len();
         let in_group = source.rows.div_ceil(S::ROWS);
-        for tile in self.tiles {
+        let mut tile = self.tiles.start;
+        while tile < self.tiles.end {
             let (group, first) = (tile / in_group, tile % in_group * S::ROWS);
             let from = &source.data[group * source.group_step + first * source.row_step..];
             let rows = S::ROWS.min(source.rows - first);
-            // SAFETY: rows `first..first + rows` are in the source with all their numbers, and this tile's part of
-            // the packed ones, `depth` times `ROWS` numbers, is this task's.
+            // Whole tiles whose rows lie side by side are packed some at once: of each line of memory, all is taken.
+            let whole = (source.rows - first) / S::ROWS;
+            let together =
+                if source.row_step == 1 { whole.min(self.tiles.end - tile).min(TOGETHER) } else { 0 };
+            // SAFETY: rows `first..first + rows` are in the source with all their numbers, as are those of `together` tiles,
+            // and these tiles' parts of the packed ones, `depth` times `ROWS` numbers each, are this task's.
             unsafe {
                 let mut to = self.to.get().add(tile * S::ROWS * depth);
+                tile += together.max(1);
                 for outer in 0..source.outer {
                     for &pick in source.picks {
                         let from = from.as_ptr().add(outer * source.outer_step + pick);
-                        if rows == S::ROWS && source.row_step == 1 {
-                            copy_nonoverlapping(from, to, S::ROWS);
+                        if together > 0 {
+                            for tile in 0..together {
+                                let to = to.add(tile * S::ROWS * depth);
+                                copy_nonoverlapping(from.add(tile * S::ROWS), to, S::ROWS);
+                            }
                         } else if rows == S::ROWS {
                             for i in 0..S::ROWS {
                                 *to.add(i) = *from.add(i * source.row_step);

@@ -191,6 +191,11 @@ impl<T: Element> Product<'_, T> {
         }
         // What one task sums up stays in the cache; how the pixels are split, which shows in the sums, doesn't follow it.
         down = down.max(self.rows.div_ceil(rows(Caches::current().block() / size_of::<T>())));
+        // Nor does whether all threads get as many tasks.
+        let threads = rayon::current_num_threads();
+        let even = (down..down + threads)
+            .find(|down| (splits * self.groups * across * down).is_multiple_of(threads));
+        down = even.filter(|down| self.rows >= down * MIN_ROWS).unwrap_or(down);
         let span = self.pixels.div_ceil(splits).next_multiple_of(DEPTH);
         let splits = self.pixels.div_ceil(span);
         let part_rows = self.rows.div_ceil(down).next_multiple_of(self.isa.rows::<T>());

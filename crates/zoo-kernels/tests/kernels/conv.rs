@@ -283,6 +283,10 @@ fn known_layers_agree_with_the_loop() {
     check::<f32>(&Conv2d::new(20, 30, 7), [2, 20, 7, 7], 9);
     check::<f32>(&Conv2d::new(2, 5, 3).with_stride(2).with_padding(1), [10, 2, 60, 57], 11);
     check::<f32>(&Conv2d::new(64, 64, 3).with_padding(1), [2, 64, 21, 20], 12);
+    // Few panels and many rows, past one block of channels: joined pictures, pictures each by itself, groups.
+    check::<f32>(&Conv2d::new(800, 137, 1), [3, 800, 7, 7], 14);
+    check::<f32>(&Conv2d::new(90, 140, 3).with_stride(2).with_padding(1), [2, 90, 30, 29], 15);
+    check::<f32>(&Conv2d::new(300, 280, 1).with_groups(2), [2, 300, 9, 9], 16);
     // The padded copy's rows are as long as the target's rows are apart, but are none of them.
     let spec = Conv2d { kernel_size: [1, 3], stride: [2, 1], dilation: [1, 2], ..Conv2d::new(4, 3, 1) };
     check::<f32>(

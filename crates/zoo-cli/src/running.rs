@@ -201,7 +201,15 @@ impl RunArguments {
                     ))
                     .or_wrong_call();
                 }
-                Some(tag) => Source::Tag(tag),
+                Some(tag) => match &self.key {
+                    Some(key) => {
+                        return Err(anyhow!(
+                            "`--key {key}` chooses within a file, and `{tag}` is one network's weights; leave it out"
+                        ))
+                        .or_wrong_call();
+                    }
+                    None => Source::Tag(tag),
+                },
                 None if !path.exists() && path.components().count() == 1 && path.extension().is_none() => {
                     return Err(anyhow!(
                         "there is no file {} here, nor weights of `{name}` with that tag; `zoo fetch --list` shows all tags",

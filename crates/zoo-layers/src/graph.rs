@@ -87,6 +87,11 @@ pub struct Output {
     pub when: When,
 }
 
+/// Whether a node's or parameter's name is `scope`, or lies in it: `layer4.0.conv1` in `layer4`.
+pub fn is_within(name: &str, scope: &str) -> bool {
+    name.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// A network described, checked and ready to be read, loaded or run.
 #[derive(Clone, Debug)]
 pub struct Graph {
@@ -184,9 +189,11 @@ impl Graph {
         if let Some(output) = self.outputs.iter().find(|output| output.name == name) {
             return Ok(output.node);
         }
-        let in_scope =
-            |layer: &Layer| layer.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
-        self.layers.iter().rposition(in_scope).map(Node).ok_or_else(|| self.unknown(name))
+        self.layers
+            .iter()
+            .rposition(|layer| is_within(&layer.name, name))
+            .map(Node)
+            .ok_or_else(|| self.unknown(name))
     }
 
     /// The nodes of that very name, or those of a scope: all of `layer4`.
@@ -194,11 +201,8 @@ impl Graph {
     /// # Errors
     /// [`Error::UnknownNode`] with the nearest names.
     pub fn scope(&self, name: &str) -> Result<Vec<Node>> {
-        let within = |layer: &Layer| {
-            layer.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        let nodes: Vec<Node> =
-            self.nodes().filter(|(_, layer)| within(layer)).map(|(node, _)| node).collect();
+        let within = self.nodes().filter(|(_, layer)| is_within(&layer.name, name));
+        let nodes: Vec<Node> = within.map(|(node, _)| node).collect();
         match (nodes.is_empty(), self.outputs.iter().find(|output| output.name == name)) {
             (false, _) => Ok(nodes),
             (true, Some(output)) => Ok(vec![output.node]),

@@ -54,7 +54,7 @@ mod variants;
 
 pub use error::{Error, Result};
 pub use geometry::{Padding, Rounding};
-pub use graph::{Graph, Layer, Node, Output, Param, When};
+pub use graph::{Graph, Layer, Node, Output, Param, When, is_within};
 pub use head::Head;
 pub use init::{Fan, Init};
 pub use kernel::{

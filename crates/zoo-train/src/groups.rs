@@ -1,6 +1,6 @@
 //! Which parameters a step moves, and by how much.
 
-use zoo_layers::{Frozen, Graph, Op, Param};
+use zoo_layers::{Frozen, Graph, Op, Param, is_within};
 
 use crate::{Recipe, Result, optim::Group};
 
@@ -92,9 +92,7 @@ pub(crate) fn live_norm<'g>(graph: &'g Graph, frozen: &[String], norms: bool) ->
 
 /// Whether a layer is one of these scopes, or in one.
 fn is_in(layer: &str, scopes: &[String]) -> bool {
-    scopes.iter().any(|scope| {
-        layer == scope || layer.strip_prefix(scope.as_str()).is_some_and(|rest| rest.starts_with('.'))
-    })
+    scopes.iter().any(|scope| is_within(layer, scope))
 }
 
 #[cfg(test)]

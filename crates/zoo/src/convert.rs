@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use zoo_layers::{Graph, Param};
+use zoo_layers::{Graph, Param, is_within};
 use zoo_weights::{Dtype, Format, LoadReport, Manifest, Tensor, TensorFile};
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     build::auxiliary,
     card::{Card, KEY, names_fit, outputs},
     fitting::{Fitted, fit, is_headless},
-    loading::{self, Anew, is_in},
+    loading::{self, Anew},
 };
 
 /// What is wanted of a conversion.
@@ -165,7 +165,7 @@ impl Conversion {
         }
         let full =
             architecture.graph_for(&Options { no_head: false, no_auxiliary: false, ..options.clone() })?;
-        let drawn = |param: &str| self.anew.iter().any(|layer| is_in(param, layer));
+        let drawn = |param: &str| self.anew.iter().any(|layer| is_within(param, layer));
         options.no_auxiliary &= !auxiliary(&full).iter().any(|param| drawn(param));
         options.no_head &= !loading::classifier(&full)
             .is_some_and(|layer| layer.params.iter().any(|param| drawn(&param.name)));

@@ -7,14 +7,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use zoo_layers::{Graph, Op};
+use zoo_layers::{Graph, Op, is_within};
 use zoo_weights::{Format, KeyMap, LoadReport, Manifest, TensorFile};
 
 use crate::{
-    Architecture, Error, Options, Prepare, Result,
-    build::auxiliary,
-    card::outputs,
-    loading::{classifier, is_in},
+    Architecture, Error, Options, Prepare, Result, build::auxiliary, card::outputs, loading::classifier,
 };
 
 /// A file under an architecture's names, and what is known of it.
@@ -196,7 +193,7 @@ fn with_classifier(file: TensorFile, graph: &Graph) -> (TensorFile, bool) {
     let rank = layer.params.first().map_or(0, |param| param.shape.len());
     let is_one = |name: &str| {
         file.shape(&format!("{name}.weight")).is_some_and(|shape| shape.len() == rank)
-            && !graph.params().any(|param| is_in(&param.name, name))
+            && !graph.params().any(|param| is_within(&param.name, name))
     };
     let Some(theirs) = CLASSIFIERS.into_iter().find(|name| is_one(name)) else { return (file, false) };
     let renamed = file.renamed(|name| {
@@ -209,7 +206,7 @@ fn with_classifier(file: TensorFile, graph: &Graph) -> (TensorFile, bool) {
 /// The options that the shapes of a file tell; those that they don't are the caller's.
 fn told(architecture: &Architecture, given: &Options, file: &TensorFile, anew: &[String]) -> Result<Options> {
     let mut options = given.clone();
-    let drawn = |param: &str| anew.iter().any(|layer| is_in(param, layer));
+    let drawn = |param: &str| anew.iter().any(|layer| is_within(param, layer));
     // A VGG with one linear layer behind the mean.
     if file.shape("classifier.weight").is_some_and(|shape| shape.len() == 2) {
         let mean = Options { mean_classifier: true, ..options.clone() };

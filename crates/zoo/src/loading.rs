@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use candle_core::{DType, Device, Tensor};
-use zoo_layers::{Graph, Layer, Param, rng::Stream};
+use zoo_layers::{Graph, Layer, Param, is_within, rng::Stream};
 use zoo_weights::{Format, LoadReport, TensorFile};
 
 use crate::{Error, Result};
@@ -20,7 +20,7 @@ impl Anew {
     /// Checks that each name stands for parameters of the network.
     pub(crate) fn check(&self, graph: &Graph) -> Result<()> {
         for name in &self.layers {
-            if !graph.params().any(|param| is_in(&param.name, name)) {
+            if !graph.params().any(|param| is_within(&param.name, name)) {
                 let layers = graph.layers().iter().filter(|layer| !layer.params.is_empty());
                 let hint = zoo_layers::nearest(name, layers.map(|layer| layer.name.as_str()));
                 let head = classifier(graph).map(|layer| format!("; its classifier is `{}`", layer.name));
@@ -33,7 +33,7 @@ impl Anew {
 
     /// Whether a parameter is drawn.
     pub(crate) fn draws(&self, param: &str) -> bool {
-        self.layers.iter().any(|layer| is_in(param, layer))
+        self.layers.iter().any(|layer| is_within(param, layer))
     }
 
     /// A parameter's fresh values: those that the whole network gets from this seed.
@@ -42,10 +42,6 @@ impl Anew {
         let values = param.init.sample(&param.shape, stream, DType::F32, &Device::Cpu);
         Ok(values.map_err(zoo_layers::Error::from)?)
     }
-}
-
-pub(crate) fn is_in(param: &str, layer: &str) -> bool {
-    param == layer || param.strip_prefix(layer).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// The last layer with parameters of those that answer.
@@ -116,7 +112,7 @@ fn advice(report: &LoadReport, graph: &Graph, file: &TensorFile) -> String {
     if file.format() == Format::Keras
         && !layers.is_empty()
         && !report.missing.is_empty()
-        && report.missing.iter().all(|name| is_in(name, &head))
+        && report.missing.iter().all(|name| is_within(name, &head))
     {
         let layers = layers.into_iter().collect::<Vec<_>>().join(", ");
         let behind = match file.metadata().get("pooling").map(String::as_str) {

@@ -49,7 +49,11 @@ fn wrong_values_are_the_callers_and_no_failure_of_the_work() {
         }
     }
     let digit = "assets/digits/1.png";
-    let calls: [(&[&str], &[&str]); 16] = [
+    let calls: [(&[&str], &[&str]); 17] = [
+        (
+            &["predict", "lenet5", digit, "--weights", "lenet5.mnist", "--key", "ema"],
+            &["`--key ema`", "lenet5.mnist"],
+        ),
         (&["convert", pth, &out, "--model", "resnet18", "--output-stride", "7"], &["7"]),
         (&["convert", lenet, &out, "--output-stride", "8"], &["lenet5", "output stride"]),
         (&["convert", pth, &out, "--model", "lenet5", "--centred-shortcut"], &["CIFAR"]),

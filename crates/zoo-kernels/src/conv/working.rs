@@ -12,8 +12,9 @@ use crate::error::{Result, Shape};
 use crate::isa::Isa;
 use crate::working::Working;
 
-/// About what a pass holds for a while: transformed pictures and weights, packed weights and panels, padded copies. What a task works in
-/// is smaller than its thread's caches and not counted, nor are sums that are split among tasks, less than 2 MiB.
+/// About what a pass holds for a while: transformed pictures and weights, packed weights and panels, padded copies. What a
+/// task works in is smaller than its thread's caches and not counted, nor are sums that are split among tasks, less than
+/// 2 MiB.
 ///
 /// # Errors
 /// As [`Conv2d::output_shape`].

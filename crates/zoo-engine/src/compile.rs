@@ -186,12 +186,11 @@ impl<W: Weights + ?Sized> Compiler<'_, W> {
     fn tail<'s>(graph: &Graph, step: &'s Planned) -> Result<Tail<'s>> {
         let mut tail = Tail { norm: None, addend: None, activation: None };
         for node in &step.nodes()[1..] {
-            let layer = graph.get(*node);
-            match &layer.op {
+            match &graph.get(*node).op {
                 Op::BatchNorm2d(norm) => tail.norm = Some((*node, norm.eps)),
                 Op::Add(_) => tail.addend = step.args().last(),
                 Op::Activation(activation) => tail.activation = Some(*activation),
-                _ => return Err(broken(layer, "nothing takes it as what follows a product")),
+                _ => return Err(broken(graph.get(*node), "nothing takes it as what follows a product")),
             }
         }
         Ok(tail)

@@ -74,11 +74,7 @@ impl Panels {
 
     /// All panels, in every picture and group.
     pub(super) fn all(&self) -> usize {
-        self.count * self.repeats * self.groups()
-    }
-
-    fn groups(&self) -> usize {
-        self.sizes.groups
+        self.count * self.repeats * self.sizes.groups
     }
 
     /// Parts of the rows, each of as many rows: those of the tasks that go by a packed panel, or at most `wanted` of those that
